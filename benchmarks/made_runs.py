@@ -31,7 +31,7 @@ from lightning_lite.events import (
 )
 from lightning_lite.messages import Failure
 from lightning_lite.places import Place
-from lightning_lite.runners.output.log_index import TimesWriter
+from lightning_lite.runners.output.line_times import TimesWriter
 from lightning_lite.runs.folder import RunFolder
 from lightning_lite.runs.journal import Journal
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from lightning_lite.app.app import LightningApp
     from lightning_lite.app.background import RunningApp
-    from lightning_lite.app.hooks import RunEnd
+    from lightning_lite.app.end_hooks import RunEnd
     from lightning_lite.distribution import __version__ as __version__
     from lightning_lite.storage.drive import Drive
     from lightning_lite.storage.path import Path
@@ -63,7 +63,7 @@ _DEFINED_IN = {
     "LightningWork": "lightning_lite.tree.work",
     "Path": "lightning_lite.storage.path",
     "Payload": "lightning_lite.storage.payload",
-    "RunEnd": "lightning_lite.app.hooks",
+    "RunEnd": "lightning_lite.app.end_hooks",
     "RunningApp": "lightning_lite.app.background",
     "Secret": "lightning_lite.values.secret",
     "__version__": "lightning_lite.distribution",

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterator
 
-from lightning_lite.web.api import ENDPOINTS
+from lightning_lite.web.endpoint_table import ENDPOINTS
 from lightning_lite.web.parameters import Parameter
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 
 from lightning_lite.app.background import RunningApp
-from lightning_lite.app.hooks import EndHooks, Hook, check_hook
+from lightning_lite.app.end_hooks import EndHooks, Hook, check_hook
 from lightning_lite.app.layout import is_headless
 from lightning_lite.app.notebook import show_works
 from lightning_lite.app.notification import Notifier
@@ -19,11 +19,10 @@ from lightning_lite.app.remote_works import check_ray_is_installed
 from lightning_lite.app.resume import name_of_app
 from lightning_lite.app.resume_note import add_resume_note, show_without_traceback
 from lightning_lite.app.session import Session
-from lightning_lite.app.web_page import check_page_is_installed
 from lightning_lite.clock import Clock, RealClock
 from lightning_lite.context import current_caller
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError, SettingError
-from lightning_lite.extras import check_setting
+from lightning_lite.extras import UI_PACKAGES, check_setting
 from lightning_lite.html_tables import html_title
 from lightning_lite.resources import read_table
 from lightning_lite.run_options import RunOptions
@@ -340,7 +339,7 @@ class LightningApp(Generic[F]):
             **arguments,
         )
         if options.ui:
-            check_page_is_installed()
+            check_setting("ui", "ui", *UI_PACKAGES)
         if is_url(options.drives):
             check_setting("drives", "s3", "obstore")
         if options.runner == "ray":

@@ -27,7 +27,7 @@ from lightning_lite.messages import RestartWanted, StopWanted
 from lightning_lite.runners.base import Runner
 from lightning_lite.runners.command_channel import Later
 from lightning_lite.tree.flow import LightningFlow
-from lightning_lite.ui.live_table import WorkRow
+from lightning_lite.work_row import WorkRow
 
 #: The status of HTTP for each error of a change of the state.
 _STATUSES = {StateConflict: 409, StateError: 422, AppEnding: 503, NoAnswer: 504}

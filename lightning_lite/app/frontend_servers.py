@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from lightning_lite import timeouts
 from lightning_lite.frontends.base import Frontend
+from lightning_lite.sockets import find_free_port, is_answering
 from lightning_lite.text import one_line
-from lightning_lite.tree.ports import find_free_port, is_answering
 
 HOST = "127.0.0.1"
 
@@ -30,7 +30,7 @@ _ERRORS = (Exception, SystemExit)
 _MAX_TRIES = 3
 
 
-class Place(NamedTuple):
+class PageAddress(NamedTuple):
     """Where a frontend can be seen.
 
     Attributes:
@@ -73,13 +73,13 @@ class _Server:
         before: Servers that must have ended before this one starts.
 
     Attributes:
-        place: Where it can be seen, as of now.
+        address: Where it can be seen, as of now.
     """
 
     def __init__(self, flow: str, frontend: Frontend, options: _Options, before: Sequence[_Server]) -> None:
         self.flow = flow
         self.frontend = frontend
-        self.place = Place("", f"The page of {flow} starts.")
+        self.address = PageAddress("", f"The page of {flow} starts.")
         self._options = options
         self._before = before
         self._must_end = Event()
@@ -113,7 +113,7 @@ class _Server:
             if num_tries == _MAX_TRIES or not end.may_retry:
                 note = f"The page of {self.flow} can't be shown: {end.trouble}."
                 self._options.say(note)
-                self._show(Place("", note))
+                self._show(PageAddress("", note))
                 return
 
     def _serve(self) -> _End:
@@ -137,11 +137,11 @@ class _Server:
                 if not _serves(frontend, port):
                     return _End(f"another program has taken the port {port}", may_retry=True)
                 answers = True
-                self._show(Place(f"http://{HOST}:{port}/{self.flow}", ""))
+                self._show(PageAddress(f"http://{HOST}:{port}/{self.flow}", ""))
         return _End("", may_retry=False)
 
-    def _show(self, place: Place) -> None:
-        self.place = place
+    def _show(self, address: PageAddress) -> None:
+        self.address = address
         if not self._must_end.is_set():
             self._options.changed()
 
@@ -191,12 +191,12 @@ class FrontendServers:
                 kept[flow] = _Server(flow, frontend, self._options, before)
         self._servers = kept
 
-    def place(self, flow: str) -> Place:
+    def address_of(self, flow: str) -> PageAddress:
         """Return where the frontend of a flow can be seen; callable from any thread."""
         server = self._servers.get(flow)
         if server is None:
-            return Place("", f"The page of {flow} can't be shown: it is not served.")
-        return server.place
+            return PageAddress("", f"The page of {flow} can't be shown: it is not served.")
+        return server.address
 
     def close(self) -> None:
         """Stop all servers; one that does not stop in time is named, and left to the end of the process."""

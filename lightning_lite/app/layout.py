@@ -47,7 +47,7 @@ _FORMS = (
 Tab = dict[str, Any]
 
 
-class Entry(NamedTuple):
+class LayoutEntry(NamedTuple):
     """One tab as the flow has returned it, checked.
 
     Attributes:
@@ -178,7 +178,7 @@ def _make_tab(name: str, component: str, *, kind: str, **fields: Any) -> Tab:
     }
 
 
-def read_layout(flow: LightningFlow) -> Frontend | list[Entry]:
+def read_layout(flow: LightningFlow) -> Frontend | list[LayoutEntry]:
     """Return what `configure_layout` of one flow returns: its frontend, or its tabs.
 
     Raises:
@@ -190,7 +190,7 @@ def read_layout(flow: LightningFlow) -> Frontend | list[Entry]:
     given = [found] if isinstance(found, dict) else found
     if not isinstance(given, list | tuple) or not all(isinstance(each, dict) for each in given):
         raise _unsupported(flow, "is an unsupported layout format", found)
-    entries: list[Entry] = []
+    entries: list[LayoutEntry] = []
     for each in given:
         entry = _read_entry(flow, each)
         if isinstance(entry, Frontend):
@@ -205,7 +205,7 @@ def read_layout(flow: LightningFlow) -> Frontend | list[Entry]:
     return entries
 
 
-def _read_entry(flow: LightningFlow, given: dict[Any, Any]) -> Entry | Frontend:
+def _read_entry(flow: LightningFlow, given: dict[Any, Any]) -> LayoutEntry | Frontend:
     """Return one tab of a flow; or the frontend of the work in it."""
     if "content" not in given:
         raise LayoutError(
@@ -221,7 +221,7 @@ def _read_entry(flow: LightningFlow, given: dict[Any, Any]) -> Entry | Frontend:
     name = one_line(str(name), _MAX_NAME)
     match content:
         case LightningFlow():
-            return Entry(name, content)
+            return LayoutEntry(name, content)
         case LightningWork():
             shown = _call(content)
             if isinstance(shown, Frontend):
@@ -233,10 +233,10 @@ def _read_entry(flow: LightningFlow, given: dict[Any, Any]) -> Entry | Frontend:
                     "page, None, or a Frontend."
                 )
             url = _check_url(content, shown or "")
-            return Entry(name, content, url, "" if url else f"{content.name} does not serve now.")
+            return LayoutEntry(name, content, url, "" if url else f"{content.name} does not serve now.")
         case str():
             url = _check_url(flow, content)
-            return Entry(name, content, url, "" if url else "It has no address now.")
+            return LayoutEntry(name, content, url, "" if url else "It has no address now.")
     raise _unsupported(flow, "contains an unsupported entry", given)
 
 

@@ -24,7 +24,7 @@ from lightning_lite.text import one_line
 from lightning_lite.tracebacks import text_of
 
 if TYPE_CHECKING:
-    from lightning_lite.app.hooks import RunEnd
+    from lightning_lite.app.end_hooks import RunEnd
 
 _PROGRAM = "lightning_lite.app.apprise_program"
 
@@ -111,7 +111,7 @@ def describe(end: RunEnd) -> str:
     """Return the text of the message about the end of a run, without secrets.
 
     Example:
-        >>> from lightning_lite.app.hooks import RunEnd
+        >>> from lightning_lite.app.end_hooks import RunEnd
         >>> end = RunEnd("Train", "", "lr-0.1", ("sweep",), "", "failed", ValueError("no data"), 63.0)
         >>> print(describe(end).partition(" on ")[0])
         ValueError: no data

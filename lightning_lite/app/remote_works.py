@@ -16,7 +16,7 @@ from lightning_lite.settings import OFF
 
 #: By their names, because an app on one machine needs none of them; Ray alone takes half a second.
 _RUNNER = "lightning_lite.runners.remote.runner"
-_ENGINE = "lightning_lite.runners.remote.ray_engine"
+_CLUSTER = "lightning_lite.runners.remote.ray_cluster"
 
 _ADDRESS_VARIABLE = "RAY_ADDRESS"  # of Ray itself
 
@@ -94,11 +94,11 @@ def make_remote_runner(options: RunnerOptions, display: Display) -> Runner:
     Raises:
         RunnerError: There is no cluster, or it can't be used; the message says why.
     """
-    engine = import_module(_ENGINE).RayEngine(options.remote)
+    cluster = import_module(_CLUSTER).RayCluster(options.remote)
     try:
-        runner: Runner = import_module(_RUNNER).RemoteRunner(options, engine, display)
+        runner: Runner = import_module(_RUNNER).RemoteRunner(options, cluster, display)
     except BaseException:
-        engine.close()
+        cluster.close()
         raise
     return runner
 

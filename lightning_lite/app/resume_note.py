@@ -10,7 +10,7 @@ from types import TracebackType
 
 from lightning_lite.errors import AppIdle, JournalCorrupt, SettingError, WorkingDirectoryGone
 from lightning_lite.runs.catalog import can_resume, read_details
-from lightning_lite.runs.command_line import starts_script
+from lightning_lite.runs.recorded_command import starts_script
 from lightning_lite.settings import resolve_root
 
 

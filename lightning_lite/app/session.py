@@ -37,8 +37,9 @@ from lightning_lite.app.reporting import (
 from lightning_lite.app.resume import find_run, name_of_app, open_run
 from lightning_lite.app.running_apps import add_running, remove_running
 from lightning_lite.app.shown_layout import ShownLayout
-from lightning_lite.app.terminal_view import AppView, snapshot_work
+from lightning_lite.app.terminal_view import AppView
 from lightning_lite.app.web_page import WebPage
+from lightning_lite.app.work_rows import snapshot_work
 from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
@@ -61,9 +62,9 @@ from lightning_lite.text import one_line
 from lightning_lite.tracebacks import format_user_frames, text_of
 from lightning_lite.tree.calls import CallRecords
 from lightning_lite.tree.flow import LightningFlow
-from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.terminal import Terminal
 from lightning_lite.values.pickling import PackingError, pack, remove_files_of, value_files
+from lightning_lite.work_row import WorkRow
 
 _log = logging.getLogger("lightning_lite")
 
@@ -227,7 +228,7 @@ class Session:
         for request in self._machine.prepare():
             self.runner.send(request)
         self._carry_out(self._machine.open(now), now)
-        self.layout.look()
+        self.layout.collect()
         self._open_api()
         self._listen()  # last, because the works start in parallel to it
         if self._view is not None:
@@ -251,7 +252,7 @@ class Session:
 
     def _look_at_layout(self) -> None:
         """Collect what the flows show after a change."""
-        self.layout.look()
+        self.layout.collect()
         self._open_page()
 
     def turn(self) -> bool:
@@ -317,7 +318,7 @@ class Session:
     def _show_works(self, now: Moment) -> None:
         """Redraw the view, and from time to time note the states of the works for `ps`."""
         if self._view is not None:
-            self._view.poke()
+            self._view.request_redraw()
         if now.monotonic >= self._note_at:
             if self._suspend_refused:
                 self._suspend_refused = False
@@ -424,7 +425,7 @@ class Session:
         """Exclude the seconds of a suspension by Ctrl-Z from timeouts, and redraw the view."""
         self._clock.exclude(seconds)
         if self._view is not None:
-            self._view.poke()
+            self._view.request_redraw()
 
     def snapshot_works(self) -> list[WorkRow]:
         """Return a snapshot of all works in the tree; callable from any thread."""

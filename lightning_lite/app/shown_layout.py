@@ -53,7 +53,7 @@ class ShownLayout:
         """Whether a frontend is served, so that the app has a purpose even if its flow is at rest."""
         return self._servers is not None and bool(self.frontends)
 
-    def look(self) -> None:
+    def collect(self) -> None:
         """Collect the layout again; called in the thread of the flow, between passes or while one waits.
 
         Raises:
@@ -105,6 +105,6 @@ class ShownLayout:
         if tab["frontend"]:
             url, note = ("", _NOT_SERVED)
             if self._servers is not None:
-                url, note = self._servers.place(tab["component"])
+                url, note = self._servers.address_of(tab["component"])
             return {**tab, "url": url, "note": note}
         return {**tab, "tabs": [self._with_places(inner) for inner in tab["tabs"]]}

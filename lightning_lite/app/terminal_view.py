@@ -1,24 +1,18 @@
-"""Snapshots of the works of an app, and the live view that shows them on the terminal.
-
-Snapshots may be taken in any thread while the flow runs: they read one attribute at a time, and change
-nothing.
-"""
+"""The live view of the works on the terminal, and the summary of a run at its end."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Self
 
-from lightning_lite.engine.supervisor import Supervisor
-from lightning_lite.places import Place
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.ui.live import LiveView, open_view
-from lightning_lite.ui.live_table import WorkRow, read_progress
 from lightning_lite.ui.summary import EndSummary, WorkSummary, show_run
 from lightning_lite.ui.terminal import Terminal
+from lightning_lite.work_row import WorkRow
 
 
 class AppView:
@@ -52,9 +46,9 @@ class AppView:
         """Start to show the works."""
         self._live.start()
 
-    def poke(self) -> None:
+    def request_redraw(self) -> None:
         """Request a redraw; fast, and callable from signal handlers."""
-        self._live.poke()
+        self._live.request_redraw()
 
     def hide(self) -> None:
         """Clear the view, so that the shell can use the terminal; called in a signal handler."""
@@ -73,53 +67,6 @@ class AppView:
             summaries = [summarize_work(work, self._began) for work in works]
             seconds = time.time() - self._began
             show_run(EndSummary(self._app, ending, seconds, summaries), self._terminal)
-
-
-def snapshot_work(supervisor: Supervisor, places: Mapping[str, Place]) -> WorkRow:
-    """Return the row of one work: of its running call, else of the call or process that its status concerns.
-
-    Args:
-        supervisor: The supervisor of the work.
-        places: Places of the processes of works, by name.
-    """
-    work, records = supervisor.work, supervisor.work._records
-    call, status = supervisor.running, records.status
-    if call is not None:
-        status = call.statuses[-1]
-    elif records.newest is not None and status in records.newest.statuses[-1:]:
-        call = records.newest  # the status concerns this call, not the process
-    return WorkRow(
-        supervisor.name,
-        status.stage.replace("_", " "),
-        call=call.number if call is not None else 0,
-        attempt=call.attempt if call is not None else 0,
-        progress=read_work_progress(work),
-        since=status.timestamp or None,
-        place=places.get(supervisor.name),
-    )
-
-
-def read_work_progress(work: LightningWork) -> float | None:
-    """Return the progress of a work, from 0 to 1, or `None` if its attribute `progress` gives none.
-
-    Example:
-        >>> class Train(LightningWork):
-        ...     def __init__(self):
-        ...         super().__init__()
-        ...         self.progress = (30, 120)
-        ...     def run(self):
-        ...         pass
-        >>> read_work_progress(Train())
-        0.25
-    """
-    node = work._node
-    if "progress" not in node.names:
-        return None
-    try:
-        value = node.value("progress")
-    except KeyError:  # the flow changes it at this moment
-        return None
-    return read_progress(value)
 
 
 def summarize_work(work: LightningWork, since: float) -> WorkSummary:

@@ -15,25 +15,11 @@ from threading import Thread
 from typing import Self
 
 from lightning_lite import timeouts
-from lightning_lite.errors import SettingError
-from lightning_lite.extras import UI_PACKAGES, install_command, missing_package
 from lightning_lite.frontends.child_process import end_program, start_program
 from lightning_lite.root_access import ROOT_MODE_VARIABLE, TRUSTED
 from lightning_lite.run_options import RunOptions
 from lightning_lite.settings import DRIVES_VARIABLE
 from lightning_lite.text import harmless
-
-
-def check_page_is_installed() -> None:
-    """Refuse to serve the page without its packages.
-
-    Raises:
-        SettingError: One is not installed.
-    """
-    if package := missing_package(*UI_PACKAGES):
-        raise SettingError(
-            f"ui needs {package}, which is not installed: {install_command('ui')}", setting="ui"
-        )
 
 
 class WebPage:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from lightning_lite import settings, store_url
+from lightning_lite import settings, store_url, timeouts
 from lightning_lite.errors import SettingError, WorkingDirectoryGone
 from lightning_lite.root_access import DEFAULT_ROOT, ROOT_MODE_VARIABLE, USERS
 
@@ -167,3 +167,15 @@ def examples(*lines: str) -> str:
         *lines: Command lines without the name of the program.
     """
     return "\n".join(["\b", "Examples:", *(f"  lightning-lite {line}" for line in lines)])
+
+
+#: `timeout`: seconds.
+timeout_option = click.option(
+    "-t",
+    "--timeout",
+    type=click.FloatRange(min=0),
+    default=timeouts.STOP_TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time that a work has to end before it is killed.",
+)

@@ -6,12 +6,15 @@ import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lightning_lite.formats import format_bytes, format_time
 from lightning_lite.text import harmless, one_line
+
+if TYPE_CHECKING:
+    from lightning_lite.monitor.control import Outcome
 
 #: Maximum number of characters in a cell; only a damaged file has longer ones.
 _CELL_LIMIT = 10_000
@@ -106,3 +109,9 @@ def _width(cell: str) -> int:
         0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
         for char in cell
     )
+
+
+def say_outcomes(outcomes: Iterable[Outcome]) -> None:
+    """Print what happened to each work, as soon as it is known."""
+    for outcome in outcomes:
+        say(outcome.text, "" if outcome.is_expected else "yellow")

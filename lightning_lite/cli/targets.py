@@ -8,7 +8,9 @@ from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 
 from lightning_lite.cli.options import BadInput, check_root
+from lightning_lite.errors import CommandError
 from lightning_lite.monitor.run_status import read_status
+from lightning_lite.places import Place
 from lightning_lite.runs.catalog import (
     LINK_TROUBLE,
     RunSummary,
@@ -108,6 +110,23 @@ def find_work(run: str, text: str, names: Collection[str]) -> str:
     else:
         hint = f"there are {_list(sorted(names))}." if names else "it has none."
     raise BadInput(f"there is no work {text!r} in run {run}: {hint}")
+
+
+def find_works(root: str, words: Sequence[str]) -> tuple[RunSummary, dict[str, Place | None]]:
+    """Return the running run and the works that the user named, with the places of their processes.
+
+    Raises:
+        BadInput: There is no such run or work, or the run has ended.
+        CommandError: The run does not answer.
+    """
+    run, texts = find_target(root, words, running=True)
+    if not texts:
+        return run, {}
+    status = read_status(run, journal=False)
+    if not status.is_answering:
+        raise CommandError(status.trouble)
+    places = {work.name: work.place for work in status.works}
+    return run, {name: places[name] for name in (find_work(run.id, text, places) for text in texts)}
 
 
 def _find(root: str, text: str, running: bool) -> RunSummary:

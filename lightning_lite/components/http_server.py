@@ -26,7 +26,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 
 from lightning_lite.components.request_checks import HostCheck, check_json, check_site, loopback_names
 from lightning_lite.components.server_port import listen
-from lightning_lite.places import is_loopback
+from lightning_lite.sockets import is_loopback
 
 #: Seconds for which `async` requests under way are waited for at the end. A stop of a work gives it 5.
 _GRACE = 2

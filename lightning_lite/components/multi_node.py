@@ -8,9 +8,9 @@ import socket
 from typing import Any
 
 from lightning_lite.errors import ComponentError
+from lightning_lite.sockets import machine_addresses
 from lightning_lite.tree.cloud import CloudCompute
 from lightning_lite.tree.flow import LightningFlow
-from lightning_lite.tree.ports import addresses
 from lightning_lite.tree.structures import List
 from lightning_lite.tree.work import LightningWork
 
@@ -61,7 +61,7 @@ class NodeGroup(LightningFlow):
             **kwargs: Further arguments of the `run` of each node.
         """
         if self.main_port is None:
-            self.main_port = find_main_port(addresses()[0])
+            self.main_port = find_main_port(machine_addresses()[0])
         for rank, work in enumerate(self.ws):
             work.run(**self.arguments_of(rank), **kwargs)
         failed = [rank for rank, work in enumerate(self.ws) if work.has_failed]
@@ -145,7 +145,7 @@ class MultiNode(NodeGroup):
             rank: Number of the node.
         """
         return {
-            "main_address": addresses()[0],
+            "main_address": machine_addresses()[0],
             "main_port": self.main_port,
             "num_nodes": len(self.ws),
             "node_rank": rank,

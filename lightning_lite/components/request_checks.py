@@ -17,7 +17,7 @@ from fastapi import HTTPException, Request
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 
-from lightning_lite.places import bracketed
+from lightning_lite.sockets import bracketed
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

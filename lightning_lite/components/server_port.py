@@ -8,6 +8,8 @@ import socket
 import sys
 from typing import Any
 
+from lightning_lite import sockets
+
 #: How many ports after the wanted one are tried, before the system chooses one.
 _NEAR = 20
 
@@ -59,7 +61,7 @@ def bind(host: str, port: int) -> socket.socket:
     reuse = os.name == "posix" and sys.platform != "linux"
     for _ in range(_ATTEMPTS):
         try:
-            return _bound(host, port, reuse=reuse)
+            return sockets.bind(host, port, reuse=reuse)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
@@ -140,17 +142,3 @@ def _connections(port: int) -> list[Any]:
     except (psutil.Error, OSError):  # some systems show them to the administrator only
         return []
     return [each for each in found if each.laddr and each.laddr.port == port]
-
-
-def _bound(host: str, port: int, reuse: bool) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol given, asyncio sets TCP_NODELAY: else each answer waits 40 ms for a delayed ACK.
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if reuse:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-    except BaseException:
-        bound.close()
-        raise
-    return bound

@@ -12,9 +12,9 @@ from lightning_lite.components.torch_nodes import check_package
 from lightning_lite.components.tracer import Tracer
 from lightning_lite.components.tracer_script import TracerPythonScript
 from lightning_lite.errors import ScriptFailed
+from lightning_lite.sockets import machine_addresses
 from lightning_lite.storage.path import Path
 from lightning_lite.tree.cloud import CloudCompute
-from lightning_lite.tree.ports import addresses
 
 
 class PyTorchLightningScriptRunner(TracerPythonScript):
@@ -197,7 +197,7 @@ class LightningTrainerScript(NodeGroup):
         Args:
             rank: Number of the node.
         """
-        return {"internal_urls": [(addresses()[0], self.main_port)] * len(self.ws)}
+        return {"internal_urls": [(machine_addresses()[0], self.main_port)] * len(self.ws)}
 
     @property
     def best_model_score(self) -> float | None:

@@ -1,9 +1,10 @@
 """State machine of one work in its process: takes requests, runs the user's method, sends reports.
 
     RunCall ──▶ perform ──▶ work.run(...) ──▶ RunEnded
-                              │ self.loss = 0.3 ──▶ write ──▶ StateChanged    at once, or merged while the
-                              │ self.curve.append ─▶ look ──▶ StateChanged    last one is not acknowledged
-    WriteState ─▶ receive ──▶ self.rate                                       in the helper thread
+                              │ self.loss = 0.3 ──▶ write ──▶ StateChanged   at once, or merged while the
+                              │ self.curve.append(0.3)                       last one is not acknowledged
+                              │          report_changes ────▶ StateChanged   in the helper thread
+    WriteState ─▶ receive ──▶ self.rate                                      in the helper thread
 
 It is pickled and sent to the process of the work. The runner carries its messages.
 """
@@ -30,9 +31,8 @@ from lightning_lite.messages import (
     StateChanged,
     WriteState,
 )
-from lightning_lite.places import bracketed, node_address
+from lightning_lite.sockets import PortWatch, bracketed, node_address
 from lightning_lite.tree.node import UNSET, Node, differ
-from lightning_lite.tree.ports import PortWatch
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.base import Carrier, Transferable
 from lightning_lite.values.codec import ATOMS, SCALARS, is_container
@@ -63,15 +63,15 @@ class WorkHost(Carrier):
         """The work, which may travel in this object only."""
         return self._work
 
-    def open(self, send: Callable[[Report], None], nudge: Callable[[], None]) -> None:
+    def open(self, send: Callable[[Report], None], request_report: Callable[[], None]) -> None:
         """Run `on_start` of the work; from now on changes are reported.
 
         Args:
             send: Sends a report to the main process.
-            nudge: Makes the helper thread call `look` soon.
+            request_report: Makes the helper thread call `report_changes` soon.
         """
         self._send = send
-        self._nudge = nudge
+        self._request_report = request_report
         self._pid = os.getpid()
         self._stop_lock = StopDeferringLock()
         self._dirty: dict[str, None] = {}
@@ -79,7 +79,7 @@ class WorkHost(Carrier):
         self._applied = 0
         self._owes_applied = False
         self._in_call = False
-        self._nudged = False
+        self._is_report_requested = False
         self._is_stopped = False
         self._port_watch: PortWatch | None = None
         self._work._node.link = self
@@ -94,12 +94,12 @@ class WorkHost(Carrier):
         with self._stop_lock:
             self._apply(call.changes, call.written)
             self._in_call = True
-            self._nudged = False
-        self._nudge_if_touched()
+            self._is_report_requested = False
+        self._request_report_if_touched()
         self._watch_port()
         try:
             value = self._run(call)
-            self._look_inside()
+            self._find_last_changes()
         except StopRun:
             raise
         except BaseException as error:  # every exception that ends the run is reported to the flow
@@ -109,7 +109,7 @@ class WorkHost(Carrier):
                 raise StopRun from error  # the user's code has replaced StopRun by another exception
             value, failure = None, describe_exception(error, self._work, call)
             try:
-                self._look_inside()
+                self._find_last_changes()
             except StateError:  # the call has failed already, and its failure is reported
                 pass
         finally:
@@ -142,17 +142,18 @@ class WorkHost(Carrier):
         if isinstance(message, WriteState):
             self._work._state_written()
 
-    def look(self) -> float | None:
+    def report_changes(self) -> float | None:
         """Report changes inside lists and dicts; called in the helper thread.
 
         Returns:
             Seconds until the next check, or `None` if no list or dict can change.
         """
         with self._stop_lock:
-            self._nudged = False  # before the test, so that a container accessed from now on nudges again
+            # Before the test, so that a container accessed from now on requests again.
+            self._is_report_requested = False
             if not self._in_call or not self._work._node.touched:
                 return None
-            self._nudged = True
+            self._is_report_requested = True
             # StateError: not raised here, because the check at the end of the call raises it in the call.
             # RuntimeError: the work changes a dict at this moment; the next check sees the change.
             try:
@@ -174,7 +175,7 @@ class WorkHost(Carrier):
         finally:
             with self._stop_lock:
                 try:
-                    self._look_inside()
+                    self._find_last_changes()
                 except StateError:  # leave out a value that can't be sent
                     pass
                 changes = self._take_changes()
@@ -196,7 +197,7 @@ class WorkHost(Carrier):
                 if node.store(name, value):
                     self._dirty[name] = None
                     self._report()
-            self._nudge_if_touched()
+            self._request_report_if_touched()
         if name == "_port":
             self._watch_port()
 
@@ -218,15 +219,15 @@ class WorkHost(Carrier):
 
     def touch(self, node: Node) -> None:
         """Register that the work got one of its lists or dicts, and may change it in place."""
-        self._nudge_if_touched()
+        self._request_report_if_touched()
 
     def attached(self, node: Node) -> None:
         """Do nothing: no component is attached in the process of a work."""
 
-    def _nudge_if_touched(self) -> None:
-        if self._in_call and not self._nudged and self._work._node.touched:
-            self._nudged = True
-            self._nudge()
+    def _request_report_if_touched(self) -> None:
+        if self._in_call and not self._is_report_requested and self._work._node.touched:
+            self._is_report_requested = True
+            self._request_report()
 
     # Calls.
 
@@ -302,7 +303,7 @@ class WorkHost(Carrier):
                 self._work._node.store_encoded(name, encoded)
         self._applied = max(self._applied, written)
 
-    def _look_inside(self) -> None:
+    def _find_last_changes(self) -> None:
         if not self._work._node.touched:
             return
         with self._stop_lock:

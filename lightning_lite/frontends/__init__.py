@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from lightning_lite.frontends.app_state_watcher import AppStateWatcher
     from lightning_lite.frontends.base import Frontend
     from lightning_lite.frontends.panel_frontend import PanelFrontend
-    from lightning_lite.frontends.static import StaticWebFrontend
+    from lightning_lite.frontends.static_frontend import StaticWebFrontend
     from lightning_lite.frontends.streamlit_frontend import StreamlitFrontend
 
 __all__ = ["AppStateWatcher", "Frontend", "PanelFrontend", "StaticWebFrontend", "StreamlitFrontend"]
@@ -19,7 +19,7 @@ _MODULES = {
     "AppStateWatcher": "app_state_watcher",
     "Frontend": "base",
     "PanelFrontend": "panel_frontend",
-    "StaticWebFrontend": "static",
+    "StaticWebFrontend": "static_frontend",
     "StreamlitFrontend": "streamlit_frontend",
 }
 

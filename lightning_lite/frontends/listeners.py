@@ -6,11 +6,10 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from lightning_lite.sockets import ALL_ADDRESSES
+
 if TYPE_CHECKING:
     import psutil
-
-#: The addresses at which a server also answers for one address of this machine.
-_ALL_ADDRESSES = ("0.0.0.0", "::")
 
 
 def listens(host: str, port: int, pid: int | None = None) -> bool:
@@ -42,7 +41,7 @@ def _listens(process: psutil.Process, host: str, port: int) -> bool:
         return any(
             each.status == psutil.CONN_LISTEN
             and each.laddr.port == port
-            and each.laddr.ip in (host, *_ALL_ADDRESSES)
+            and each.laddr.ip in (host, *ALL_ADDRESSES)  # a server at all addresses answers at this one
             for each in process.net_connections("tcp")
         )
     return False

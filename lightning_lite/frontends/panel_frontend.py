@@ -6,8 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from lightning_lite.frontends.entry import place_of
-from lightning_lite.frontends.process_frontend import ProcessFrontend
+from lightning_lite.frontends.process_frontend import ProcessFrontend, locate_function
 
 
 class PanelFrontend(ProcessFrontend):
@@ -31,4 +30,4 @@ class PanelFrontend(ProcessFrontend):
         if isinstance(entry_point, str | os.PathLike):
             super().__init__(file=os.path.abspath(entry_point))
         else:
-            super().__init__(**place_of(entry_point, "PanelFrontend"))
+            super().__init__(**locate_function(entry_point, "PanelFrontend"))

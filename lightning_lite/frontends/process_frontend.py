@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import os
 import subprocess
+import sys
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from lightning_lite.extras import check_installed
@@ -73,3 +77,36 @@ class ProcessFrontend(Frontend):
         """Return the exit code of the program in words, if it has ended by itself."""
         code = None if self._process is None else self._process.poll()
         return None if code is None else f"its server has ended with the exit code {code}"
+
+
+def locate_function(function: Callable[..., Any], owner: str) -> dict[str, str]:
+    """Return the file or the module of a function, and its name there.
+
+    Args:
+        function: A function at the top level of a file.
+        owner: The frontend, for errors.
+
+    Raises:
+        TypeError: It is a method, or it has no such place.
+    """
+    if inspect.ismethod(function):
+        raise TypeError(
+            f"The `{owner}` doesn't support its function being a method. Found {function!r}. Write a "
+            "function at the top level of the file: it gets the state of the flow as its argument."
+        )
+    if not inspect.isfunction(function):
+        raise TypeError(f"The `{owner}` needs a function. Found {function!r}.")
+    name, module = function.__qualname__, function.__module__
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise TypeError(
+            f"The `{owner}` needs a function that its process can find by its name. Found {name}: write a "
+            "function at the top level of the file."
+        )
+    if module == "__main__":
+        file = getattr(sys.modules["__main__"], "__file__", None)
+        if file is None:
+            raise TypeError(
+                f"The `{owner}` needs a function in a file, which its process loads. {name} was typed in."
+            )
+        return {"file": os.path.abspath(file), "function": name}
+    return {"module": module, "function": name}

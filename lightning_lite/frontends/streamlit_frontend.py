@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lightning_lite.frontends.entry import place_of
-from lightning_lite.frontends.process_frontend import ProcessFrontend
+from lightning_lite.frontends.process_frontend import ProcessFrontend, locate_function
 
 
 class StreamlitFrontend(ProcessFrontend):
@@ -31,4 +30,4 @@ class StreamlitFrontend(ProcessFrontend):
 
     def __init__(self, render_fn: Callable[..., Any]) -> None:
         self.render_fn = render_fn
-        super().__init__(**place_of(render_fn, "StreamlitFrontend"))
+        super().__init__(**locate_function(render_fn, "StreamlitFrontend"))

@@ -9,12 +9,12 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from lightning_lite.app.app import LightningApp
-from lightning_lite.app.layout import Entry, read_layout
+from lightning_lite.app.layout import LayoutEntry, read_layout
 from lightning_lite.extras import missing_package
 from lightning_lite.frontends.base import Frontend
+from lightning_lite.sockets import find_free_port
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.node import STATE_PARTS, TreeMember
-from lightning_lite.tree.ports import find_free_port
 from lightning_lite.tree.structures import Dict, List
 from lightning_lite.tree.work import LightningWork
 
@@ -234,7 +234,7 @@ def collect_layout(app: Any, flow: LightningFlow) -> dict[str, str] | list[dict[
     return [_as_dict(entry) for entry in found]
 
 
-def _as_dict(entry: Entry) -> dict[str, str]:
+def _as_dict(entry: LayoutEntry) -> dict[str, str]:
     if isinstance(entry.content, LightningFlow):
         return {"name": entry.name, "content": entry.content.name}
     content = entry.url if isinstance(entry.content, LightningWork) else entry.content

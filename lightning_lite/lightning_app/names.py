@@ -15,7 +15,7 @@ _BUILD_CONFIG = {"BuildConfig": "tree.cloud"}
 _CLOUD_COMPUTE = {"CloudCompute": "tree.cloud"}
 
 _FRONTEND = {"Frontend": "frontends.base"}
-_STATIC = {"StaticWebFrontend": "frontends.static"}
+_STATIC = {"StaticWebFrontend": "frontends.static_frontend"}
 _STREAMLIT = {"StreamlitFrontend": "frontends.streamlit_frontend"}
 _PANEL = {"PanelFrontend": "frontends.panel_frontend"}
 _STATE_WATCHER = {"AppStateWatcher": "frontends.app_state_watcher"}
@@ -23,8 +23,7 @@ _API = {"Delete": "api", "Get": "api", "Post": "api", "Put": "api"}
 
 _RUNTIME = "lightning_app.runtime"
 _HELPERS = "lightning_app.helpers"
-_ENUMS = "lightning_app.enums"
-_EXCEPTIONS = "lightning_app.exceptions"
+_STUBS = "lightning_app.stubs"
 _STATE_STORE = "lightning_app.state_store"
 _PDB = {"MPPdb": "pdb:Pdb", "set_trace": "builtins:breakpoint"}
 _SETUP_COMMANDS = "lightning_app.setup_commands"
@@ -187,30 +186,30 @@ NAMES: dict[str, dict[str, str]] = {
     "utilities.commands.base": {"ClientCommand": "client_command"},
     "utilities.data_structures": {"AttributeDict": _HELPERS},
     "utilities.enum": {
-        "AppStage": _ENUMS,
-        "CacheCallsKeys": _ENUMS,
-        "ComponentContext": _ENUMS,
-        "OpenAPITags": _ENUMS,
-        "WorkFailureReasons": _ENUMS,
-        "WorkPendingReason": _ENUMS,
+        "AppStage": _STUBS,
+        "CacheCallsKeys": _STUBS,
+        "ComponentContext": _STUBS,
+        "OpenAPITags": _STUBS,
+        "WorkFailureReasons": _STUBS,
+        "WorkPendingReason": _STUBS,
         "WorkStageStatus": "status",
-        "WorkStopReasons": _ENUMS,
-        "make_status": _ENUMS,
+        "WorkStopReasons": _STUBS,
+        "make_status": _STUBS,
     },
     "utilities.exceptions": {
         "CacheMissException": "errors:Pause",
         "ExitAppException": "errors:StopApp",
-        "InvalidPathException": _EXCEPTIONS,
-        "LightningAppStateException": _EXCEPTIONS,
+        "InvalidPathException": _STUBS,
+        "LightningAppStateException": _STUBS,
         "LightningComponentException": "errors:ComponentError",
         "LightningFlowException": "errors:FailApp",
-        "LightningPlatformException": _EXCEPTIONS,
+        "LightningPlatformException": _STUBS,
         "LightningSigtermStateException": "errors:StopRun",
         "LightningWorkException": "errors:ComponentError",
-        "LogLinesLimitExceeded": _EXCEPTIONS,
-        "MisconfigurationException": _EXCEPTIONS,
+        "LogLinesLimitExceeded": _STUBS,
+        "MisconfigurationException": _STUBS,
     },
-    "utilities.frontend": {"AppInfo": "lightning_app.app_info"},
+    "utilities.frontend": {"AppInfo": _STUBS},
     "utilities.imports": {"requires": _HELPERS},
     "utilities.layout": {"_collect_layout": f"{_HELPERS}:collect_layout"},
     "utilities.load_app": {"extract_metadata_from_app": _RUNTIME, "load_app_from_file": _RUNTIME},

@@ -15,7 +15,7 @@ from lightning_lite.cli.options import BadInput
 from lightning_lite.cli.script_runner import load_app
 from lightning_lite.errors import AppFailed, WorkFailed
 from lightning_lite.events import WorkStatusChanged
-from lightning_lite.lightning_app.exceptions import MisconfigurationException
+from lightning_lite.lightning_app.stubs import MisconfigurationException
 from lightning_lite.status import WorkStageStatus, WorkStatus
 from lightning_lite.tracebacks import RemoteTraceback
 from lightning_lite.tree.work import LightningWork

@@ -9,7 +9,7 @@ import os
 import subprocess
 from typing import NamedTuple
 
-from lightning_lite.lightning_app.exceptions import MisconfigurationException
+from lightning_lite.lightning_app.stubs import MisconfigurationException
 
 
 class CommandLines(NamedTuple):

@@ -69,7 +69,7 @@ class Activity:
         self._thread: Thread | None = None
         self._is_closed = False
 
-    def look(self, runs: Iterable[RunSummary], budget: float = _BUDGET) -> dict[str, dict[str, Any]]:
+    def describe(self, runs: Iterable[RunSummary], budget: float = _BUDGET) -> dict[str, dict[str, Any]]:
         """Return the activity of runs by their id, for JSON.
 
         That is `pending` while a journal is read, `trouble` if it can't be read, else the numbers of attempts
@@ -91,7 +91,7 @@ class Activity:
                     self._waiting[run.path] = reading
                     found[run.id] = {"pending": True}
             if self._waiting and self._thread is None and not self._is_closed:
-                self._thread = Thread(target=self._read_waiting, name="lightning-lite activity", daemon=True)
+                self._thread = Thread(target=self._read_waiting, name="lightning-lite-activity", daemon=True)
                 self._thread.start()
         return found
 

@@ -70,7 +70,7 @@ class CallGraph:
         history: The history, which may grow.
 
     Example:
-        >>> CallGraph(RunHistory()).look(is_running=False)
+        >>> CallGraph(RunHistory()).describe(is_running=False)
         {'nodes': [], 'edges': [], 'truncated': False, 'read': 0, 'of': 0}
     """
 
@@ -84,7 +84,7 @@ class CallGraph:
         self._answers: dict[int, dict[str, list[float]]] = {}
         self._edges: dict[_Edge, tuple[int, str]] = {}
 
-    def look(self, *, is_running: bool) -> dict[str, Any]:
+    def describe(self, *, is_running: bool) -> dict[str, Any]:
         """Return the graph, ready for JSON.
 
         Args:

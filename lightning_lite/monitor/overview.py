@@ -11,8 +11,8 @@ from threading import Lock
 from time import monotonic, time
 from typing import Any
 
-from lightning_lite.monitor.app_layout import shows_something
 from lightning_lite.monitor.follower import RunFollower
+from lightning_lite.monitor.recorded_layout import shows_something
 from lightning_lite.monitor.run_list import describe_run
 from lightning_lite.monitor.run_status import (
     AppAnswer,
@@ -24,10 +24,10 @@ from lightning_lite.monitor.run_status import (
     row_from_history,
     tree_order,
 )
-from lightning_lite.monitor.usage import INTERVAL, RunUsage
+from lightning_lite.monitor.run_usage import INTERVAL, RunUsage
 from lightning_lite.runners.output.log_reader import last_line
 from lightning_lite.runs.catalog import RunSummary
-from lightning_lite.ui.live_table import WorkRow
+from lightning_lite.work_row import WorkRow
 
 #: Seconds to wait for the answer of an app; without it, the journal says what its works do.
 _ANSWER_TIMEOUT = 0.3
@@ -58,7 +58,7 @@ class RunOverview:
         self._answer: AppAnswer | None = None
         self._asked_at = float("-inf")
 
-    def look(self, run: RunSummary, root: str) -> dict[str, Any]:
+    def describe(self, run: RunSummary, root: str) -> dict[str, Any]:
         """Return the overview, for JSON.
 
         Args:
@@ -119,7 +119,7 @@ class RunOverview:
         run = status.run
         if run.state == "running":
             places = {row.name: row.place for row in status.works}
-            self._usage.look({**places, "": run.holder.place if run.holder is not None else None})
+            self._usage.measure({**places, "": run.holder.place if run.holder is not None else None})
 
     def _describe_work(self, status: RunStatus, row: WorkRow) -> dict[str, Any]:
         work = status.history.works.get(row.name)

@@ -7,7 +7,7 @@ that looked at all runs for months would have as many series as the root has wor
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import isnan
 from typing import NamedTuple
 
@@ -95,6 +95,9 @@ class WatchedRun(NamedTuple):
 #: Labels and value.
 _Sample = tuple[dict[str, str], float]
 
+#: Name of a work, the labels besides it, and value.
+_Value = tuple[str, dict[str, str], float]
+
 
 def metrics(runs: Sequence[RunSummary], watched: Sequence[WatchedRun]) -> str:
     """Return the metrics of a root as text.
@@ -109,73 +112,75 @@ def metrics(runs: Sequence[RunSummary], watched: Sequence[WatchedRun]) -> str:
     """
     shown = watched[:MAX_RUNS]
     names = _shown_works(shown)
-    lines: list[str] = []
-    states = Counter(run.state for run in runs)
-    _write(
-        lines,
-        "runs",
-        "gauge",
-        "Runs of the root, by state.",
-        [({"state": state}, count) for state, count in sorted(states.items())],
+
+    def per_work(values_of: Callable[[WatchedRun], Iterable[_Value]]) -> list[_Sample]:
+        return [
+            sample for one in shown for sample in _summed(_labels(one), names[one.run.id], values_of(one))
+        ]
+
+    states = sorted(Counter(run.state for run in runs).items())
+    families: tuple[tuple[str, str, str, list[_Sample]], ...] = (
+        ("runs", "gauge", "Runs of the root, by state.", [({"state": state}, n) for state, n in states]),
+        (
+            "works",
+            "gauge",
+            "Works of running runs, by state.",
+            [
+                ({**_labels(one), "state": state}, count)
+                for one in shown
+                for state, count in sorted(Counter(one.states.values()).items())
+            ],
+        ),
+        (
+            "run_start_time_seconds",
+            "gauge",
+            "When a running run was started, in seconds since 1970.",
+            [(_labels(one), one.run.started) for one in shown if one.run.started is not None],
+        ),
+        (
+            "calls_total",
+            "counter",
+            "Calls of works that have ended, by outcome.",
+            per_work(lambda one: _by_outcome(one.counters.calls)),
+        ),
+        (
+            "attempts_total",
+            "counter",
+            "Attempts of calls that have ended, by outcome.",
+            per_work(lambda one: _by_outcome(one.counters.attempts)),
+        ),
+        (
+            "call_seconds_total",
+            "counter",
+            "Seconds in which attempts that have ended ran.",
+            per_work(lambda one: ((work, {}, seconds) for work, seconds in one.counters.seconds.items())),
+        ),
+        (
+            "cpu_ratio",
+            "gauge",
+            "Use of one processor by the processes of a work; of the app if `work` is empty.",
+            per_work(lambda one: _known((work, cpu) for work, (cpu, _) in one.usage.items())),
+        ),
+        (
+            "memory_bytes",
+            "gauge",
+            "Memory of the processes of a work; of the app if `work` is empty.",
+            per_work(lambda one: _known((work, memory) for work, (_, memory) in one.usage.items())),
+        ),
     )
-    works: list[_Sample] = []
-    calls: list[_Sample] = []
-    attempts: list[_Sample] = []
-    seconds: list[_Sample] = []
-    cpu: list[_Sample] = []
-    memory: list[_Sample] = []
-    started: list[_Sample] = []
-    for one in shown:
-        run = {"run": one.run.id, "app": one.run.app}
-        works += (
-            ({**run, "state": state}, count) for state, count in sorted(Counter(one.states.values()).items())
-        )
-        named = names[one.run.id]
-        calls += _summed(
-            run,
-            named,
-            ((work, {"outcome": outcome}, count) for (work, outcome), count in one.counters.calls.items()),
-        )
-        attempts += _summed(
-            run,
-            named,
-            ((work, {"outcome": outcome}, count) for (work, outcome), count in one.counters.attempts.items()),
-        )
-        seconds += _summed(run, named, ((work, {}, count) for work, count in one.counters.seconds.items()))
-        cpu += _summed(
-            run, named, ((work, {}, value[0]) for work, value in one.usage.items() if value[0] is not None)
-        )
-        memory += _summed(
-            run, named, ((work, {}, value[1]) for work, value in one.usage.items() if value[1] is not None)
-        )
-        if one.run.started is not None:
-            started.append((run, one.run.started))
-    _write(lines, "works", "gauge", "Works of running runs, by state.", works)
-    _write(
-        lines,
-        "run_start_time_seconds",
-        "gauge",
-        "When a running run was started, in seconds since 1970.",
-        started,
-    )
-    _write(lines, "calls_total", "counter", "Calls of works that have ended, by outcome.", calls)
-    _write(lines, "attempts_total", "counter", "Attempts of calls that have ended, by outcome.", attempts)
-    _write(lines, "call_seconds_total", "counter", "Seconds in which attempts that have ended ran.", seconds)
-    _write(
-        lines,
-        "cpu_ratio",
-        "gauge",
-        "Use of one processor by the processes of a work; of the app if `work` is empty.",
-        cpu,
-    )
-    _write(
-        lines,
-        "memory_bytes",
-        "gauge",
-        "Memory of the processes of a work; of the app if `work` is empty.",
-        memory,
-    )
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{line}\n" for family in families for line in _lines(*family))
+
+
+def _labels(one: WatchedRun) -> dict[str, str]:
+    return {"run": one.run.id, "app": one.run.app}
+
+
+def _by_outcome(counts: Mapping[tuple[str, str], int]) -> Iterator[_Value]:
+    return ((work, {"outcome": outcome}, count) for (work, outcome), count in counts.items())
+
+
+def _known(values: Iterable[tuple[str, float | None]]) -> Iterator[_Value]:
+    return ((work, {}, value) for work, value in values if value is not None)
 
 
 def _shown_works(watched: Iterable[WatchedRun]) -> dict[str, set[str]]:
@@ -189,9 +194,7 @@ def _shown_works(watched: Iterable[WatchedRun]) -> dict[str, set[str]]:
     return found
 
 
-def _summed(
-    run: dict[str, str], shown: set[str], values: Iterable[tuple[str, dict[str, str], float]]
-) -> list[_Sample]:
+def _summed(run: dict[str, str], shown: set[str], values: Iterable[_Value]) -> list[_Sample]:
     """Return samples; the values of works that have no series of their own are added up."""
     found: dict[tuple[str, ...], tuple[dict[str, str], float]] = {}
     for work, labels, value in values:
@@ -202,12 +205,14 @@ def _summed(
     return [found[key] for key in sorted(found)]
 
 
-def _write(lines: list[str], name: str, kind: str, purpose: str, samples: Sequence[_Sample]) -> None:
+def _lines(name: str, kind: str, purpose: str, samples: Sequence[_Sample]) -> Iterator[str]:
+    """Yield the lines of one metric."""
     full = f"{_PREFIX}_{name}"
-    lines += (f"# HELP {full} {purpose}", f"# TYPE {full} {kind}")
+    yield f"# HELP {full} {purpose}"
+    yield f"# TYPE {full} {kind}"
     for labels, value in samples:
         texts = ",".join(f'{label}="{_escape(text)}"' for label, text in labels.items())
-        lines.append(f"{full}{{{texts}}} {_number(value)}")
+        yield f"{full}{{{texts}}} {_number(value)}"
 
 
 def _escape(text: str) -> str:

@@ -10,8 +10,8 @@ from lightning_lite import settings
 from lightning_lite.errors import CommandError
 from lightning_lite.masking import MASK
 from lightning_lite.runs.catalog import RunSummary
-from lightning_lite.runs.command_line import starts_script
 from lightning_lite.runs.journal_format import has_journal
+from lightning_lite.runs.recorded_command import starts_script
 
 
 class ResumeCommand(NamedTuple):

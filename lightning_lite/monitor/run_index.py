@@ -43,7 +43,7 @@ _NEWEST_EVENTS = 200
 _FAILED = WorkStageStatus.FAILED
 
 
-class Failure(NamedTuple):
+class FailedAttempt(NamedTuple):
     """A failed attempt of a call, or a failure of the process of a work.
 
     Attributes:
@@ -63,7 +63,7 @@ class Failure(NamedTuple):
     message: str
 
 
-class Change(NamedTuple):
+class AttributeChange(NamedTuple):
     """The last change of an attribute since its component was attached.
 
     Attributes:
@@ -108,23 +108,23 @@ class Failures:
     Example:
         >>> failures = Failures()
         >>> for number in range(1, 1001):
-        ...     failures.add(Failure("root.w", number, 1, 0.0, "crashed", "gone"))
+        ...     failures.add(FailedAttempt("root.w", number, 1, 0.0, "crashed", "gone"))
         >>> failures.total, [failure.call for failure in failures.items()][18:22]
         (1000, [19, 20, 821, 822])
     """
 
     def __init__(self) -> None:
         self.total = 0
-        self._first: list[Failure] = []
-        self._last: deque[Failure] = deque(maxlen=_LAST_FAILURES)
+        self._first: list[FailedAttempt] = []
+        self._last: deque[FailedAttempt] = deque(maxlen=_LAST_FAILURES)
 
-    def add(self, failure: Failure) -> None:
+    def add(self, failure: FailedAttempt) -> None:
         """Add the next failure."""
         self.total += 1
         kept = self._first if len(self._first) < _FIRST_FAILURES else self._last
         kept.append(failure)
 
-    def items(self) -> list[Failure]:
+    def items(self) -> list[FailedAttempt]:
         """Return the first and the last failures, the oldest first."""
         return [*self._first, *self._last]
 
@@ -152,18 +152,18 @@ class RunIndex:
         ...     history.apply(event)
         ...     index.note(event)
         >>> index.changes
-        {'root': {'k': Change(time=12.5, count=1)}}
+        {'root': {'k': AttributeChange(time=12.5, count=1)}}
     """
 
     def __init__(self, history: RunHistory, earlier: RunIndex | None = None) -> None:
         self._history = history
         self._earlier = earlier
         self.failures = Failures()
-        self.changes: dict[str, dict[str, Change]] = {}
+        self.changes: dict[str, dict[str, AttributeChange]] = {}
         self._newest: deque[tuple[float, type[Event], str, int | None]] = deque(maxlen=_NEWEST_EVENTS)
         self._succeeded: dict[str, int] = {}
         self._failed: dict[str, int] = {}
-        self._kept_failures: list[Failure] = []  # of the snapshot, in the order of the works
+        self._kept_failures: list[FailedAttempt] = []  # of the snapshot, in the order of the works
 
     def counts(self, work: str) -> WorkCounts:
         """Return the numbers of a work.
@@ -232,7 +232,7 @@ class RunIndex:
         changes = self.changes.setdefault(event.component, {})
         for attribute in event.values:
             known = changes.get(attribute)
-            changes[attribute] = Change(event.time, 1 if known is None else known.count + 1)
+            changes[attribute] = AttributeChange(event.time, 1 if known is None else known.count + 1)
 
     # Snapshots.
 
@@ -276,15 +276,15 @@ class RunIndex:
 
     def _change_before(
         self, earlier: RunIndex | None, component: str, attribute: str, snapshot: float
-    ) -> Change:
+    ) -> AttributeChange:
         """Return the last change of an attribute before the snapshot that was made at a time."""
         known = earlier.changes.get(component, {}).get(attribute) if earlier is not None else None
         if earlier is None or known is None:
-            return Change(None, 1)
+            return AttributeChange(None, 1)
         before = earlier._history.states.get(component, {}).get(attribute)
         is_same = before == self._history.states[component][attribute]
-        return known if is_same else Change(snapshot, known.count)
+        return known if is_same else AttributeChange(snapshot, known.count)
 
 
-def _failure(work: str, call: int | None, status: WorkStatus) -> Failure:
-    return Failure(work, call, status.count, status.timestamp, status.reason, status.message)
+def _failure(work: str, call: int | None, status: WorkStatus) -> FailedAttempt:
+    return FailedAttempt(work, call, status.count, status.timestamp, status.reason, status.message)

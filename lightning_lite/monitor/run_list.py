@@ -44,7 +44,7 @@ class RunList:
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as root:
-        ...     RunList(root).look()["total"]
+        ...     RunList(root).page()["total"]
         0
     """
 
@@ -54,7 +54,7 @@ class RunList:
         self._known: dict[str, _Known] = {}
         self._counts: dict[str, tuple[float, dict[str, int]]] = {}
 
-    def look(
+    def page(
         self,
         *,
         text: str = "",

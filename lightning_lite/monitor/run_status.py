@@ -14,13 +14,13 @@ import psutil
 from lightning_lite.engine.history import RunHistory, WorkHistory, read_history
 from lightning_lite.errors import CommandError, JournalError, NothingToResume
 from lightning_lite.events import ancestors
-from lightning_lite.monitor.usage import Usage, UsageMeter
 from lightning_lite.places import Place
+from lightning_lite.process_usage import Usage, UsageMeter
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.runs.safe_unpickle import unpack_plain
 from lightning_lite.status import WorkStageStatus, WorkStatus
-from lightning_lite.ui.live_table import WorkRow, read_progress
+from lightning_lite.work_row import WorkRow, read_progress
 
 #: Seconds over which the CPU use of processes is measured.
 _SAMPLE = 0.1

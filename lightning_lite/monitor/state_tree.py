@@ -6,9 +6,10 @@ Texts are made once for each value: as long as an attribute has the same encoded
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from lightning_lite.engine.history import RunHistory
+from lightning_lite.monitor.run_index import AttributeChange
 from lightning_lite.monitor.run_status import tree_order
 from lightning_lite.monitor.value_text import LONG, SHORT, Shown, describe, finite
 from lightning_lite.values.codec import decode_number
@@ -20,20 +21,8 @@ _MAX_READ = 1024 * 1024
 _MAX_ATTRIBUTES = 2000
 
 
-class Change(Protocol):
-    """The last change of an attribute: see `run_index.Change`."""
-
-    @property
-    def time(self) -> float | None:
-        """Seconds since 1970, or `None` if that is not known."""
-
-    @property
-    def count(self) -> int:
-        """Number of the changes."""
-
-
 #: The last changes, by component and attribute.
-Changes = Mapping[str, Mapping[str, Change]]
+Changes = Mapping[str, Mapping[str, AttributeChange]]
 
 
 class _Text(NamedTuple):
@@ -104,7 +93,7 @@ class StateTree:
         self,
         name: str,
         state: Mapping[str, bytes],
-        changes: Mapping[str, Change],
+        changes: Mapping[str, AttributeChange],
         texts: Mapping[tuple[str, str], _Text],
     ) -> dict[str, Any]:
         work = self._history.works.get(name)

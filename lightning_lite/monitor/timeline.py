@@ -1,6 +1,6 @@
 """The calls of a run over time: spans of attempts where they are wide enough to be seen, else bins.
 
-    Timeline.look   works in sight, a range, its width in pixels ─▶ one row for each work
+    Timeline.describe   works in sight, a range, its width in pixels ─▶ one row for each work
 
 The index of a work consists of plain sorted arrays and grows with the history. An ended call is read once.
 So a look costs the pixels that are shown, not the calls that the run has made.
@@ -181,7 +181,7 @@ class Timeline:
 
     Example:
         >>> from lightning_lite.engine.history import RunHistory
-        >>> Timeline(RunHistory()).look([], now=1764000000.0, is_running=False)["rows"]
+        >>> Timeline(RunHistory()).describe([], now=1764000000.0, is_running=False)["rows"]
         []
     """
 
@@ -189,7 +189,7 @@ class Timeline:
         self._history = history
         self._indices: dict[str, _WorkIndex] = {}
 
-    def look(
+    def describe(
         self,
         works: Sequence[str],
         *,

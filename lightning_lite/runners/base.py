@@ -1,7 +1,7 @@
 """The interface between the app and a runner, which starts works and carries messages.
 
     app.session ── Runner ──▶ processes | inline ── Host ──▶ engine.work_host
-                 send, wait, close                open, perform, receive, look, interrupt, close
+                 send, wait, close                open, perform, receive, report_changes, interrupt, close
 
 A runner knows processes, pipes and threads; a host knows one work and its calls. Neither knows flows.
 """
@@ -231,12 +231,12 @@ class Runner(ABC):
 class Host(Protocol):
     """The work side of one work: a state machine that travels pickled in `StartWork.host`."""
 
-    def open(self, send: Callable[[Report], None], nudge: Callable[[], None]) -> None:
+    def open(self, send: Callable[[Report], None], request_report: Callable[[], None]) -> None:
         """Run the work's `on_start`; the runner sends `WorkStarted` when it returns.
 
         Args:
             send: Sends a report to the main process; callable from any thread. A `StateChanged` never blocks.
-            nudge: Makes the helper thread call `look` soon.
+            request_report: Makes the helper thread call `report_changes` soon.
         """
 
     def perform(self, call: RunCall) -> None:
@@ -245,11 +245,11 @@ class Host(Protocol):
     def receive(self, message: WriteState | AcknowledgeState) -> None:
         """Apply a request that came while a call runs; called in the helper thread."""
 
-    def look(self) -> float | None:
+    def report_changes(self) -> float | None:
         """Look for changes inside lists and dicts; called in the helper thread.
 
         Returns:
-            Seconds until the next look, or `None` to wait for a nudge.
+            Seconds until the next call, or `None` to wait for a request.
         """
 
     def interrupt(self) -> None:

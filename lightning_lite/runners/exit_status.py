@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
-from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM
+from lightning_lite.runners.wire.work_signals import ENDED_BY_SIGTERM
 
 OUT_OF_MEMORY = "the system has killed a process because memory ran out"
 

@@ -17,7 +17,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from lightning_lite.runners.base import Runner
-from lightning_lite.runners.wire.signals import SignalHold
+from lightning_lite.runners.wire.work_signals import SignalHold
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -30,8 +30,8 @@ from lightning_lite.places import this_host
 from lightning_lite.regular_files import kind_of
 from lightning_lite.root_access import ANY, UNSHARED, opened, own_root
 from lightning_lite.runs.catalog import list_runs, load_details, read_details, tags_of
-from lightning_lite.runs.command_line import mask_command
 from lightning_lite.runs.lock import BEGIN_TIMEOUT, lock_error, shared_access
+from lightning_lite.runs.recorded_command import mask_command
 
 #: Name of the file with the layout of a run.
 LAYOUT = "layout.json"

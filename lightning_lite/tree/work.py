@@ -19,14 +19,13 @@ from lightning_lite.errors import (
     DetachedError,
 )
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.places import is_loopback, node_address
+from lightning_lite.sockets import ALL_ADDRESSES, find_free_port, is_loopback, machine_addresses, node_address
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.cloud import BuildConfig, CloudCompute
 from lightning_lite.tree.component import Component, replace_method
 from lightning_lite.tree.node import Node, TreeMember
 from lightning_lite.tree.policy import WorkPolicy
-from lightning_lite.tree.ports import ALL_ADDRESSES, addresses, find_free_port
 from lightning_lite.values.codec import SCALARS
 
 if TYPE_CHECKING:
@@ -474,12 +473,12 @@ class LightningWork(Component):
     @property
     def internal_ip(self) -> str:
         """Address of the machine on which the process of the work runs; "" before it has started."""
-        return (self._node_address or addresses()[0]) if self._is_up() else ""
+        return (self._node_address or machine_addresses()[0]) if self._is_up() else ""
 
     @property
     def public_ip(self) -> str:
         """Public address of that machine; "" if there is none."""
-        return addresses()[1] if self._is_up() else ""
+        return machine_addresses()[1] if self._is_up() else ""
 
     @property
     def local_build_config(self) -> BuildConfig:

@@ -1,9 +1,9 @@
 """The live view: a thread that draws the table of works on the terminal.
 
-    session ── poke ──▶ LiveView ── look ──▶ rows ── live_table ──▶ Footer
+    session ── request_redraw ──▶ LiveView ─ read_rows ─▶ rows ── live_table ──▶ Footer
                         its own thread      snapshots of the works
 
-`poke` never blocks. The thread sleeps while nothing calls `poke` and no work is busy.
+`request_redraw` never blocks. The thread sleeps while nothing calls `request_redraw` and no work is busy.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 
 from lightning_lite.colours import has_no_colour
 from lightning_lite.formats import format_clock
+from lightning_lite.process_usage import Usage, UsageMeter
 from lightning_lite.ui.footer import Footer, open_footer
-from lightning_lite.ui.live_table import BUSY, WorkRow, live_table
+from lightning_lite.ui.live_table import BUSY, live_table
 from lightning_lite.ui.terminal import Terminal
-from lightning_lite.ui.usage import UsageMeter
+from lightning_lite.work_row import WorkRow
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -48,31 +49,34 @@ _HANDLER_TIMEOUT = 0.2
 _OUTPUT_SHARE, _OUTPUT_LINES = 1 / 3, 4
 
 
-def open_view(app: str, terminal: Terminal, look: Callable[[], Sequence[WorkRow]]) -> LiveView | None:
+def open_view(app: str, terminal: Terminal, read_rows: Callable[[], Sequence[WorkRow]]) -> LiveView | None:
     """Return a view for the terminal of `sys.stdout`, or `None` without a terminal that can draw one.
 
     Args:
         app: Name of the app.
         terminal: Shows the output of the works.
-        look: Returns the present rows of the works; called in the thread of the view.
+        read_rows: Returns the present rows of the works; called in the thread of the view.
     """
     footer = open_footer()
-    return LiveView(app, terminal, footer, look) if footer is not None else None
+    return LiveView(app, terminal, footer, read_rows) if footer is not None else None
 
 
 class LiveView:
     """Shows the works of one app below all output, from `start` to `close`; see `open_view`."""
 
     def __init__(
-        self, app: str, terminal: Terminal, footer: Footer, look: Callable[[], Sequence[WorkRow]]
+        self, app: str, terminal: Terminal, footer: Footer, read_rows: Callable[[], Sequence[WorkRow]]
     ) -> None:
         self._app = app
-        self._look = look
+        self._read_rows = read_rows
         self._terminal = terminal
         self._footer = footer
         terminal.footer = footer
         self._input = builtins.input
-        self._usage = UsageMeter()
+        self._meter = UsageMeter()
+        self._measured: set[int] = set()
+        self._measured_at = float("-inf")
+        self._usage: dict[int, Usage] = {}
         self._began = time.time()
         self._is_changed = True
         self._has_busy = False
@@ -97,7 +101,7 @@ class LiveView:
         """Whether `start` was called."""
         return self._thread.ident is not None
 
-    def poke(self) -> None:
+    def request_redraw(self) -> None:
         """Request an update, because something may have changed; signal handlers may call it."""
         self._is_changed = True
         self._wake()
@@ -137,12 +141,13 @@ class LiveView:
                     return
                 if self._seconds_until_update() == 0.0:
                     self._update()
-                elif not self._closing.wait(_REDRAW_DELAY):  # prints hid the view, or poke() came early
+                # Prints have hidden the view, or `request_redraw` came early.
+                elif not self._closing.wait(_REDRAW_DELAY):
                     self._footer.redraw()
 
     def _resized(self, *_: object) -> None:
         """Update the view after a change of the terminal's size; the handler of SIGWINCH."""
-        self.poke()
+        self.request_redraw()
 
     def _input_without_view(self, prompt: object = "", /) -> str:
         """Replace `input()` of the flow and of its debugger: hide the view and the output of works."""
@@ -162,10 +167,9 @@ class LiveView:
     def _update(self) -> None:
         self._is_changed = False
         self._updated_at = monotonic()
-        rows = [self._complete(row) for row in self._look()]
-        self._usage.forget_all_but(
-            row.place.pid for row in rows if row.place is not None and row.place.is_here()
-        )
+        rows = self._read_rows()
+        self._measure({row.place.pid for row in rows if row.place is not None and row.place.is_here()})
+        rows = [self._complete(row) for row in rows]
         num_busy = sum(row.state in BUSY for row in rows)
         self._has_busy = num_busy > 0
         columns, lines = self._footer.tty.size
@@ -179,10 +183,20 @@ class LiveView:
         table = live_table(rows, title=title, now=now, width=columns - 1, height=height)
         self._footer.draw(self._render(table, columns))
 
+    def _measure(self, pids: set[int]) -> None:
+        """Measure processes, if one is new or has ended, or if the last measurement is a second old.
+
+        Over a shorter time, the CPU use of a process is not meaningful.
+        """
+        if pids != self._measured or monotonic() - self._measured_at >= _TICK:
+            self._measured, self._measured_at = pids, monotonic()
+            self._usage = self._meter.measure(pids)
+
     def _complete(self, row: WorkRow) -> WorkRow:
         """Return the row with CPU, memory and last line of the work."""
-        is_here = row.place is not None and row.place.is_here()
-        usage = self._usage.read(row.place.pid) if row.place is not None and is_here else None
+        usage = None
+        if row.place is not None and row.place.is_here():
+            usage = self._usage.get(row.place.pid)
         if usage is not None:
             row = row._replace(cpu=usage.cpu if row.state in BUSY else None, memory=usage.memory)
         return row._replace(last_line=self._terminal.last_line(row.name))

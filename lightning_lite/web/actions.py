@@ -23,8 +23,10 @@ from lightning_lite.monitor.stacks import read_flow_stack, read_work_stacks
 from lightning_lite.places import Place
 from lightning_lite.regular_files import open_regular
 from lightning_lite.runs.catalog import RunSummary, read_run
+from lightning_lite.web.endpoints import Endpoint
+from lightning_lite.web.parameters import Parameter
 from lightning_lite.web.refusals import Refused
-from lightning_lite.web.site import Site
+from lightning_lite.web.server_state import ServerState
 
 #: The commands of an action.
 COMMANDS = ("stop", "kill", "restart", "stack")
@@ -36,7 +38,9 @@ OUTPUT_NAME = "resumed-output.log"
 _BEGIN_TIMEOUT = 10.0
 
 
-def act(site: Site, id: str, command: str, work: str | None, timeout: float | None) -> dict[str, Any]:
+def act(
+    server_state: ServerState, id: str, command: str, work: str | None, timeout: float | None
+) -> dict[str, Any]:
     """Execute a command on a run or on one of its works, wait for its effect, and say what has happened.
 
     Raises:
@@ -44,7 +48,7 @@ def act(site: Site, id: str, command: str, work: str | None, timeout: float | No
         CommandError: The app does not answer, or a process does not end.
         OSError: The process belongs to another user.
     """
-    run = site.find_run(id)
+    run = server_state.find_run(id)
     if run.state != "running":
         raise Refused(409, f"Run {run.id} is not running: its state is {run.state}.")
     seconds = timeouts.STOP_TIMEOUT if timeout is None else timeout
@@ -66,7 +70,7 @@ def act(site: Site, id: str, command: str, work: str | None, timeout: float | No
     return {"text": None, "done": " ".join(f"{outcome.text}." for outcome in outcomes)}
 
 
-def resume(site: Site, id: str, retry_failed: bool) -> dict[str, Any]:
+def resume(server_state: ServerState, id: str, retry_failed: bool) -> dict[str, Any]:
     """Start the recorded command of a run again, detached from this server.
 
     Its output goes into a file in the folder of the run.
@@ -76,8 +80,8 @@ def resume(site: Site, id: str, retry_failed: bool) -> dict[str, Any]:
         CommandError: The run can't be resumed.
         OSError: The program can't be started.
     """
-    run = site.find_run(id)
-    resumed = resume_command(run, site.root, retry_failed=retry_failed)
+    run = server_state.find_run(id)
+    resumed = resume_command(run, server_state.root, retry_failed=retry_failed)
     output = os.path.join(run.path, OUTPUT_NAME)
     fd = open_regular(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
@@ -130,3 +134,36 @@ def _place_of(run: RunSummary, work: str) -> Place | None:
         if row.name == work:
             return row.place
     raise Refused(404, f"There is no work {work[:100]!r} in run {run.id}.")
+
+
+#: The endpoints.
+ENDPOINTS = (
+    Endpoint(
+        "POST",
+        "/api/runs/{id}/actions",
+        act,
+        "Stop, kill or restart a work or the run, or read a stack, and wait for the effect.",
+        "Done",
+        (
+            Parameter("command", "text", "What to do.", required=True, choices=COMMANDS),
+            Parameter("work", "text", "Full name of a work; without it, the run or its flow is meant."),
+            Parameter(
+                "timeout",
+                "number",
+                "Seconds that a work has to end before it is killed.",
+                least=0,
+                highest=3600,
+            ),
+        ),
+        changes=True,
+    ),
+    Endpoint(
+        "POST",
+        "/api/runs/{id}/resume",
+        resume,
+        "Start the recorded command of a run that ended or died again, detached from the server.",
+        "Resumed",
+        (Parameter("retry_failed", "flag", "Whether to run failed calls again.", default=False),),
+        changes=True,
+    ),
+)

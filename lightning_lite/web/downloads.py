@@ -13,7 +13,7 @@ from urllib.parse import quote
 from starlette.responses import Response, StreamingResponse
 
 from lightning_lite.engine.history import read_history
-from lightning_lite.monitor.trace_format import trace
+from lightning_lite.monitor.perfetto import trace
 from lightning_lite.regular_files import open_regular
 from lightning_lite.runners.output.log_reader import list_logs
 from lightning_lite.runs.catalog import RunSummary

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from lightning_lite.web.answers import answer, error_answer
 from lightning_lite.web.parameters import Parameter, read_fields, read_query
 from lightning_lite.web.refusals import Refused, refusal_of
-from lightning_lite.web.site import Site
+from lightning_lite.web.server_state import ServerState
 from lightning_lite.web.threads import in_thread
 
 _log = logging.getLogger("lightning_lite")
@@ -38,7 +38,8 @@ class Endpoint(NamedTuple):
     Attributes:
         method: `GET` or `POST`.
         path: Its path; a part in braces is an argument of the function.
-        function: Answers it: it gets the site, then the parts of the path and the parameters by name.
+        function: Answers it: it gets the state of the server, then the parts of the path and the
+            parameters by name.
         about: What it returns or does, in one line.
         schema: Name of the schema of its answer.
         parameters: The parameters of its query, or of the JSON body of a POST.
@@ -56,22 +57,22 @@ class Endpoint(NamedTuple):
     media_type: str = "application/json"
 
 
-def make_route(endpoint: Endpoint, site: Site, slots: Mapping[str, Semaphore]) -> Route:
+def make_route(endpoint: Endpoint, server_state: ServerState, slots: Mapping[str, Semaphore]) -> Route:
     """Return the route of an endpoint.
 
     Args:
         endpoint: The endpoint.
-        site: What all endpoints share, their first argument.
+        server_state: What all endpoints share, their first argument.
         slots: Of `make_slots`.
     """
 
     def respond(path: Mapping[str, str], given: Mapping[str, Any], known: str) -> Response:
-        return answer(endpoint.function(site, **path, **given), known)
+        return answer(endpoint.function(server_state, **path, **given), known)
 
     async def serve(request: Request) -> Response:
-        site.last_request = monotonic()
+        server_state.last_request = monotonic()
         try:
-            if endpoint.changes and site.read_only:
+            if endpoint.changes and server_state.read_only:
                 raise Refused(403, "This server is read-only: it was started with --read-only.")
             given = await _read(endpoint, request)
             async with slots["changes" if endpoint.changes else "reads"]:

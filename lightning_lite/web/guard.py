@@ -48,7 +48,7 @@ OPEN = ("/static/", "/download/", "/preview/", "/frame/")
 #: Begins the paths of files of users, which are shown in a frame.
 _PREVIEWS = "/preview/"
 
-#: Begins the paths of documents around pages of flows. Each has a policy of its own, see `web/frames`.
+#: Begins the paths of documents around pages of flows. Each has a policy of its own, see `web/page_frames`.
 _FRAMES = "/frame/"
 
 _METHODS = ("GET", "HEAD", "POST")

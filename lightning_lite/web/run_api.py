@@ -7,18 +7,18 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from lightning_lite.monitor.app_layout import read_layout
 from lightning_lite.monitor.call_details import describe_call
 from lightning_lite.monitor.comparison import MAX_RUNS, compare
 from lightning_lite.monitor.number_series import number_series
+from lightning_lite.monitor.recorded_layout import read_layout
 from lightning_lite.monitor.run_list import describe_run
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.web.answers import Tagged, to_json
 from lightning_lite.web.endpoints import Endpoint
-from lightning_lite.web.followers import PATIENCE, FollowedRun
 from lightning_lite.web.parameters import Parameter
 from lightning_lite.web.refusals import refusing
-from lightning_lite.web.site import Site
+from lightning_lite.web.run_readers import PATIENCE, RunReader
+from lightning_lite.web.server_state import ServerState
 
 #: Maximum number of works in one question about the timeline: those in sight.
 MAX_WORKS = 60
@@ -27,25 +27,27 @@ MAX_WORKS = 60
 _MAX_ATTRIBUTES = 100
 
 
-def show_run(site: Site, id: str) -> Tagged:
+def show_run(server_state: ServerState, id: str) -> Tagged:
     """Return the works of a run, its components and its failures."""
-    run = site.find_run(id)
-    shown = site.followers.follow(run).overview.look(run, site.root)
+    run = server_state.find_run(id)
+    shown = server_state.readers.reader_of(run).overview.describe(run, server_state.root)
     # The time alone is no change.
     return Tagged(to_json({**shown, "now": None}).decode("ascii"), lambda: shown)
 
 
-def show_usage(site: Site, id: str, since: float) -> dict[str, Any]:
+def show_usage(server_state: ServerState, id: str, since: float) -> dict[str, Any]:
     """Return the CPU and memory of the processes of a run."""
-    run = site.find_run(id)
-    return site.followers.follow(run).overview.usage(run, since)
+    run = server_state.find_run(id)
+    return server_state.readers.reader_of(run).overview.usage(run, since)
 
 
-def show_timeline(site: Site, id: str, work: tuple[str, ...], px: int, **borders: float | None) -> Tagged:
+def show_timeline(
+    server_state: ServerState, id: str, work: tuple[str, ...], px: int, **borders: float | None
+) -> Tagged:
     """Return the calls of some works over time."""
 
-    def look(run: RunSummary, followed: FollowedRun) -> dict[str, Any]:
-        return followed.views.timeline.look(
+    def describe(run: RunSummary, reader: RunReader) -> dict[str, Any]:
+        return reader.views.timeline.describe(
             work,
             now=time.time(),
             is_running=run.state == "running",
@@ -54,11 +56,11 @@ def show_timeline(site: Site, id: str, work: tuple[str, ...], px: int, **borders
             pixels=px,
         )
 
-    return _tagged(site, id, look)
+    return _tagged(server_state, id, describe)
 
 
 def list_calls(
-    site: Site,
+    server_state: ServerState,
     id: str,
     work: tuple[str, ...],
     outcome: str | None,
@@ -68,8 +70,8 @@ def list_calls(
 ) -> Tagged:
     """Return a page of the calls, the newest first."""
 
-    def look(run: RunSummary, followed: FollowedRun) -> dict[str, Any]:
-        return followed.views.calls.page(
+    def describe(run: RunSummary, reader: RunReader) -> dict[str, Any]:
+        return reader.views.calls.page(
             works=work,
             outcome=outcome,
             text=text,
@@ -78,88 +80,88 @@ def list_calls(
             is_running=run.state == "running",
         )
 
-    return _tagged(site, id, look)
+    return _tagged(server_state, id, describe)
 
 
-def show_call(site: Site, id: str, work: str, number: int) -> dict[str, Any]:
+def show_call(server_state: ServerState, id: str, work: str, number: int) -> dict[str, Any]:
     """Return one call in detail."""
-    run = site.find_run(id)
-    followed = site.followers.follow(run)
-    with followed.follower.lock, refusing():
+    run = server_state.find_run(id)
+    reader = server_state.readers.reader_of(run)
+    with reader.follower.lock, refusing():
         return describe_call(
-            followed.follower.history, work, number, root=site.place, is_running=run.state == "running"
+            reader.follower.history, work, number, root=server_state.place, is_running=run.state == "running"
         )
 
 
-def show_state(site: Site, id: str) -> Tagged:
+def show_state(server_state: ServerState, id: str) -> Tagged:
     """Return all components with their attributes."""
 
-    def look(_: RunSummary, followed: FollowedRun) -> dict[str, Any]:
-        follower = followed.follower
+    def describe(_: RunSummary, reader: RunReader) -> dict[str, Any]:
+        follower = reader.follower
         return {
             "generation": follower.generation,
             "revision": follower.revision,
-            **followed.views.state.tree(follower.index.changes),
+            **reader.views.state.tree(follower.index.changes),
         }
 
-    return _tagged(site, id, look)
+    return _tagged(server_state, id, describe)
 
 
-def show_value(site: Site, id: str, component: str, attribute: str) -> Tagged:
+def show_value(server_state: ServerState, id: str, component: str, attribute: str) -> Tagged:
     """Return one value as a text."""
 
-    def look(_: RunSummary, followed: FollowedRun) -> dict[str, Any]:
-        return followed.views.state.value(component, attribute)
+    def describe(_: RunSummary, reader: RunReader) -> dict[str, Any]:
+        return reader.views.state.value(component, attribute)
 
-    return _tagged(site, id, look)
+    return _tagged(server_state, id, describe)
 
 
-def show_layout(site: Site, id: str) -> Tagged:
+def show_layout(server_state: ServerState, id: str) -> Tagged:
     """Return what the flows of a run show."""
-    shown = read_layout(site.find_run(id))
+    shown = read_layout(server_state.find_run(id))
     return Tagged(to_json(shown).decode("ascii"), lambda: shown)
 
 
-def show_graph(site: Site, id: str) -> dict[str, Any]:
+def show_graph(server_state: ServerState, id: str) -> dict[str, Any]:
     """Return who calls whom."""
-    run = site.find_run(id)
-    followed = site.followers.follow(run)
-    with followed.follower.lock:
-        return followed.views.graph.look(is_running=run.state == "running")
+    run = server_state.find_run(id)
+    reader = server_state.readers.reader_of(run)
+    with reader.follower.lock:
+        return reader.views.graph.describe(is_running=run.state == "running")
 
 
-def show_numbers(site: Site, id: str, attribute: tuple[str, ...]) -> dict[str, Any]:
+def show_numbers(server_state: ServerState, id: str, attribute: tuple[str, ...]) -> dict[str, Any]:
     """Return numbers of the state over time."""
-    return number_series(site.find_run(id).path, attribute)
+    return number_series(server_state.find_run(id).path, attribute)
 
 
-def compare_runs(site: Site, run: tuple[str, ...]) -> dict[str, Any]:
+def compare_runs(server_state: ServerState, run: tuple[str, ...]) -> dict[str, Any]:
     """Return the scalars of runs side by side, from what was read of them."""
-    runs = [site.find_run(each) for each in dict.fromkeys(run)]
-    followed = [site.followers.follow(each, PATIENCE / len(runs)) for each in runs]
+    runs = [server_state.find_run(each) for each in dict.fromkeys(run)]
+    readers = [server_state.readers.reader_of(each, PATIENCE / len(runs)) for each in runs]
     with ExitStack() as locks:
-        for each in sorted(followed, key=lambda each: each.follower.path):  # always in the same order
+        for each in sorted(readers, key=lambda each: each.follower.path):  # always in the same order
             locks.enter_context(each.follower.lock)
-        followers = [each.follower for each in followed]
+        followers = [each.follower for each in readers]
         compared = compare([each.history for each in followers])
         read = {
             "bytes": sum(each.bytes_read for each in followers),
             "of": sum(each.size for each in followers),
         }
-    return {"runs": [describe_run(each, site.root) for each in runs], "read": read, **compared}
+    return {"runs": [describe_run(each, server_state.root) for each in runs], "read": read, **compared}
 
 
-def _tagged(site: Site, id: str, look: Callable[[RunSummary, FollowedRun], Any]) -> Tagged:
+def _tagged(server_state: ServerState, id: str, describe: Callable[[RunSummary, RunReader], Any]) -> Tagged:
     """Return an answer that depends on what was read of the journal only, and on whether the run goes on."""
-    run = site.find_run(id)
-    followed = site.followers.follow(run)
-    follower = followed.follower
+    run = server_state.find_run(id)
+    reader = server_state.readers.reader_of(run)
+    follower = reader.follower
 
     def make() -> Any:
         with follower.lock, refusing():
-            return look(run, followed)
+            return describe(run, reader)
 
-    return Tagged(f"{followed.name} {follower.generation} {follower.revision} {run.state}", make)
+    return Tagged(f"{reader.name} {follower.generation} {follower.revision} {run.state}", make)
 
 
 _WORKS = Parameter("work", "text", "Full name of a work; may be repeated.", most=MAX_WORKS)

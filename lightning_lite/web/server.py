@@ -29,12 +29,13 @@ from urllib.parse import quote
 import psutil
 import uvicorn
 
+from lightning_lite import sockets
 from lightning_lite.frontends.programs.parent import wait_for_end
-from lightning_lite.monitor.app_layout import shows_something
-from lightning_lite.places import bracketed, is_loopback
+from lightning_lite.monitor.recorded_layout import shows_something
 from lightning_lite.regular_files import open_regular
+from lightning_lite.sockets import ALL_ADDRESSES, bracketed, is_loopback
 from lightning_lite.web.application import create_app
-from lightning_lite.web.site import PERIOD, Site
+from lightning_lite.web.server_state import PERIOD, ServerState
 from lightning_lite.web.state_api import SOCKET_PACKAGE
 
 HOST = "127.0.0.1"
@@ -42,6 +43,9 @@ PORT = 8765
 
 #: Number of ports that are tried if the first one is in use.
 _MAX_TRIES = 100
+
+#: Number of connections that may wait until the server accepts them.
+_BACKLOG = 128
 
 #: Seconds after which the file that leads a browser to the address is removed.
 _REDIRECT_LIFETIME = 30.0
@@ -72,7 +76,7 @@ class PageServer:
     """One server; `run` serves until a signal ends it.
 
     Args:
-        site: What its endpoints share.
+        server_state: What its endpoints share.
         host: Address to bind.
         port: The first port to try; 0 for any free one.
         token: The token that requests must have; a new one if it is `None`.
@@ -86,21 +90,23 @@ class PageServer:
         port: The port that was bound.
     """
 
-    def __init__(self, site: Site, host: str = HOST, port: int = PORT, token: str | None = None) -> None:
-        self._site = site
+    def __init__(
+        self, server_state: ServerState, host: str = HOST, port: int = PORT, token: str | None = None
+    ) -> None:
+        self._server_state = server_state
         self._token = token or make_token()
         self._socket = _bind(host, port)
         self.host = host
         self.port: int = self._socket.getsockname()[1]
-        site.port = self.port
+        server_state.port = self.port
         names = hosts_of(host)
         self._hosts = [f"{name}:{self.port}" for name in names]
         self._hosts += names if self.port == 80 else []  # browsers leave out this port
         shown = host if host in _LOOPBACK else names[-1]
         self.address = f"http://{bracketed(shown)}:{self.port}/#token={self._token}"
-        if site.run is not None:
-            self.address += f"&to=/runs/{quote(site.run, safe='')}"
-            if shows_something(site.find_run(site.run)):
+        if server_state.run is not None:
+            self.address += f"&to=/runs/{quote(server_state.run, safe='')}"
+            if shows_something(server_state.find_run(server_state.run)):
                 self.address += "/app"
 
     def run(self, *, with_parent: bool = False, opens_browser: bool = False) -> None:
@@ -114,7 +120,7 @@ class PageServer:
             KeyboardInterrupt: After SIGINT.
             SystemExit: After SIGTERM, with the code 143.
         """
-        app = create_app(self._site, token=self._token, hosts=self._hosts)
+        app = create_app(self._server_state, token=self._token, hosts=self._hosts)
         config = uvicorn.Config(
             app,
             loop="asyncio",
@@ -133,9 +139,9 @@ class PageServer:
         if with_parent:
             Thread(target=self._end_with_parent, name="lightning-lite-page-parent", daemon=True).start()
         if (
-            self._site.run is None
+            self._server_state.run is None
         ):  # the first view is the list of runs: read it while the browser loads the page
-            Thread(target=self._site.runs.look, name="lightning-lite-page-runs", daemon=True).start()
+            Thread(target=self._server_state.runs.page, name="lightning-lite-page-runs", daemon=True).start()
         # uvicorn sends the signal that has ended it once more, to the handler from before.
         previous = signal.signal(signal.SIGTERM, _exit)
         link = None
@@ -160,7 +166,7 @@ class PageServer:
         """
         wait_for_end(os.getppid())
         now = monotonic()
-        if now - self._site.last_request < _OPEN_PAGE:
+        if now - self._server_state.last_request < _OPEN_PAGE:
             Event().wait(_LAST_QUESTION)
         os._exit(0)  # there is nothing to clean up, and the app waits
 
@@ -213,7 +219,7 @@ def hosts_of(host: str) -> list[str]:
         '192.0.2.7'
     """
     names = list(_LOOPBACK)
-    if host in ("0.0.0.0", "::", ""):
+    if host in ALL_ADDRESSES:
         families = (socket.AF_INET, socket.AF_INET6)
         found = [
             each.address
@@ -230,23 +236,14 @@ def hosts_of(host: str) -> list[str]:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     last = min(port + _MAX_TRIES, 65_536)
     for tried in range(port, last) if port else [0]:
-        # With the protocol given, asyncio sets TCP_NODELAY: else each answer waits 40 ms for a delayed ACK.
-        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             # Lets a port be bound again right after the end of a server; on Windows it would share the port.
-            if os.name == "posix":
-                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind((host, tried))
-            bound.listen(128)
+            return sockets.bind(host, tried, reuse=os.name == "posix", backlog=_BACKLOG)
         except OSError as error:
-            bound.close()
             if error.errno != errno.EADDRINUSE:
                 raise
-        else:
-            return bound
     raise PortsInUse(errno.EADDRINUSE, f"the ports {port} to {last - 1} are in use; choose one with --port")
 
 

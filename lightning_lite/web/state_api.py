@@ -28,14 +28,14 @@ from starlette.websockets import WebSocket
 from lightning_lite.distribution import NAME
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.errors import CommandError
-from lightning_lite.monitor.app_layout import read_layout
+from lightning_lite.monitor.recorded_layout import read_layout
 from lightning_lite.monitor.state_snapshot import read_components, read_state, read_statuses
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.web.answers import error_answer, to_json
 from lightning_lite.web.refusals import Refused, unanswered
 from lightning_lite.web.served_states import ServedStates, UnknownPart, differences
-from lightning_lite.web.site import Site
+from lightning_lite.web.server_state import ServerState
 from lightning_lite.web.state_feed import StateFeed, serve_changes
 from lightning_lite.web.threads import in_thread
 
@@ -52,17 +52,19 @@ _READ_LIMIT = 20.0
 _ANSWER_LIMIT = 40.0
 
 
-def make_state_routes(site: Site) -> list[BaseRoute]:
+def make_state_routes(server_state: ServerState) -> list[BaseRoute]:
     """Return the routes.
 
     Args:
-        site: What all endpoints share.
+        server_state: What all endpoints share.
     """
-    served, feed = ServedStates(), StateFeed(site)
+    served, feed = ServedStates(), StateFeed(server_state)
 
-    def read(look: Callable[[RunSummary, RunHistory], Any]) -> Callable[[Request], Any]:
+    def read(choose: Callable[[RunSummary, RunHistory], Any]) -> Callable[[Request], Any]:
         async def serve(request: Request) -> Response:
-            return await _refusing(request, lambda: _json(_look(site, app_run(site), look)))
+            return await _refusing(
+                request, lambda: _json(_read_history(server_state, app_run(server_state), choose))
+            )
 
         return serve
 
@@ -71,26 +73,26 @@ def make_state_routes(site: Site) -> list[BaseRoute]:
 
     async def show_state(request: Request) -> Response:
         def answer() -> Response:
-            state = _look(site, app_run(site), _state_of)
+            state = _read_history(server_state, app_run(server_state), _state_of)
             served.keep(_client_of(request), state)
             return _json(state)
 
         return await _refusing(request, answer)
 
     async def show_layout(request: Request) -> Response:
-        return await _refusing(request, lambda: _json(_tabs(read_layout(app_run(site))["root"])))
+        return await _refusing(request, lambda: _json(_tabs(read_layout(app_run(server_state))["root"])))
 
     async def change(request: Request) -> Response:
-        return await _refusing(request, partial(_change, site, await request.body()))
+        return await _refusing(request, partial(_change, server_state, await request.body()))
 
     async def take_state(request: Request) -> Response:
         return await _refusing(
-            request, partial(_take_state, site, served, _client_of(request), await request.body())
+            request, partial(_take_state, server_state, served, _client_of(request), await request.body())
         )
 
     async def send_changes(socket: WebSocket) -> None:
         try:
-            await in_thread(app_run, site)
+            await in_thread(app_run, server_state)
             await serve_changes(feed, socket)
         except Refused as refused:
             await socket.send_denial_response(error_answer(refused.status, refused.reason, refused.headers))
@@ -104,7 +106,9 @@ def make_state_routes(site: Site) -> list[BaseRoute]:
         return error_answer(426, "This address is for a websocket.", {"Upgrade": "websocket"})
 
     async def tell_health(_: Request) -> Response:
-        is_running = site.run is not None and site.find_run(site.run).state == "running"
+        is_running = (
+            server_state.run is not None and server_state.find_run(server_state.run).state == "running"
+        )
         return _json({"status": "ok" if is_running else "failure"}, 200 if is_running else 500)
 
     return [
@@ -120,15 +124,15 @@ def make_state_routes(site: Site) -> list[BaseRoute]:
     ]
 
 
-def app_run(site: Site) -> RunSummary:
+def app_run(server_state: ServerState) -> RunSummary:
     """Return the run of the app that the server was started for.
 
     Raises:
         Refused: It was started for all runs of a root.
     """
-    if site.run is None:
+    if server_state.run is None:
         raise Refused(404, "This server was started for all runs of a root, and not for an app.")
-    return site.find_run(site.run)
+    return server_state.find_run(server_state.run)
 
 
 async def _refusing(request: Request, answer: Callable[[], Response]) -> Response:
@@ -142,13 +146,15 @@ async def _refusing(request: Request, answer: Callable[[], Response]) -> Respons
         return error_answer(refused.status, refused.reason, refused.headers)
 
 
-def _look(site: Site, run: RunSummary, look: Callable[[RunSummary, RunHistory], Any]) -> Any:
+def _read_history(
+    server_state: ServerState, run: RunSummary, choose: Callable[[RunSummary, RunHistory], Any]
+) -> Any:
     """Return what is in the history of a run that was read up to now.
 
     Raises:
         Refused: The journal can't be read, or is so long that it takes more time.
     """
-    follower = site.followers.follow(run).follower
+    follower = server_state.readers.reader_of(run).follower
     due = monotonic() + _READ_LIMIT
     follower.follow()  # also if a page has used up its share of the time
     while not follower.is_complete and monotonic() < due:
@@ -160,7 +166,7 @@ def _look(site: Site, run: RunSummary, look: Callable[[RunSummary, RunHistory], 
             503, "The journal of the run is long, and is still being read: ask again.", **{"Retry-After": "5"}
         )
     with follower.lock:
-        return look(run, follower.history)
+        return choose(run, follower.history)
 
 
 def _state_of(run: RunSummary, history: RunHistory) -> dict[str, Any]:
@@ -187,26 +193,26 @@ def _json(data: Any, status: int = 200) -> Response:
     return Response(to_json(data), status, media_type="application/json")
 
 
-def _change(site: Site, body: bytes) -> Response:
+def _change(server_state: ServerState, body: bytes) -> Response:
     """Let the app make the changes in the body of a request.
 
     Raises:
         Refused: It has another form, the app refuses the changes, or it does not answer.
     """
-    data = _object_in(site, body)
+    data = _object_in(server_state, body)
     if data.keys() != {"changes"}:
         raise Refused(422, "The body must be an object with the field changes, and no other.")
-    _send(site, data["changes"])
+    _send(server_state, data["changes"])
     return _json({})
 
 
-def _take_state(site: Site, served: ServedStates, client: str, body: bytes) -> Response:
+def _take_state(server_state: ServerState, served: ServedStates, client: str, body: bytes) -> Response:
     """Let the app make the changes in a state that a client has sent back.
 
     Raises:
         Refused: As for `_change`, or the client was given no state.
     """
-    data = _object_in(site, body)
+    data = _object_in(server_state, body)
     if data.keys() != {"state"}:
         raise Refused(
             422,
@@ -221,18 +227,18 @@ def _take_state(site: Site, served: ServedStates, client: str, body: bytes) -> R
     except UnknownPart as error:
         raise Refused(422, str(error)) from None
     if changes:
-        _send(site, changes)
+        _send(server_state, changes)
         served.apply(client, changes)
     return _json({})
 
 
-def _object_in(site: Site, body: bytes) -> dict[str, Any]:
+def _object_in(server_state: ServerState, body: bytes) -> dict[str, Any]:
     """Return the object in the body of a request that changes something.
 
     Raises:
         Refused: There is none, or the server changes nothing.
     """
-    if site.read_only:
+    if server_state.read_only:
         raise Refused(403, "This server is read-only: it was started with --read-only.")
     try:
         data = json.loads(body)
@@ -245,13 +251,13 @@ def _object_in(site: Site, body: bytes) -> dict[str, Any]:
     return data
 
 
-def _send(site: Site, changes: Any) -> None:
+def _send(server_state: ServerState, changes: Any) -> None:
     """Let the app make changes.
 
     Raises:
         Refused: The app refuses the changes, or does not answer.
     """
-    run = app_run(site)
+    run = app_run(server_state)
     if run.state != "running":
         raise Refused(503, f"The app of run {run.id} has ended: its state is {run.state}.")
     try:

@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.web.refusals import Refused
-from lightning_lite.web.site import Site
+from lightning_lite.web.server_state import ServerState
 from lightning_lite.web.threads import in_thread
 
 #: Seconds between two looks at the journal; if it has not grown, a look reads nothing.
@@ -33,11 +33,11 @@ class StateFeed:
     """Counts the changes of the state of an app, while at least one client listens.
 
     Args:
-        site: What all endpoints share.
+        server_state: What all endpoints share.
     """
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, server_state: ServerState) -> None:
+        self._server_state = server_state
         self._lock = Lock()
         self._listeners: set[Callable[[], None]] = set()
         self._ended: Event | None = None
@@ -58,7 +58,7 @@ class StateFeed:
             if self._ended is None:
                 self._ended = Event()
                 # Looked at before the client is accepted, so that it misses no change after that.
-                arguments = (self._ended, self._look())
+                arguments = (self._ended, self._read_state())
                 Thread(
                     target=self._watch, args=arguments, name="lightning-lite-page-feed", daemon=True
                 ).start()
@@ -73,7 +73,7 @@ class StateFeed:
 
     def _watch(self, ended: Event, seen: Any) -> None:
         while not ended.wait(_INTERVAL):
-            found = self._look()
+            found = self._read_state()
             if found is None or found == seen:
                 continue
             seen = found
@@ -83,19 +83,19 @@ class StateFeed:
             for listener in listeners:
                 listener()
 
-    def _look(self) -> Any:
+    def _read_state(self) -> Any:
         """Return the state in a form that can be compared, or `None` if it can't be read."""
         try:
-            assert self._site.run is not None
-            run = self._site.find_run(self._site.run)
-            followed = self._site.followers.follow(run)
+            assert self._server_state.run is not None
+            run = self._server_state.find_run(self._server_state.run)
+            reader = self._server_state.readers.reader_of(run)
         except (Refused, OSError):  # the run was removed, or its folder can't be read now
             return None
-        follower = followed.follower
+        follower = reader.follower
         with follower.lock:
             if not follower.is_complete:
                 return None
-            stamp = followed.name, follower.generation, follower.revision, run.state
+            stamp = reader.name, follower.generation, follower.revision, run.state
             if stamp != self._stamp:
                 self._stamp, self._found = stamp, _comparable(run, follower.history)
             return self._found

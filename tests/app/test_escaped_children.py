@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_lite.runners.processes.marked import VARIABLE, kill_marked, mark_of
+from lightning_lite.runners.processes.environment_marks import VARIABLE, kill_marked, mark_of
 
 from tests.support.processes import run_script, wait_until_gone
 
@@ -220,7 +220,7 @@ def test_a_guardian_that_was_suspended_ends_with_the_app(tmp_path: Path) -> None
     script = """
 import os, signal
 from lightning_lite.runners.processes import guardian
-from lightning_lite.runners.processes.marked import VARIABLE
+from lightning_lite.runners.processes.environment_marks import VARIABLE
 import subprocess
 guardian._PATIENCE = 0.2
 it = guardian.Guardian()

@@ -22,8 +22,8 @@ from lightning_lite import LightningApp, LightningFlow, timeouts
 from lightning_lite.app.frontend_servers import FrontendServers
 from lightning_lite.frontends import Frontend, PanelFrontend, StaticWebFrontend, StreamlitFrontend
 from lightning_lite.frontends.listeners import listens
+from lightning_lite.sockets import find_free_port
 from lightning_lite.testing import poll_until
-from lightning_lite.tree.ports import find_free_port
 
 from tests.support.processes import DEADLINE, finish, starting, wait_until_gone
 
@@ -69,8 +69,8 @@ def serve(own_place: Path) -> Iterator[Callable[..., tuple[FrontendServers, list
 
 def port_of(servers: FrontendServers, flow: str = "root") -> int:
     """Wait until a frontend answers, and return its port."""
-    poll_until(lambda: servers.place(flow).url, DEADLINE)
-    address = servers.place(flow).url
+    poll_until(lambda: servers.address_of(flow).url, DEADLINE)
+    address = servers.address_of(flow).url
     assert address.endswith(f"/{flow}")
     return int(address.split(":")[2].partition("/")[0])
 
@@ -237,7 +237,7 @@ def test_a_frontend_that_is_gone_or_replaced_is_stopped(serve, site):
     assert ask(port_of(servers, "root.b"), "/root.b/secret.txt") == (200, "secret")
 
     servers.keep({"root.a": same})
-    assert servers.place("root.b").url == ""
+    assert servers.address_of("root.b").url == ""
     with pytest.raises(OSError):  # noqa: PT011 - refused, or closed
         ask(first[1], "/root.b/")
 
@@ -283,7 +283,7 @@ def test_a_page_of_another_program_on_the_chosen_port_is_never_shown(serve, site
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:  # it listens, before the frontend
         servers, said = serve(
             {"root": StaticWebFrontend(site)},
-            changed=lambda: shown.append(servers.place("root").url),
+            changed=lambda: shown.append(servers.address_of("root").url),
             find_port=ports_from(other.server_port),
         )
         port = port_of(servers)
@@ -299,9 +299,9 @@ def test_a_port_that_always_goes_to_another_program_is_named(serve, site):
             return False
 
     servers, said = serve({"root": NotMine()})
-    poll_until(lambda: servers.place("root").note != "The page of root starts.", DEADLINE)
+    poll_until(lambda: servers.address_of("root").note != "The page of root starts.", DEADLINE)
     assert said[0].startswith("The page of root can't be shown: another program has taken the port ")
-    assert servers.place("root") == ("", said[0])
+    assert servers.address_of("root") == ("", said[0])
 
 
 def test_a_frontend_of_a_user_gets_another_port_if_its_port_is_in_use(serve):
@@ -366,9 +366,9 @@ def test_nothing_waits_for_a_frontend_that_starts_slowly(serve):
     assert slow.began.wait(DEADLINE)
 
     assert port_of(servers, "root.other")
-    assert servers.place("root.slow") == ("", "The page of root.slow starts.")
+    assert servers.address_of("root.slow") == ("", "The page of root.slow starts.")
     servers.keep({"root.slow": slow})
-    assert servers.place("root.other").url == ""
+    assert servers.address_of("root.other").url == ""
     slow.may_go_on.set()
     assert port_of(servers, "root.slow")
     assert said == []
@@ -383,7 +383,7 @@ def test_nothing_waits_for_a_frontend_that_stops_slowly_but_its_successor(serve)
     successor.flow = SimpleNamespace(name="root")
     servers.keep({"root": successor})
     assert slow.began.wait(DEADLINE)
-    assert servers.place("root") == ("", "The page of root starts.")
+    assert servers.address_of("root") == ("", "The page of root starts.")
     assert successor._process is None
     slow.may_go_on.set()
     assert port_of(servers)
@@ -409,11 +409,11 @@ def test_a_frontend_that_does_not_run_says_why(serve, own_place):
         _program = "lightning_lite.frontends.programs.none"
 
     servers, said = serve({"root": Broken("site")})
-    poll_until(lambda: said and servers.place("root").note != "The page of root starts.", DEADLINE)
+    poll_until(lambda: said and servers.address_of("root").note != "The page of root starts.", DEADLINE)
 
     log = own_place / "logs" / "root.log"
     assert said == [f"The page of root can't be shown: its server has ended with the exit code 1; see {log}."]
-    assert servers.place("root") == ("", said[0])
+    assert servers.address_of("root") == ("", said[0])
     assert "No module named" in log.read_text()
 
 

@@ -17,10 +17,10 @@ from node_works import Hang, Serve, Square
 from lightning_lite import CloudCompute, LightningApp, LightningFlow, storage
 from lightning_lite.app import remote_works
 from lightning_lite.errors import SettingError, WorkStartFailed, WorkTimeout
-from lightning_lite.places import NODE_ADDRESS_VARIABLE
 from lightning_lite.run_options import RunOptions
 from lightning_lite.runs.catalog import read_runs
 from lightning_lite.settings import resolve_root
+from lightning_lite.sockets import NODE_ADDRESS_VARIABLE
 from lightning_lite.testing import poll_until
 
 from tests.support.files import write
@@ -71,7 +71,7 @@ class Visit(LightningFlow):
 
 @pytest.fixture(autouse=True)
 def made(monkeypatch):
-    """Let works of this process seem to be on another host; return the options that engines have got."""
+    """Let works of this process seem to be on another host; return the options that clusters have got."""
     return use_other_node(os.getpid(), monkeypatch)
 
 
@@ -139,7 +139,7 @@ def test_a_machine_that_does_not_see_the_root_runs_works_whose_drives_are_on_an_
     assert run(Once(Square(), 3), drives="s3://bucket/prefix")._answer == 9
 
 
-def test_the_settings_of_the_project_reach_the_engine(made, monkeypatch):
+def test_the_settings_of_the_project_reach_the_cluster(made, monkeypatch):
     write("src/app.py", "")
     lines = (
         "ray_address = '10.0.0.1:6379'\nray_lease = 2.5\nray_working_dir = 'src'\nray_excludes = ['*.bin']"

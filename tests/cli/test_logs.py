@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_lite.runners.output.log_index import LogTimes, TimesWriter
+from lightning_lite.runners.output.line_times import LogTimes, TimesWriter
 from lightning_lite.runners.output.log_reader import LogReader, RunLogs
 
 from tests.cli.short_apps import DEADLINE, running

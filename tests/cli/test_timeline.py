@@ -13,7 +13,7 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.events import CallAsked, CallStatusChanged, ComponentAttached, RunBegun, WorkStatusChanged
-from lightning_lite.monitor.trace_format import trace
+from lightning_lite.monitor.perfetto import trace
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.status import WorkStatus
 from lightning_lite.testing import LightningTestApp

@@ -16,7 +16,7 @@ from lightning_lite import LightningApp
 from lightning_lite.components import Image as SampleImage
 from lightning_lite.components.server_port import bind
 from lightning_lite.errors import ComponentError
-from lightning_lite.places import bracketed
+from lightning_lite.sockets import bracketed
 
 from tests.components.inference_works import Mirror, Scale
 from tests.components.serving import Serving, post, serving, working_in

@@ -255,7 +255,7 @@ class TwoSides:
         elif action == "work hears":
             self.work_hears()
         elif action == "work looks":
-            self.host.look()
+            self.host.report_changes()
 
     def body(self, work):
         for _ in range(self.data.draw(st.integers(0, 8))):

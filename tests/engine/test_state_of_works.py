@@ -251,7 +251,7 @@ def test_numbered_changes_of_four_works_arrive_in_order_and_the_last_of_each(num
     for start in only(stage.sent, StartWork):
         host = unpack(start.host)
         hosts[start.work] = (host, Desk(host))
-        host.open(hosts[start.work][1].send, hosts[start.work][1].nudge)
+        host.open(hosts[start.work][1].send, hosts[start.work][1].request_report)
     stage.settle(*[WorkStarted(name, Place.of(1)) for name in hosts])
 
     for number in range(1, num_changes + 1):

@@ -7,10 +7,11 @@ import math
 import pytest
 
 from lightning_lite import LightningApp
-from lightning_lite.app.terminal_view import read_work_progress, snapshot_work, summarize_work
+from lightning_lite.app.terminal_view import summarize_work
+from lightning_lite.app.work_rows import read_work_progress, snapshot_work
 from lightning_lite.run_options import RunOptions
-from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.summary import EndSummary, WorkSummary, describe_run
+from lightning_lite.work_row import WorkRow
 
 from tests.support.simulation import ScriptedFlow, Work, play
 

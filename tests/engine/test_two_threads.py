@@ -27,7 +27,7 @@ def codes_of(*functions):
 OF_THE_WORK = codes_of(
     WorkHost.write,
     WorkHost._write_atom,
-    WorkHost._nudge_if_touched,
+    WorkHost._request_report_if_touched,
     WorkHost.touch,
     Component.__setattr__,
     Component.__getattr__,
@@ -36,7 +36,7 @@ OF_THE_WORK = codes_of(
 #: What the helper thread does within it.
 OF_THE_HELPER = codes_of(
     WorkHost.receive,
-    WorkHost.look,
+    WorkHost.report_changes,
     WorkHost._apply,
     WorkHost._find_changes,
     WorkHost._report,
@@ -103,7 +103,7 @@ class TwoThreads:
         self.host = unpack(pack(WorkHost(work)))
         self.work = self.host._work
         self.desk = Desk(self.host)
-        self.host.open(self.desk.send, self.desk.nudge)
+        self.host.open(self.desk.send, self.desk.request_report)
         self.known = encode(0, "step")
         self.unconfirmed = 0
         self.num_instructions = 0
@@ -137,7 +137,7 @@ class TwoThreads:
             self.hear()
             with before_each_instruction(codes, at_instruction):
                 first(self)
-            self.host.look()
+            self.host.report_changes()
 
         self.work._body = body
         with suppress(StopRun):

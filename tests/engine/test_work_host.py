@@ -34,7 +34,7 @@ def open_host(work=None, name="root.work"):
     set_name(work, name)
     host = unpack(pack(WorkHost(work)))
     desk = Desk(host)
-    host.open(desk.send, desk.nudge)
+    host.open(desk.send, desk.request_report)
     return desk, host, host._work
 
 
@@ -359,13 +359,13 @@ def test_a_change_inside_a_list_or_dict_is_reported_before_the_end_of_the_call()
 
 def append_and_look(work, desk, host, seen):
     work.curve.append(1)
-    seen.append((desk.num_nudges, host.look(), desk.take()))
+    seen.append((desk.num_report_requests, host.report_changes(), desk.take()))
 
 
 def replace_and_look(work, desk, host, seen):
     work.curve = []
     work.curve.append(1)
-    seen.append((desk.num_nudges, host.look(), desk.take()))
+    seen.append((desk.num_report_requests, host.report_changes(), desk.take()))
 
 
 class Prepared(Task):
@@ -375,7 +375,7 @@ class Prepared(Task):
 
 def keep_and_look(work, desk, host, seen):
     work._kept.append(1)
-    seen.append((desk.num_nudges, host.look(), desk.take()))
+    seen.append((desk.num_report_requests, host.report_changes(), desk.take()))
 
 
 @pytest.mark.parametrize(
@@ -389,8 +389,8 @@ def test_a_change_inside_a_list_is_reported_by_the_requested_check(work, change)
 
     perform(host, lambda work: change(work, desk, host, seen))
 
-    ((num_nudges, pause, messages),) = seen
-    assert num_nudges == 1
+    ((num_report_requests, pause, messages),) = seen
+    assert num_report_requests == 1
     assert pause == 0.1
     assert [decoded(message.changes) for message in messages] == [{"curve": [1]}]
 
@@ -428,9 +428,9 @@ def test_what_is_no_data_in_such_a_list_does_not_end_the_helper_that_sends_what_
 
     def run(work):
         work.items.append(1)
-        host.look()
+        host.report_changes()
         work.items.append(2)
-        host.look()  # registered, while the previous message is not acknowledged
+        host.report_changes()  # registered, while the previous message is not acknowledged
         work.items.append({3})
         desk.take()
         host.receive(ACKNOWLEDGE)
@@ -464,11 +464,11 @@ def test_the_helper_thread_is_woken_only_in_a_call_and_if_needed():
     desk, host, work = open_host()
     work.curve.append(1)
     host.perform(run_call(lambda work: setattr(work, "loss", 1.0)))
-    nudges = desk.num_nudges
+    num_requests = desk.num_report_requests
     host.perform(run_call(lambda work: setattr(work, "loss", 2.0)))
 
-    assert desk.num_nudges == nudges
-    assert host.look() is None
+    assert desk.num_report_requests == num_requests
+    assert host.report_changes() is None
 
 
 def test_what_is_no_data_in_a_list_is_refused_at_the_end_of_the_call_and_the_rest_still_travels():
@@ -477,7 +477,7 @@ def test_what_is_no_data_in_a_list_is_refused_at_the_end_of_the_call_and_the_res
     def run(work):
         work.curve.append({1})
         work.table["good"] = True
-        assert host.look() == 0.1
+        assert host.report_changes() == 0.1
 
     perform(host, run)
 
@@ -525,7 +525,7 @@ def test_looks_while_the_work_changes_its_dict_never_fail():
     def look():
         while not over.is_set():
             try:
-                host.look()
+                host.report_changes()
                 host.receive(ACKNOWLEDGE)
             except BaseException:  # noqa: BLE001 - the test names what came
                 problems.append(traceback.format_exc())

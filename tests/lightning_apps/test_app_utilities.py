@@ -15,8 +15,6 @@ import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork, Path
 from lightning_lite.lightning_app import safe_pickle
-from lightning_lite.lightning_app.enums import AppStage, CacheCallsKeys, WorkFailureReasons
-from lightning_lite.lightning_app.exceptions import MisconfigurationException
 from lightning_lite.lightning_app.helpers import (
     LightningJSONEncoder,
     affiliation,
@@ -34,6 +32,12 @@ from lightning_lite.lightning_app.runtime import (
 )
 from lightning_lite.lightning_app.setup_commands import CommandLines, execute_commands, extract_commands
 from lightning_lite.lightning_app.state_store import InMemoryStateStore
+from lightning_lite.lightning_app.stubs import (
+    AppStage,
+    CacheCallsKeys,
+    MisconfigurationException,
+    WorkFailureReasons,
+)
 from lightning_lite.lightning_app.walks import breadth_first
 from lightning_lite.structures import Dict, List
 from lightning_lite.testing import EmptyFlow, EmptyWork, LightningTestApp, application_testing
@@ -358,7 +362,7 @@ def test_a_file_without_one_app_is_refused(text, error):
     done = in_a_process("from lightning.app.runners import load_app_from_file\nload_app_from_file('app.py')")
 
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].rpartition("exceptions.")[2].startswith(error)
+    assert done.stderr.splitlines()[-1].rpartition("stubs.")[2].startswith(error)
 
 
 def test_the_cloud_is_refused():

@@ -11,7 +11,7 @@ from upstream_works import HasPath, Reads
 
 from lightning_lite import BuildConfig, CloudCompute, Drive, LightningApp, LightningFlow, LightningWork, Path
 from lightning_lite.errors import StateError
-from lightning_lite.lightning_app.app_info import AppInfo
+from lightning_lite.lightning_app.stubs import AppInfo
 from lightning_lite.storage import Mount
 from lightning_lite.structures import Dict, List
 from lightning_lite.testing import EmptyFlow, EmptyWork

@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from lightning_lite.components import ServeStreamlit
 from lightning_lite.errors import ComponentError
+from lightning_lite.sockets import find_free_port, is_answering
 from lightning_lite.testing import poll_until
-from lightning_lite.tree.ports import find_free_port, is_answering
 
 from tests.browser.conftest import find_browser
 from tests.support.processes import DEADLINE, finish, run_python, starting, wait_until_gone

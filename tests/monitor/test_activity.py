@@ -66,7 +66,7 @@ def test_ended_and_failed_attempts_are_counted_in_bins(tmp_path: Path, activity:
     journal = create(tmp_path / "run")
     add_calls(journal, 1, 240)
 
-    (found,) = activity.look([summary(tmp_path / "run")], ENOUGH).values()
+    (found,) = activity.describe([summary(tmp_path / "run")], ENOUGH).values()
 
     assert (found["calls"], found["failed"]) == (240, 24)
     assert (found["from"], found["to"]) == (100.0, 340.0)
@@ -77,7 +77,7 @@ def test_ended_and_failed_attempts_are_counted_in_bins(tmp_path: Path, activity:
     Compaction(journal, 5).advance()
     add_calls(journal, 251, 260)
     journal.close()
-    (again,) = activity.look([summary(tmp_path / "run")], ENOUGH).values()
+    (again,) = activity.describe([summary(tmp_path / "run")], ENOUGH).values()
     assert (again["calls"], again["failed"], again["to"]) == (260, 26, 360.0)
     assert sum(again["bins"]) == 260
 
@@ -87,7 +87,7 @@ def test_a_run_that_goes_on_is_shown_up_to_now(tmp_path: Path, activity: Activit
     add_calls(journal, 1, 5)
     journal.close()
 
-    (found,) = activity.look([summary(tmp_path / "run", "running")]).values()
+    (found,) = activity.describe([summary(tmp_path / "run", "running")]).values()
 
     assert found["to"] > 1e9
     assert found["bins"] == [5, *[0] * (NUM_BINS - 1)]
@@ -100,12 +100,12 @@ def test_a_long_journal_is_read_by_a_thread_and_the_short_ones_first(tmp_path: P
         journal.close()
     runs = [summary(tmp_path / "long"), summary(tmp_path / "short")]
 
-    first = activity.look(runs, 0.0)
+    first = activity.describe(runs, 0.0)
     assert first["long"] == {"pending": True}
     assert first["short"]["calls"] == 5
-    poll_until(lambda: "calls" in activity.look(runs, -1.0)["long"])
+    poll_until(lambda: "calls" in activity.describe(runs, -1.0)["long"])
 
-    assert activity.look(runs)["long"]["calls"] == 2000
+    assert activity.describe(runs)["long"]["calls"] == 2000
     activity.close()
     assert not [one for one in threading.enumerate() if "activity" in one.name]
 
@@ -116,12 +116,12 @@ def test_a_run_without_a_journal_is_idle_and_a_damaged_one_says_so(tmp_path: Pat
     with open(tmp_path / "bad" / FILE_NAME, "r+b") as file:
         file.write(b"XXX")
 
-    found = activity.look([summary(tmp_path / "new"), summary(tmp_path / "bad"), summary(tmp_path / "none")])
+    found = activity.describe([summary(tmp_path / name) for name in ("new", "bad", "none")])
 
     assert found["new"]["calls"] == found["none"]["calls"] == 0
     assert found["new"]["bins"] == [0] * NUM_BINS
     assert "it is not a journal" in found["bad"]["trouble"]
     os.rename(tmp_path / "bad", tmp_path / "away")
     create(tmp_path / "bad").close()
-    (mended,) = activity.look([summary(tmp_path / "bad")]).values()
+    (mended,) = activity.describe([summary(tmp_path / "bad")]).values()
     assert mended["calls"] == 0

@@ -20,7 +20,7 @@ from tests.monitor.histories import Story
 
 
 def look(story: Story, *, running: bool = True) -> dict:
-    found = CallGraph(story.history).look(is_running=running)
+    found = CallGraph(story.history).describe(is_running=running)
     json.dumps(found, allow_nan=False)
     return found
 
@@ -101,13 +101,13 @@ def test_edges_grow_with_the_history():
     story = Story("a", "b")
     graph = CallGraph(story.history)
     number = story.ask("a", 1.0)
-    counts = [edges(graph.look(is_running=True), "value")]
+    counts = [edges(graph.describe(is_running=True), "value")]
     story.change("a", number, 2.0, "running")
     story.succeed("a", number, 3.0, "model-17.ckpt")
     story.call("b", 4.0, 5.0, 6.0, "model-17.ckpt")
-    counts.append(edges(graph.look(is_running=True), "value"))
+    counts.append(edges(graph.describe(is_running=True), "value"))
     story.call("b", 7.0, 8.0, 9.0, "model-17.ckpt", 1)
-    counts.append(edges(graph.look(is_running=True), "value"))
+    counts.append(edges(graph.describe(is_running=True), "value"))
 
     assert counts == [[], [("a", "b", 1)], [("a", "b", 2)]]
 
@@ -201,10 +201,10 @@ def test_a_look_that_has_no_time_is_continued_by_the_next_one(monkeypatch):
         story.call("b", second, second, second, f"model-{second}.ckpt")
     graph = CallGraph(story.history)
     monkeypatch.setattr(call_graph, "_BUDGET", 0.0)
-    read = [graph.look(is_running=True)["read"] for _ in range(3)]
+    read = [graph.describe(is_running=True)["read"] for _ in range(3)]
     monkeypatch.undo()
 
-    found = graph.look(is_running=True)
+    found = graph.describe(is_running=True)
 
     assert read[0] < 400
     assert (found["read"], found["of"]) == (400, 400)

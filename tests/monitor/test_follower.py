@@ -24,9 +24,9 @@ from lightning_lite.events import (
     StateWritten,
     WorkStatusChanged,
 )
-from lightning_lite.messages import Failure as CallFailure
+from lightning_lite.messages import Failure
 from lightning_lite.monitor.follower import RunFollower
-from lightning_lite.monitor.run_index import Change, Failure, WorkCounts
+from lightning_lite.monitor.run_index import AttributeChange, FailedAttempt, WorkCounts
 from lightning_lite.runs.event_codec import encode_events
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.journal_format import FILE_NAME
@@ -63,7 +63,7 @@ def call(number: int, time: float, *, fails: bool = False) -> list[Event]:
     ]
     if fails:
         status = WorkStatus("failed", time + 1, "user_exception", f"no {number}", 1, "Traceback")
-        failure = CallFailure("user_exception", f"no {number}", "Traceback", None, False)
+        failure = Failure("user_exception", f"no {number}", "Traceback", None, False)
         return [
             *events,
             CallStatusChanged("root.w", key, time + 1, number, status),
@@ -258,7 +258,7 @@ def test_failures_and_changes_survive_a_compaction(tmp_path: Path):
     finish(follower)
     shown = follower.index.failures.items()
     assert [failure.call for failure in shown] == [*range(1, 21), *range(121, 301)]
-    assert shown[0] == Failure("root.w", 1, 1, 11.0, "user_exception", "no 1")
+    assert shown[0] == FailedAttempt("root.w", 1, 1, 11.0, "user_exception", "no 1")
 
     write(journal, StateWritten("root", 4000.0, {"k": b"2"}))
     compaction = Compaction(journal, 5)
@@ -274,9 +274,9 @@ def test_failures_and_changes_survive_a_compaction(tmp_path: Path):
     assert follower.index.failures.total == new.index.failures.total == 301
     assert [failure.call for failure in follower.index.failures.items()][:20] == [*range(1, 21)]
     assert follower.index.failures.items()[-1].call == new.index.failures.items()[-1].call == 301
-    assert follower.index.changes["root.w"] == {"loss": Change(4.0, 2)}
+    assert follower.index.changes["root.w"] == {"loss": AttributeChange(4.0, 2)}
     assert follower.index.changes["root"]["k"].time == 4000.0
-    assert new.index.changes["root.w"] == {"loss": Change(None, 1)}
+    assert new.index.changes["root.w"] == {"loss": AttributeChange(None, 1)}
     assert follower.counts("root.w") == new.counts("root.w") == WorkCounts(301, 0, 301)
 
 
@@ -291,10 +291,10 @@ def test_the_index_knows_failures_changes_and_the_newest_events(tmp_path: Path):
     finish(follower)
 
     assert follower.index.failures.items() == [
-        Failure("root.w", 2, 1, 21.0, "user_exception", "no 2"),
-        Failure("root.w", None, 0, 40.0, "crashed", "signal 9"),
+        FailedAttempt("root.w", 2, 1, 21.0, "user_exception", "no 2"),
+        FailedAttempt("root.w", None, 0, 40.0, "crashed", "signal 9"),
     ]
-    assert follower.index.changes == {"root.w": {"loss": Change(30.0, 1)}}
+    assert follower.index.changes == {"root.w": {"loss": AttributeChange(30.0, 1)}}
     assert follower.counts("root.w") == WorkCounts(2, 1, 2)
     assert [(event.kind, event.call) for event in follower.index.newest][:2] == [
         ("RunBegun", None),

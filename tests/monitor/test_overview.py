@@ -62,7 +62,7 @@ def look(run_root: str, follower: RunFollower | None = None) -> dict[str, object
     run = read_runs(run_root)[-1]
     follower = follower or RunFollower(run.path)
     follower.follow(60.0)
-    found = RunOverview(follower).look(run, run_root)
+    found = RunOverview(follower).describe(run, run_root)
     json.dumps(found)
     return found
 
@@ -112,7 +112,7 @@ def test_the_last_line_of_the_log_of_a_work_is_shown():
     follower.follow(60.0)
 
     def line() -> str:
-        works = overview.look(run, root)["works"]
+        works = overview.describe(run, root)["works"]
         return next(work["last_line"] for work in works if work["name"] == "root.first")
 
     assert line() == "two"
@@ -133,7 +133,7 @@ def test_a_removed_run_shows_what_was_read_and_says_so():
     shutil.rmtree(run.path)
     follower.follow()
 
-    found = overview.look(run, root)
+    found = overview.describe(run, root)
 
     assert "the run was removed" in found["trouble"]
     assert len(found["works"]) == 3
@@ -153,8 +153,8 @@ def test_a_running_app_answers_and_its_processes_are_measured(app: RunningApp):
     overview = RunOverview(follower)
     follower.follow(60.0)
 
-    poll_until(lambda: overview.look(app.run, app.root)["answering"], DEADLINE)
-    found = overview.look(app.run, app.root)
+    poll_until(lambda: overview.describe(app.run, app.root)["answering"], DEADLINE)
+    found = overview.describe(app.run, app.root)
 
     assert found["trouble"] == ""
     assert [work["state"] for work in found["works"]] == ["running", "running"]
@@ -179,8 +179,8 @@ def test_an_app_that_does_not_answer_is_shown_from_its_journal_with_the_reason(
     os.kill(app.process.pid, signal.SIGSTOP)
     try:
         poll_until(lambda: psutil.Process(app.process.pid).status() == psutil.STATUS_STOPPED, DEADLINE)
-        found = overview.look(app.run, app.root)
-        again = overview.look(app.run, app.root)
+        found = overview.describe(app.run, app.root)
+        again = overview.describe(app.run, app.root)
     finally:
         os.kill(app.process.pid, signal.SIGCONT)
 
@@ -191,4 +191,4 @@ def test_an_app_that_does_not_answer_is_shown_from_its_journal_with_the_reason(
         assert [work["pid"] is not None for work in one["works"]] == [True, True]
     assert len(asked) == 1
     monkeypatch.setattr(overviews, "_NO_ANSWER_AGE", 0.0)
-    poll_until(lambda: overview.look(app.run, app.root)["answering"], DEADLINE)
+    poll_until(lambda: overview.describe(app.run, app.root)["answering"], DEADLINE)

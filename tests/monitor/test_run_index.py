@@ -8,7 +8,7 @@ import pytest
 
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.events import Event
-from lightning_lite.monitor.run_index import Change, RunIndex
+from lightning_lite.monitor.run_index import AttributeChange, RunIndex
 
 from tests.support.stories import Story
 
@@ -47,5 +47,5 @@ def test_a_snapshot_of_all_calls_gives_the_same_failures_and_numbers(seed: int):
         if attribute in plain_history.written.get(component, {})
     }
     for component, attribute in known:
-        assert new.changes[component][attribute] == Change(None, 1)
+        assert new.changes[component][attribute] == AttributeChange(None, 1)
         assert continued.changes[component][attribute] == plain.changes[component][attribute]

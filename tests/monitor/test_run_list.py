@@ -47,9 +47,9 @@ def test_the_newest_runs_come_first_and_the_next_page_goes_on(tmp_path: Path):
     ids = make_runs(tmp_path, 10)
     runs = RunList(str(tmp_path))
 
-    first = runs.look(limit=4)
-    second = runs.look(limit=4, before=ids_of(first)[-1])
-    last = runs.look(limit=4, before=ids_of(second)[-1])
+    first = runs.page(limit=4)
+    second = runs.page(limit=4, before=ids_of(first)[-1])
+    last = runs.page(limit=4, before=ids_of(second)[-1])
 
     assert ids_of(first) + ids_of(second) + ids_of(last) == ids[::-1]
     assert [page["more"] for page in (first, second, last)] == [True, True, False]
@@ -57,7 +57,7 @@ def test_the_newest_runs_come_first_and_the_next_page_goes_on(tmp_path: Path):
     assert last["states"] == {"failed": 5, "stopped": 5}
     assert (last["apps"], last["tags"]) == (["App0", "App1", "App2"], ["nightly"])
     with pytest.raises(ValueError, match="limit must be from 1 to 1000; found 0"):
-        runs.look(limit=0)
+        runs.page(limit=0)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_newest_runs_come_first_and_the_next_page_goes_on(tmp_path: Path):
 def test_runs_are_filtered(tmp_path: Path, wanted: dict[str, str], numbers: list[int]):
     ids = make_runs(tmp_path, 10)
 
-    answer = RunList(str(tmp_path)).look(**wanted)
+    answer = RunList(str(tmp_path)).page(**wanted)
 
     assert ids_of(answer) == [ids[number] for number in reversed(numbers)]
     assert (answer["matching"], answer["total"]) == (len(numbers), 10)
@@ -87,7 +87,7 @@ def test_runs_are_filtered(tmp_path: Path, wanted: dict[str, str], numbers: list
 def test_a_run_is_described(tmp_path: Path):
     make_runs(tmp_path, 1)
 
-    (run,) = RunList(str(tmp_path)).look()["runs"]
+    (run,) = RunList(str(tmp_path)).page()["runs"]
 
     assert run["name"] == "trial 0"
     assert run["ended"] - run["started"] == 10.0
@@ -99,32 +99,32 @@ def test_a_run_is_described(tmp_path: Path):
 def test_an_ended_run_is_read_again_only_after_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     make_runs(tmp_path, 5)
     runs = RunList(str(tmp_path))
-    before = runs.look()
+    before = runs.page()
     read, read_run = [], run_list.read_run
     monkeypatch.setattr(run_list, "read_run", lambda path: read.append(path) or read_run(path))
 
-    assert runs.look() == before
+    assert runs.page() == before
     assert read == []
     note_end(str(tmp_path / "runs" / before["runs"][2]["id"]), "killed")
-    assert [run["state"] for run in runs.look()["runs"]].count("killed") == 1
+    assert [run["state"] for run in runs.page()["runs"]].count("killed") == 1
     assert len(read) == 1
 
 
 def test_a_new_run_its_end_and_its_removal_are_seen(tmp_path: Path):
     runs = RunList(str(tmp_path))
-    assert runs.look()["runs"] == []
+    assert runs.page()["runs"] == []
     folder = RunFolder.create(str(tmp_path), app="Root")
     journal = Journal.create(folder.path, "app.py:Root")
 
-    (run,) = runs.look()["runs"]
+    (run,) = runs.page()["runs"]
     assert (run["state"], run["pid"], run["ended"]) == ("running", os.getpid(), None)
     assert runs.find(folder.id).state == "running"
     folder.ended("failed", {"failed": 1})
     journal.close()
-    (run,) = runs.look()["runs"]
+    (run,) = runs.page()["runs"]
     assert (run["state"], run["works"]) == ("failed", {"failed": 1})
     Path(folder.path).rename(tmp_path / "away")
-    assert runs.look()["runs"] == []
+    assert runs.page()["runs"] == []
     assert runs.find(folder.id) is None
     assert runs.find("../runs") is None
 
@@ -135,14 +135,14 @@ def test_a_root_that_is_none_is_no_error(tmp_path: Path):
     (tmp_path / "shared" / "runs").write_text("")
 
     for name in ("missing", "file", "shared"):
-        assert RunList(str(tmp_path / name)).look()["runs"] == []
+        assert RunList(str(tmp_path / name)).page()["runs"] == []
 
 
 def test_a_damaged_run_json_is_told_and_the_other_runs_are_listed(tmp_path: Path):
     ids = make_runs(tmp_path, 3)
     (tmp_path / "runs" / ids[1] / "run.json").write_text("{")
 
-    answer = RunList(str(tmp_path)).look()
+    answer = RunList(str(tmp_path)).page()
 
     assert [bool(run["trouble"]) for run in answer["runs"]] == [False, True, False]
     assert answer["runs"][1]["state"] == "unknown"
@@ -152,13 +152,13 @@ def test_a_running_app_answers_how_many_works_it_has(tmp_path: Path):
     with running(tmp_path) as app:
         app.wait_for_output("up")
 
-        poll_until(lambda: RunList(app.root).look()["runs"][0]["works"] == {"running": 2}, DEADLINE)
+        poll_until(lambda: RunList(app.root).page()["runs"][0]["works"] == {"running": 2}, DEADLINE)
 
-        (run,) = RunList(app.root).look()["runs"]
+        (run,) = RunList(app.root).page()["runs"]
         assert run["pid"] == app.process.pid
         app.process.terminate()
         assert app.code() == 143
-        (ended,) = RunList(app.root).look()["runs"]
+        (ended,) = RunList(app.root).page()["runs"]
         assert ended["state"] == "interrupted"
         assert ended["can_resume"]
         assert describe_run(app.run, app.root) == ended

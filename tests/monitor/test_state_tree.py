@@ -11,17 +11,10 @@ import pytest
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.events import ComponentAttached, StateWritten
 from lightning_lite.monitor import state_tree
+from lightning_lite.monitor.run_index import AttributeChange
 from lightning_lite.monitor.state_tree import StateTree
 
 from tests.monitor.histories import Story
-
-
-class Change:
-    """A change as the index of a run has it."""
-
-    def __init__(self, time: float | None, count: int) -> None:
-        self.time = time
-        self.count = count
 
 
 def attributes(found: dict, component: str) -> dict[str, dict]:
@@ -51,7 +44,7 @@ def test_an_attribute_has_text_type_size_number_and_changes():
     story.attach("root.m", loss=0.5, names=["a"], _private=1)
     story.write("root.m", 5.0, loss=float("nan"))
 
-    found = StateTree(story.history).tree({"root.m": {"loss": Change(5.0, 3)}})
+    found = StateTree(story.history).tree({"root.m": {"loss": AttributeChange(5.0, 3)}})
     json.dumps(found, allow_nan=False)
 
     assert attributes(found, "root.m") == {

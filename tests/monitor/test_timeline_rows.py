@@ -17,7 +17,7 @@ from tests.monitor.histories import Story
 
 def look(story: Story, *works: str, running: bool = True, now: float = 100.0, **options):
     names = [f"root.{work}" for work in works or ("a",)]
-    found = Timeline(story.history).look(names, now=now, is_running=running, **options)
+    found = Timeline(story.history).describe(names, now=now, is_running=running, **options)
     json.dumps(found, allow_nan=False)
     return found
 
@@ -144,7 +144,7 @@ def test_calls_are_shown_as_they_go_on():
         lambda: story.call("a", 6.0, 7.0, 8.0),
     ):
         change()
-        spans = timeline.look(["root.a"], now=9.0, is_running=True)["rows"][0]["spans"]
+        spans = timeline.describe(["root.a"], now=9.0, is_running=True)["rows"][0]["spans"]
         stages.append([span[2] for span in spans])
 
     assert stages == [
@@ -289,7 +289,7 @@ def test_a_clock_that_was_set_back_breaks_nothing():
 
 
 def test_an_empty_run_has_a_timeline():
-    found = Timeline(RunHistory()).look([], now=5.0, is_running=False)
+    found = Timeline(RunHistory()).describe([], now=5.0, is_running=False)
 
     assert (found["rows"], found["passes"], found["begun"]) == ([], [], [])
     assert found["from"] < found["to"]
@@ -347,9 +347,9 @@ def test_calls_that_ended_in_another_order_are_the_same_as_in_order():
     shuffled = random.Random(1).sample(numbers, len(numbers))
     for number in shuffled:
         story.succeed("a", number, 100.5 + number)
-        timeline.look(["root.a"], now=200.0, is_running=True)
+        timeline.describe(["root.a"], now=200.0, is_running=True)
 
-    in_steps = timeline.look(["root.a"], now=200.0, is_running=True)
+    in_steps = timeline.describe(["root.a"], now=200.0, is_running=True)
 
     assert in_steps == look(story, now=200.0)
     assert [span[3] for span in in_steps["rows"][0]["spans"]] == numbers

@@ -6,7 +6,7 @@ import pytest
 from test_conformance import Conformance
 
 from lightning_lite.runners.base import RemoteOptions
-from lightning_lite.runners.remote.ray_engine import RayEngine
+from lightning_lite.runners.remote.ray_cluster import RayCluster
 from lightning_lite.runners.remote.runner import RemoteRunner
 
 
@@ -15,5 +15,5 @@ class TestRay(Conformance):
     def runner_on_the_cluster(self, cluster):
         remote = RemoteOptions(address=cluster.address)
         type(self).runner_class = staticmethod(
-            lambda options: RemoteRunner(options._replace(remote=remote), RayEngine(remote))
+            lambda options: RemoteRunner(options._replace(remote=remote), RayCluster(remote))
         )

@@ -1,4 +1,4 @@
-"""Deaths of processes, nodes and drivers on a Ray cluster of two nodes, and what waits for a place there."""
+"""Deaths of works, nodes and apps on a Ray cluster of two nodes, and what waits for a place there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions
 from lightning_lite.runners.remote import remote_work
 from lightning_lite.runners.remote.lease import read_clock
-from lightning_lite.runners.remote.ray_engine import RayEngine
+from lightning_lite.runners.remote.ray_cluster import RayCluster
 from lightning_lite.runners.remote.runner import RemoteRunner
 from lightning_lite.testing import poll_until
 from lightning_lite.values.pickling import pack
@@ -37,7 +37,7 @@ LEASE = 3.0
 def remote(tmp_path, cluster):
     options = RemoteOptions(address=cluster.address, lease=LEASE)
     harness = Harness(
-        str(tmp_path), lambda options_: RemoteRunner(options_, RayEngine(options)), remote=options
+        str(tmp_path), lambda options_: RemoteRunner(options_, RayCluster(options)), remote=options
     )
     yield harness
     harness.runner.close(DEADLINE)
@@ -124,7 +124,7 @@ def test_a_frozen_server_is_lost_when_its_work_is_dead(remote):
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
 def test_the_works_end_with_the_process_that_is_connected_to_ray(remote, signum):
     pids = hang_with_grandchildren(remote, "root.a", None)
-    connection = remote.runner._engine._process
+    connection = remote.runner._cluster._process
 
     connection.send_signal(signum)
 
@@ -133,27 +133,27 @@ def test_the_works_end_with_the_process_that_is_connected_to_ray(remote, signum)
     connection.kill()
 
 
-def test_a_killed_driver_leaves_nothing(tmp_path, cluster):
+def test_a_killed_main_process_leaves_nothing(tmp_path, cluster):
     script = f"""
 import sys
 sys.path[:0] = {sys.path!r}
 import tasks
 from harness import Harness
 from lightning_lite.runners.base import RemoteOptions
-from lightning_lite.runners.remote.ray_engine import RayEngine
+from lightning_lite.runners.remote.ray_cluster import RayCluster
 from lightning_lite.runners.remote.runner import RemoteRunner
 options = RemoteOptions(address={cluster.address!r})
-remote = Harness({str(tmp_path)!r}, lambda given: RemoteRunner(given, RayEngine(options)), remote=options)
+remote = Harness({str(tmp_path)!r}, lambda given: RemoteRunner(given, RayCluster(options)), remote=options)
 pid = remote.up()["root.a"]
 remote.call(tasks.hang_with_grandchildren)
-print([pid, remote.runner._engine._process.pid, *eval(remote.hangs()["pids"])], flush=True)
+print([pid, remote.runner._cluster._process.pid, *eval(remote.hangs()["pids"])], flush=True)
 remote.exit_of()
 """
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as driver:
-        pids = eval(driver.stdout.readline())
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as main_process:
+        pids = eval(main_process.stdout.readline())
         pids.append(psutil.Process(pids[0]).ppid())
         began = read_clock()
-        driver.kill()
+        main_process.kill()
 
         wait_until_gone(*pids)
     assert read_clock() - began < RemoteOptions().lease  # by the end of its connection, not of its lease

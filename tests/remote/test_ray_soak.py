@@ -16,7 +16,7 @@ from lightning_lite.messages import RunCall, RunEnded, StartFailed, StartWork, W
 from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions
 from lightning_lite.runners.remote.lease import read_clock
-from lightning_lite.runners.remote.ray_engine import RayEngine
+from lightning_lite.runners.remote.ray_cluster import RayCluster
 from lightning_lite.runners.remote.runner import RemoteRunner
 from lightning_lite.values.pickling import pack, unpack
 
@@ -72,7 +72,7 @@ class Caller:
 @pytest.mark.timeout(SECONDS + 200)
 def test_each_call_is_answered_once_while_a_node_comes_and_goes(tmp_path, cluster):
     options = RemoteOptions(address=cluster.address, lease=LEASE)
-    remote = Harness(str(tmp_path), lambda given: RemoteRunner(given, RayEngine(options)), remote=options)
+    remote = Harness(str(tmp_path), lambda given: RemoteRunner(given, RayCluster(options)), remote=options)
     callers = {
         f"root.{name}": Caller(remote, f"root.{name}", resources)
         for name, resources in (("a", FIRST), ("b", FIRST), ("c", SECOND), ("d", SECOND))

@@ -105,7 +105,7 @@ def test_sixty_kills_during_big_changes():
 
 def test_an_assignment_sends_only_the_changed_attribute():
     desk = Desk(WorkHost(Big()))
-    desk.host.open(desk.send, desk.nudge)
+    desk.host.open(desk.send, desk.request_report)
 
     desk.host.perform(RunCall("", "key", 1, pack(((), {})), {}, 0))
 
@@ -114,7 +114,7 @@ def test_an_assignment_sends_only_the_changed_attribute():
     assert changed == {"step"}
     assert sum(len(value) for message in messages for value in message.changes.values()) < 1_000
     assert len(only(messages, StateChanged)) == 1  # the others are merged, and wait for its acknowledgement
-    assert desk.num_nudges == 0  # the list was not compared
+    assert desk.num_report_requests == 0  # the list was not compared
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,12 @@ class TaskHost:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def open(self, send: Callable[[Report], None], nudge: Callable[[], None]) -> None:
+    def open(self, send: Callable[[Report], None], request_report: Callable[[], None]) -> None:
         self.send = send
-        self.nudge = nudge
+        self.request_report = request_report
         self.received: list[WriteState | AcknowledgeState] = []
         self.on_receive: Callable[[], None] = lambda: None
-        self.on_look: Callable[[], float | None] = lambda: None
+        self.on_report: Callable[[], float | None] = lambda: None
         self.on_exit: Callable[[], None] = lambda: None
 
     def perform(self, call: RunCall) -> None:
@@ -50,8 +50,8 @@ class TaskHost:
         self.received.append(message)
         self.on_receive()
 
-    def look(self) -> float | None:
-        return self.on_look()
+    def report_changes(self) -> float | None:
+        return self.on_report()
 
     def interrupt(self) -> None:
         raise StopRun
@@ -73,8 +73,8 @@ class BrokenHost(TaskHost):
         super().__init__(name)
         self.task = task
 
-    def open(self, send: Callable[[Report], None], nudge: Callable[[], None]) -> None:
-        super().open(send, nudge)
+    def open(self, send: Callable[[Report], None], request_report: Callable[[], None]) -> None:
+        super().open(send, request_report)
         self.task(self)
 
 

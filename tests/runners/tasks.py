@@ -232,8 +232,8 @@ def look_three_times(host: TaskHost) -> int:
             return None
         return 0.01
 
-    host.on_look = look
-    host.nudge()
+    host.on_report = look
+    host.request_report()
     done.acquire()
     return len(looks)
 

@@ -12,7 +12,7 @@ from lightning_lite.errors import RunnerError
 from lightning_lite.messages import Report, Request
 from lightning_lite.runners.base import Runner
 from lightning_lite.runners.signals import EndingSignals
-from lightning_lite.ui.live_table import WorkRow
+from lightning_lite.work_row import WorkRow
 
 
 class MinimalRunner(Runner):

@@ -38,7 +38,7 @@ from lightning_lite.runners.remote.runner import RemoteRunner
 from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import pack, unpack
 
-from tests.support.subprocess_engine import Faults, SubprocessEngine
+from tests.support.subprocess_cluster import Faults, SubprocessCluster
 
 #: Seconds after which a test says that something hangs; not a measure of speed.
 DEADLINE = 60.0
@@ -468,18 +468,20 @@ class TestInline(Conformance):
 
 
 class TestRemote(Conformance):
-    runner_class = staticmethod(lambda options: RemoteRunner(options, SubprocessEngine()))
+    runner_class = staticmethod(lambda options: RemoteRunner(options, SubprocessCluster()))
 
 
 class TestRemoteByCalls(Conformance):
     """Without the direct connection, as where a wall is between the machines."""
 
     runner_class = staticmethod(
-        lambda options: RemoteRunner(options._replace(remote=RemoteOptions(direct=False)), SubprocessEngine())
+        lambda options: RemoteRunner(
+            options._replace(remote=RemoteOptions(direct=False)), SubprocessCluster()
+        )
     )
 
 
 class TestRemoteWithLostCalls(Conformance):
     """A tenth of all calls is lost, of a tenth the answers are, and a tenth is carried out twice."""
 
-    runner_class = staticmethod(lambda options: RemoteRunner(options, SubprocessEngine(Faults(0.1))))
+    runner_class = staticmethod(lambda options: RemoteRunner(options, SubprocessCluster(Faults(0.1))))

@@ -253,7 +253,7 @@ def test_a_thread_that_can_not_be_stopped_is_reported_and_left(make_runner, tmp_
     (tmp_path / "bed").write_text("")  # wakes it
 
 
-def test_a_hurry_ends_the_wait_for_threads(make_runner, tmp_path):
+def test_killing_all_ends_the_wait_for_threads(make_runner, tmp_path):
     os.mkfifo(tmp_path / "bed")
     runner = make_runner()
     start(runner, parallel=True)

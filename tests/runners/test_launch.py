@@ -212,7 +212,7 @@ from harness import Harness
 warnings.filterwarnings("ignore", "This process .* is multi-threaded")  # since Python 3.12
 harness = Harness({str(tmp_path)!r})
 harness.up("root.a", "root.b")
-while not all(process.adopted for process in harness.runner._processes.values()):
+while not all(process.registered for process in harness.runner._processes.values()):
     harness.runner.wait(0.01)
 pid = os.fork()
 if pid == 0:

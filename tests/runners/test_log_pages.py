@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_lite.runners.output.log_index import LogTimes, TimesWriter
+from lightning_lite.runners.output.line_times import LogTimes, TimesWriter
 from lightning_lite.runners.output.log_pages import (
     BLOCK,
     LogPage,

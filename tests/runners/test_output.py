@@ -200,11 +200,11 @@ def test_a_display_that_has_caught_up_is_waited_for_again(pump, pipe, display):
         assert display.lines[-1] == f"root.a | {i}"
 
 
-def test_who_is_in_a_hurry_waits_for_no_display_that_stands_still(pump, pipe, display, log, monkeypatch):
+def test_a_limited_close_waits_for_no_display_that_stands_still(pump, pipe, display, log, monkeypatch):
     monkeypatch.setattr("lightning_lite.runners.output.display_queue.STALL", 0.01)
     display.hold()
     os.write(pipe, b"one\n")
-    pump.hurry()
+    pump.limit_close()
     pump.close()
 
     assert (display.lines, log()) == ([], "one\n")

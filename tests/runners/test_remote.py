@@ -36,7 +36,7 @@ from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions
 from lightning_lite.runners.remote import remote_work
 from lightning_lite.runners.remote.direct_channel import (
-    DRIVER,
+    MAIN,
     SERVER,
     DirectClient,
     DirectError,
@@ -51,22 +51,22 @@ from lightning_lite.testing import poll_until
 from lightning_lite.values.pickling import pack, unpack
 
 from tests.support.processes import is_gone, wait_until_gone
-from tests.support.subprocess_engine import Faults, SubprocessEngine
+from tests.support.subprocess_cluster import Faults, SubprocessCluster
 
 #: Seconds of the lease where a test waits for its end.
 LEASE = 1.5
 
 
 @pytest.fixture
-def engine():
-    return SubprocessEngine()
+def cluster():
+    return SubprocessCluster()
 
 
 @pytest.fixture(params=[RemoteOptions().lease])
-def remote(request, tmp_path, engine):
+def remote(request, tmp_path, cluster):
     harness = Harness(
         str(tmp_path),
-        lambda options: RemoteRunner(options, engine),
+        lambda options: RemoteRunner(options, cluster),
         remote=RemoteOptions(lease=request.param),
     )
     yield harness
@@ -76,8 +76,8 @@ def remote(request, tmp_path, engine):
 short_lease = pytest.mark.parametrize("remote", [LEASE], indirect=True)
 
 
-def server_of(engine: SubprocessEngine, name: str = "root.a") -> int:
-    return engine.placements[name].process.pid
+def server_of(cluster: SubprocessCluster, name: str = "root.a") -> int:
+    return cluster.placements[name].process.pid
 
 
 def guardian_of(server: int) -> int:
@@ -97,7 +97,7 @@ def hang_with_grandchildren(remote: Harness) -> list[int]:
 # Deaths.
 
 
-def test_a_killed_work_has_its_exit_code_and_leaves_none_of_its_children(remote, engine):
+def test_a_killed_work_has_its_exit_code_and_leaves_none_of_its_children(remote, cluster):
     pids = hang_with_grandchildren(remote)
 
     os.kill(pids[0], signal.SIGKILL)
@@ -106,10 +106,10 @@ def test_a_killed_work_has_its_exit_code_and_leaves_none_of_its_children(remote,
     assert all(map(is_gone, pids))
 
 
-def test_a_killed_server_is_reported_when_its_work_is_dead(remote, engine):
+def test_a_killed_server_is_reported_when_its_work_is_dead(remote, cluster):
     pids = hang_with_grandchildren(remote)
 
-    os.kill(server_of(engine), signal.SIGKILL)
+    os.kill(server_of(cluster), signal.SIGKILL)
 
     exited = remote.exit_of()
     assert exited.exitcode is None
@@ -120,11 +120,11 @@ def test_a_killed_server_is_reported_when_its_work_is_dead(remote, engine):
 def test_a_server_that_dies_while_its_work_starts_is_lost_and_no_failed_start(tmp_path):
     def kill_server(method, value):
         if method == "describe":
-            engine.placements["root.a"].process.kill()
+            cluster.placements["root.a"].process.kill()
         return value
 
-    engine = SubprocessEngine(change=kill_server)
-    remote = Harness(str(tmp_path), lambda options: RemoteRunner(options, engine))
+    cluster = SubprocessCluster(change=kill_server)
+    remote = Harness(str(tmp_path), lambda options: RemoteRunner(options, cluster))
     remote.start()
 
     assert remote.exit_of().lost == "its server has ended: SIGKILL (signal 9)"
@@ -132,9 +132,9 @@ def test_a_server_that_dies_while_its_work_starts_is_lost_and_no_failed_start(tm
     remote.runner.close(DEADLINE)
 
 
-def test_a_work_is_started_again_after_the_death_of_its_server(remote, engine):
+def test_a_work_is_started_again_after_the_death_of_its_server(remote, cluster):
     remote.up()
-    os.kill(server_of(engine), signal.SIGKILL)
+    os.kill(server_of(cluster), signal.SIGKILL)
     remote.exit_of()
 
     remote.up()
@@ -144,11 +144,13 @@ def test_a_work_is_started_again_after_the_death_of_its_server(remote, engine):
 
 @short_lease
 @pytest.mark.parametrize("is_work_frozen", [False, True])
-def test_a_frozen_server_is_lost_and_its_work_is_dead_before_that_is_reported(remote, engine, is_work_frozen):
+def test_a_frozen_server_is_lost_and_its_work_is_dead_before_that_is_reported(
+    remote, cluster, is_work_frozen
+):
     pids = hang_with_grandchildren(remote)
     began = read_clock()
-    os.kill(server_of(engine), signal.SIGSTOP)
-    engine.placements["root.a"].is_cut = True
+    os.kill(server_of(cluster), signal.SIGSTOP)
+    cluster.placements["root.a"].is_cut = True
     if is_work_frozen:
         os.kill(pids[0], signal.SIGSTOP)
 
@@ -163,13 +165,13 @@ def test_a_frozen_server_is_lost_and_its_work_is_dead_before_that_is_reported(re
 
 
 @pytest.fixture
-def by_calls(tmp_path, engine):
-    """Return a function that makes a runner without direct connections, of which an engine knows nothing."""
+def by_calls(tmp_path, cluster):
+    """Return a function that makes a runner without direct connections, of which a cluster knows nothing."""
     made = []
 
     def make(lease: float) -> Harness:
         options = RemoteOptions(lease=lease, direct=False)
-        made.append(Harness(str(tmp_path), lambda options: RemoteRunner(options, engine), remote=options))
+        made.append(Harness(str(tmp_path), lambda options: RemoteRunner(options, cluster), remote=options))
         return made[-1]
 
     yield make
@@ -179,13 +181,13 @@ def by_calls(tmp_path, engine):
 
 @pytest.mark.parametrize("wanted", [KillWork("root.a"), StopWork("root.a", 0.1)])
 def test_a_work_that_is_cut_off_is_dead_when_its_end_on_request_is_reported(
-    by_calls, engine, wanted, monkeypatch
+    by_calls, cluster, wanted, monkeypatch
 ):
     for patience in ("_GRACE", "_KILL_GRACE", "_DEATH_PATIENCE"):
         monkeypatch.setattr(remote_work, patience, 0.1)  # much less than the lease, as usual
     remote = by_calls(LEASE)
     pids = hang_with_grandchildren(remote)
-    engine.placements["root.a"].cut()
+    cluster.placements["root.a"].cut()
 
     remote.runner.send(wanted)
 
@@ -193,10 +195,10 @@ def test_a_work_that_is_cut_off_is_dead_when_its_end_on_request_is_reported(
     assert all(map(is_gone, pids))
 
 
-def test_close_does_not_wait_for_the_lease_of_a_work_that_is_cut_off(by_calls, engine):
+def test_close_does_not_wait_for_the_lease_of_a_work_that_is_cut_off(by_calls, cluster):
     remote = by_calls(DEADLINE)
     hang_with_grandchildren(remote)
-    engine.placements["root.a"].cut()
+    cluster.placements["root.a"].cut()
     began = read_clock()
 
     exits = remote.runner.close(0.1)
@@ -206,9 +208,9 @@ def test_close_does_not_wait_for_the_lease_of_a_work_that_is_cut_off(by_calls, e
 
 
 @short_lease
-def test_a_frozen_guardian_that_goes_on_kills_no_work_whose_lease_was_renewed(remote, engine):
+def test_a_frozen_guardian_that_goes_on_kills_no_work_whose_lease_was_renewed(remote, cluster):
     remote.up()
-    guardian = guardian_of(server_of(engine))
+    guardian = guardian_of(server_of(cluster))
     os.kill(guardian, signal.SIGSTOP)
     until = read_clock() + 1.5 * LEASE
     poll_until(lambda: read_clock() > until, timeout=DEADLINE)
@@ -231,7 +233,7 @@ def test_a_busy_flow_keeps_its_works(remote):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
-def test_the_works_of_a_killed_or_frozen_driver_end(tmp_path, signum):
+def test_the_works_of_a_killed_or_frozen_main_process_end(tmp_path, signum):
     script = f"""
 import sys
 sys.path[:0] = {sys.path!r}
@@ -239,8 +241,8 @@ import tasks
 from harness import Harness
 from lightning_lite.runners.base import RemoteOptions
 from lightning_lite.runners.remote.runner import RemoteRunner
-from tests.support.subprocess_engine import SubprocessEngine
-remote = Harness({str(tmp_path)!r}, lambda options: RemoteRunner(options, SubprocessEngine()),
+from tests.support.subprocess_cluster import SubprocessCluster
+remote = Harness({str(tmp_path)!r}, lambda options: RemoteRunner(options, SubprocessCluster()),
                  remote=RemoteOptions(lease={LEASE}))
 pid = remote.up()["root.a"]
 remote.call(tasks.hang_with_grandchildren)
@@ -248,14 +250,14 @@ print([pid, *eval(remote.hangs()["pids"])], flush=True)
 print(remote.exit_of(), flush=True)
 remote.runner.close(5)
 """
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as driver:
-        pids = eval(driver.stdout.readline())
-        driver.send_signal(signum)
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as main_process:
+        pids = eval(main_process.stdout.readline())
+        main_process.send_signal(signum)
 
         wait_until_gone(*pids)
 
-        driver.send_signal(signal.SIGCONT)
-        exits = driver.stdout.read()
+        main_process.send_signal(signal.SIGCONT)
+        exits = main_process.stdout.read()
     assert ("WorkExited" in exits) == (signum == signal.SIGSTOP)
 
 
@@ -263,8 +265,8 @@ remote.runner.close(5)
 
 
 def test_nothing_is_lost_or_repeated_when_calls_are(tmp_path):
-    engine = SubprocessEngine(Faults(0.2, seed=1))
-    remote = Harness(str(tmp_path), lambda options: RemoteRunner(options, engine))
+    cluster = SubprocessCluster(Faults(0.2, seed=1))
+    remote = Harness(str(tmp_path), lambda options: RemoteRunner(options, cluster))
     remote.start()
     keys = [remote.call(tasks.answer, number) for number in range(200)]
     for number, key in enumerate(keys):
@@ -273,7 +275,7 @@ def test_nothing_is_lost_or_repeated_when_calls_are(tmp_path):
     remote.runner.close(DEADLINE)
 
 
-def test_output_arrives_in_order_and_a_work_that_prints_faster_than_the_network_waits(remote, engine):
+def test_output_arrives_in_order_and_a_work_that_prints_faster_than_the_network_waits(remote, cluster):
     remote.start()
     text = "".join(f"{number:0999}\n" for number in range(40_000))  # 40 MB
     remote.run(tasks.say, text[:10])
@@ -304,8 +306,8 @@ def test_a_kill_right_after_the_start_ends_the_work(remote):
     assert remote.exit_of().exitcode in (None, -9)
 
 
-def test_a_work_that_waits_for_a_place_is_stopped_and_killed_at_once(remote, engine):
-    engine.full = "all machines are busy"
+def test_a_work_that_waits_for_a_place_is_stopped_and_killed_at_once(remote, cluster):
+    cluster.full = "all machines are busy"
     for name, request in (("root.a", StopWork("root.a", DEADLINE)), ("root.b", KillWork("root.b"))):
         remote.start(name)
         remote.runner.send(request)
@@ -313,13 +315,13 @@ def test_a_work_that_waits_for_a_place_is_stopped_and_killed_at_once(remote, eng
         assert remote.exit_of(name).exitcode is None
 
 
-def test_it_is_said_once_that_a_work_waits_for_a_place(remote, engine, monkeypatch, caplog):
+def test_it_is_said_once_that_a_work_waits_for_a_place(remote, cluster, monkeypatch, caplog):
     monkeypatch.setattr(remote_work, "_LONG_WAIT", 0.01)
-    engine.full = "all machines are busy"
+    cluster.full = "all machines are busy"
     with caplog.at_level(logging.WARNING):
         remote.start()
         poll_until(lambda: caplog.messages, timeout=DEADLINE)
-        engine.placements["root.a"].start()
+        cluster.placements["root.a"].start()
         remote.until(WorkStarted)
 
     assert caplog.messages == ["root.a waits for a place: all machines are busy"]
@@ -356,10 +358,10 @@ def test_a_work_that_does_not_listen_is_killed_when_its_time_is_over(remote):
     assert remote.exit_of() == WorkExited("root.a", -9)
 
 
-def test_close_keeps_its_time_although_a_server_is_frozen(tmp_path, engine):
-    remote = Harness(str(tmp_path), lambda options: RemoteRunner(options, engine))
+def test_close_keeps_its_time_although_a_server_is_frozen(tmp_path, cluster):
+    remote = Harness(str(tmp_path), lambda options: RemoteRunner(options, cluster))
     remote.up("root.a", "root.b")
-    os.kill(server_of(engine), signal.SIGSTOP)
+    os.kill(server_of(cluster), signal.SIGSTOP)
 
     exits = remote.runner.close(0.5)
 
@@ -369,13 +371,13 @@ def test_close_keeps_its_time_although_a_server_is_frozen(tmp_path, engine):
     }
 
 
-def test_a_prepared_work_takes_its_host_later(remote, engine):
+def test_a_prepared_work_takes_its_host_later(remote, cluster):
     remote.runner.send(PrepareWork("root.a"))
-    server = poll_until(lambda: engine.placements.get("root.a"), timeout=DEADLINE)
+    server = poll_until(lambda: cluster.placements.get("root.a"), timeout=DEADLINE)
 
     remote.up()
 
-    assert engine.placements["root.a"] is server
+    assert cluster.placements["root.a"] is server
     assert remote.run(tasks.answer, 1) == 1
 
 
@@ -387,8 +389,8 @@ def test_another_version_is_refused_and_both_are_named(tmp_path, name):
     def change(method, value):
         return value | {"versions": value["versions"] | {name: "0.7"}} if method == "describe" else value
 
-    engine = SubprocessEngine(change=change)
-    remote = Harness(str(tmp_path), lambda options: RemoteRunner(options, engine))
+    cluster = SubprocessCluster(change=change)
+    remote = Harness(str(tmp_path), lambda options: RemoteRunner(options, cluster))
     remote.start()
 
     message = remote.until(StartFailed).failure.message
@@ -399,18 +401,18 @@ def test_another_version_is_refused_and_both_are_named(tmp_path, name):
     remote.runner.close(DEADLINE)
 
 
-def test_the_place_of_a_work_names_its_machine(remote, engine):
+def test_the_place_of_a_work_names_its_machine(remote, cluster):
     pid = remote.up()["root.a"]
 
     (place,) = remote.runner.places().values()
 
     assert (place.pid, place.is_here()) == (pid, True)
-    assert psutil.Process(pid).ppid() == server_of(engine)
+    assert psutil.Process(pid).ppid() == server_of(cluster)
 
 
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
-    """Return a runner whose works do not see the root, its engine, and the folder of their files."""
+    """Return a runner whose works do not see the root, its cluster, and the folder of their files."""
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))  # of the servers
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
@@ -420,9 +422,9 @@ def elsewhere(tmp_path, monkeypatch):
             probe.unlink()
         return value
 
-    engine = SubprocessEngine(change=hide_root)
-    harness = Harness(str(tmp_path), lambda options: RemoteRunner(options, engine))
-    yield harness, engine, tmp_path / "tmp"
+    cluster = SubprocessCluster(change=hide_root)
+    harness = Harness(str(tmp_path), lambda options: RemoteRunner(options, cluster))
+    yield harness, cluster, tmp_path / "tmp"
     harness.runner.close(DEADLINE)
 
 
@@ -452,10 +454,10 @@ def test_works_of_a_run_have_one_folder_which_the_last_one_removes(elsewhere):
 
 
 def test_files_that_a_killed_server_has_left_are_removed_by_one_of_another_run(elsewhere):
-    remote, engine, _ = elsewhere
+    remote, cluster, _ = elsewhere
     remote.up()
     left = remote.run(tasks.write_into_root, "a.txt")
-    os.kill(server_of(engine), signal.SIGKILL)
+    os.kill(server_of(cluster), signal.SIGKILL)
     remote.exit_of()
     assert os.path.exists(left)
 
@@ -475,7 +477,7 @@ def test_drives_in_a_folder_besides_the_root_need_that_folder_and_not_the_root(t
 
     remote = Harness(
         str(tmp_path),
-        lambda options: RemoteRunner(options, SubprocessEngine(change=hide)),
+        lambda options: RemoteRunner(options, SubprocessCluster(change=hide)),
         drives=str(tmp_path / "drives"),
         remote=RemoteOptions(keeps_files=True),
     )
@@ -529,21 +531,21 @@ def test_nothing_is_lost_or_repeated_when_the_direct_connection_is_cut(remote, c
             assert (ended.key, unpack(ended.value)) == (key, number)
 
 
-def test_a_stranger_that_connects_first_gets_nothing_and_the_driver_connects():
+def test_a_stranger_that_connects_first_gets_nothing_and_the_main_process_connects():
     changed = threading.Event()
     server = DirectServer("127.0.0.1", b"key", lambda: None, changed.set)
-    for nonsense in (b"", b"GET / HTTP/1.1\r\n" * 5, Sealer(b"guess", DRIVER).seal(b"")):
+    for nonsense in (b"", b"GET / HTTP/1.1\r\n" * 5, Sealer(b"guess", MAIN).seal(b"")):
         with socket.create_connection(("127.0.0.1", server.port)) as stranger:
             stranger.sendall(nonsense)
             with suppress(OSError):  # it is cut off already
                 stranger.shutdown(socket.SHUT_WR)
             assert _read_all(stranger) == b""
-    sealer = Sealer(b"key", DRIVER)
-    with socket.create_connection(("127.0.0.1", server.port)) as driver:
-        driver.sendall(sealer.seal(b"") + sealer.seal(b"first"))
+    sealer = Sealer(b"key", MAIN)
+    with socket.create_connection(("127.0.0.1", server.port)) as main_process:
+        main_process.sendall(sealer.seal(b"") + sealer.seal(b"first"))
         assert changed.wait(DEADLINE)
         assert poll_until(server.read, timeout=DEADLINE) == [b"first"]
-        driver.sendall(Sealer(b"key", SERVER).seal(b"sent back"))
+        main_process.sendall(Sealer(b"key", SERVER).seal(b"sent back"))
         poll_until(lambda: server.read() is None, timeout=DEADLINE)
     server.close()
 
@@ -556,9 +558,9 @@ def _read_all(connection: socket.socket) -> bytes:
 
 
 def test_a_frame_that_is_repeated_or_left_out_is_refused():
-    sealer = Sealer(b"key", DRIVER)
+    sealer = Sealer(b"key", MAIN)
     first, second, third = (sealer.seal(body) for body in (b"1", b"2", b"3"))
 
     for frames in (first + first, first + third, second):
         with pytest.raises(DirectError, match="has a wrong code"):
-            Opener(b"key", DRIVER).feed(frames)
+            Opener(b"key", MAIN).feed(frames)

@@ -14,7 +14,7 @@ from harness import DEADLINE, Harness
 from hosts import BrokenHost, Unloadable
 
 from lightning_lite.messages import KillWork, RunEnded, StateChanged, StopWork, WorkExited, WorkStarted
-from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM
+from lightning_lite.runners.wire.work_signals import ENDED_BY_SIGTERM
 from lightning_lite.testing import poll_until
 
 from tests.support.processes import wait_until_gone

@@ -19,13 +19,13 @@ from lightning_lite.messages import WorkStarted
 from lightning_lite.places import Place
 from lightning_lite.runners.base import RemoteOptions
 
-from tests.support.subprocess_engine import SubprocessEngine
+from tests.support.subprocess_cluster import SubprocessCluster
 
 #: The host of the first process of each work; a further one is on `n3`, and so on.
 HOST = "n2"
 
 
-class OtherNodeEngine(SubprocessEngine):
+class OtherNodeCluster(SubprocessCluster):
     """Reports the process of each work as one on another host, with the process id of a bystander.
 
     Args:
@@ -61,7 +61,7 @@ class OtherNodeEngine(SubprocessEngine):
 def use_other_node(
     pid: int, patch: pytest.MonkeyPatch | None = None, *, sees_root: bool = True
 ) -> list[RemoteOptions]:
-    """Let apps of this process use such an engine in place of Ray, which need not be installed.
+    """Let apps of this process use such a cluster in place of Ray, which need not be installed.
 
     Args:
         pid: Process id of the bystander.
@@ -69,18 +69,18 @@ def use_other_node(
         sees_root: Whether its machine seems to see the folder of the root.
 
     Returns:
-        The options with which engines were created, so far and later.
+        The options with which clusters were created, so far and later.
     """
     patch, made = patch or pytest.MonkeyPatch(), list[RemoteOptions]()
 
-    def create(options: RemoteOptions) -> OtherNodeEngine:
+    def create(options: RemoteOptions) -> OtherNodeCluster:
         made.append(options)
-        return OtherNodeEngine(pid, sees_root=sees_root)
+        return OtherNodeCluster(pid, sees_root=sees_root)
 
-    module = ModuleType("other_node_engine")
-    module.RayEngine = create  # type: ignore[attr-defined]
+    module = ModuleType("other_node_cluster")
+    module.RayCluster = create  # type: ignore[attr-defined]
     patch.setitem(sys.modules, module.__name__, module)
-    patch.setattr(remote_works, "_ENGINE", module.__name__)
+    patch.setattr(remote_works, "_CLUSTER", module.__name__)
     patch.setattr(app, "check_ray_is_installed", lambda: None)
-    patch.setenv("LIGHTNING_LITE_RAY_DIRECT", "0")  # all messages pass the engine, which changes some
+    patch.setenv("LIGHTNING_LITE_RAY_DIRECT", "0")  # all messages pass the cluster, which changes some
     return made

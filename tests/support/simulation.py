@@ -182,16 +182,16 @@ class Desk:
 
     def __init__(self, host: WorkHost) -> None:
         self.messages: deque[Report] = deque()
-        self.num_nudges = 0
+        self.num_report_requests = 0
         self.host = host
 
     def send(self, message: Report) -> None:
         """Keep a message."""
         self.messages.append(message)
 
-    def nudge(self) -> None:
+    def request_report(self) -> None:
         """Count a request for a check."""
-        self.num_nudges += 1
+        self.num_report_requests += 1
 
     def take(self) -> list[Report]:
         """Return the messages since the last time."""

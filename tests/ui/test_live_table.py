@@ -8,7 +8,8 @@ import time
 import pytest
 from rich.console import Console
 
-from lightning_lite.ui.live_table import WorkRow, live_table
+from lightning_lite.ui.live_table import live_table
+from lightning_lite.work_row import WorkRow
 
 pytestmark = pytest.mark.dependencies
 

@@ -104,6 +104,35 @@ def test_works_are_shown_below_the_output_and_summarised_at_the_end(screen, app)
     assert len(screen.lines) == 6
 
 
+WITH_CHILD = """
+import subprocess
+
+class Parent(Work):
+    def run(self):
+        program = "import sys; data = b'x' * 2**28; print('the child is there', flush=True); sys.stdin.read()"
+        with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as child:
+            poll_until(lambda: os.path.exists('first'), timeout=60)
+            child.communicate()
+
+class Root(Flow):
+    def run(self):
+        self.work.run()
+        if self.work.has_succeeded:
+            self.stop()
+
+LightningApp(Root(work=Parent())).run()
+"""
+
+
+def test_the_memory_of_a_work_counts_that_of_its_children(screen, app):
+    app.start(WITH_CHILD)
+
+    screen.until(lambda: re.search(r" (2[5-9]|3\d)\d MiB", row_of(screen, "root.work")))  # the child has 256
+
+    app.finish("first")
+    assert screen.end() == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "env"),
     [("", {"LIGHTNING_LITE_VIEW": "0"}), ("", {"TERM": "dumb"}), ("view=False", {})],

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from lightning_lite.testing import poll_until
-from lightning_lite.web.api import ENDPOINTS
+from lightning_lite.web.endpoint_table import ENDPOINTS
 from lightning_lite.web.openapi import describe_api
 from lightning_lite.web.schemas import SCHEMAS
 

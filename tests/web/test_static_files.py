@@ -115,7 +115,7 @@ def test_a_file_in_a_frame_never_gets_the_origin_of_the_page():
     frames = [line for script in OWN_SCRIPTS for line in script.read_text().splitlines() if "<iframe" in line]
     assert frames
     for line in frames:
-        # Or it is a document of ours around a page of a flow, which has the sandbox: see web/frames.
+        # Or it is a document of ours around a page of a flow, which has the sandbox: see web/page_frames.
         assert 'sandbox="allow-scripts"' in line or "src=${state.source}" in line
     assert not any("allow-same-origin" in script.read_text() for script in OWN_SCRIPTS)
 

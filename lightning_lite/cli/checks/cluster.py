@@ -17,8 +17,8 @@ from lightning_lite.formats import count
 from lightning_lite.resources import Resources
 from lightning_lite.run_options import RunOptions
 from lightning_lite.runners.base import RemoteOptions
-from lightning_lite.runners.remote.engine import Death
-from lightning_lite.runners.remote.ray_engine import RayEngine
+from lightning_lite.runners.remote.cluster import Death
+from lightning_lite.runners.remote.ray_cluster import RayCluster
 from lightning_lite.runners.remote.work_server import versions
 from lightning_lite.text import one_line
 
@@ -58,25 +58,25 @@ def _cluster() -> Finding:
     """Report the nodes of the cluster; each starts a process, as for a work, that says what it has."""
     options = RunOptions.resolve(environ=dict(os.environ))
     address = cluster_address(options)
-    engine = RayEngine(RemoteOptions(address=address or "auto"))
+    cluster = RayCluster(RemoteOptions(address=address or "auto"))
     with tempfile.TemporaryDirectory() as logs:
         try:
-            engine.open(logs)
+            cluster.open(logs)
         except RunnerError as error:
             if address is None:
                 return Finding("ray cluster", "none here; an app starts one of this machine alone", WARNING)
             value = str(error).partition("; details")[0]  # which are in a file that is removed now
             return Finding("ray cluster", one_line(value), FAILURE)
         try:
-            return _describe_nodes(engine)
+            return _describe_nodes(cluster)
         finally:
-            engine.close()
+            cluster.close()
 
 
-def _describe_nodes(engine: RayEngine) -> Finding:
-    nodes = _ask_for_nodes(engine)
+def _describe_nodes(cluster: RayCluster) -> Finding:
+    nodes = _ask_for_nodes(cluster)
     ours, lines, state = versions(), [], OK
-    answers = [(address, _Answer(engine, address)) for address in nodes]
+    answers = [(address, _Answer(cluster, address)) for address in nodes]
     for address, answer in answers:
         found = answer.wait()
         if isinstance(found, str):
@@ -93,7 +93,7 @@ def _describe_nodes(engine: RayEngine) -> Finding:
     return Finding("ray cluster", value, state, advice if state != OK else "")
 
 
-def _ask_for_nodes(engine: RayEngine) -> list[str]:
+def _ask_for_nodes(cluster: RayCluster) -> list[str]:
     """Return the addresses of all nodes that are alive.
 
     Raises:
@@ -106,7 +106,7 @@ def _ask_for_nodes(engine: RayEngine) -> list[str]:
         found.append(addresses)
         is_there.set()
 
-    engine.list_nodes(take)
+    cluster.list_nodes(take)
     if not is_there.wait(_PATIENCE):
         raise RunnerError("Ray does not say which nodes the cluster has.")
     return found[0]
@@ -116,15 +116,15 @@ class _Answer:
     """What the server on one node says of itself.
 
     Args:
-        engine: Starts the server.
+        cluster: Starts the server.
         address: Address of the node.
     """
 
-    def __init__(self, engine: RayEngine, address: str) -> None:
+    def __init__(self, cluster: RayCluster, address: str) -> None:
         self._found: dict[str, Any] | str = f"it has started no process within {_PATIENCE:g} s"
         self._is_there = Event()
         there = Resources(custom=((f"node:{address}", _A_LITTLE),))
-        placement = engine.place(f"doctor at {address}", there, self._on_death)
+        placement = cluster.place(f"doctor at {address}", there, self._on_death)
         placement.call("describe", (), self._on_answer)
 
     def wait(self) -> dict[str, Any] | str:

@@ -59,10 +59,9 @@ def command(root: str, drives: str | None, as_json: bool) -> None:
 def _check_root(root: str) -> Iterator[Finding]:
     """Check the file system of the root, and run the app there, in a temporary folder."""
     try:
-        probe = tempfile.TemporaryDirectory(prefix=_PROBE, dir=file_system.nearest_folder(root))
+        probe = _make_probe(root)
     except OSError as error:
-        value = f"{root}: {(error.strerror or str(error)).lower()}"
-        yield Finding("root", value, FAILURE, "choose a folder with write permission: --root DIR")
+        yield _refused(root, error, "--root DIR")
         return
     with probe as folder:
         os.mkdir(f"{folder}/probe")
@@ -78,13 +77,22 @@ def _check_drives(place: str) -> Iterator[Finding]:
         yield from object_store.findings(place)
         return
     try:
-        probe = tempfile.TemporaryDirectory(prefix=_PROBE, dir=file_system.nearest_folder(place))
+        probe = _make_probe(place)
     except OSError as error:
-        value = f"{place}: {(error.strerror or str(error)).lower()}"
-        yield Finding("root", value, FAILURE, "choose a folder with write permission: --drives PLACE")
+        yield _refused(place, error, "--drives PLACE")
         return
     with probe as folder:
         yield from examine(file_system.checks(place, folder))
+
+
+def _make_probe(place: str) -> tempfile.TemporaryDirectory[str]:
+    """Make an empty folder on the file system of a folder, which may not exist."""
+    return tempfile.TemporaryDirectory(prefix=_PROBE, dir=file_system.nearest_folder(place))
+
+
+def _refused(place: str, error: OSError, option: str) -> Finding:
+    value = f"{place}: {(error.strerror or str(error)).lower()}"
+    return Finding("root", value, FAILURE, f"choose a folder with write permission: {option}")
 
 
 def _show(sections: dict[str, list[Finding]]) -> None:

@@ -11,7 +11,7 @@ from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.targets import find_run
 from lightning_lite.monitor.follower import RunFollower
-from lightning_lite.monitor.trace_export import TraceExport, TraceExportError
+from lightning_lite.monitor.opentelemetry_export import TraceExport, TraceExportError
 from lightning_lite.runs.catalog import read_run
 
 #: Seconds between two exports of a run that is followed.

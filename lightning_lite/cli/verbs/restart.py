@@ -6,8 +6,9 @@ import click
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
-from lightning_lite.cli.control import find_works, say_outcomes, timeout_option
-from lightning_lite.cli.options import BadInput, examples, plain_option, root_option
+from lightning_lite.cli.options import BadInput, examples, plain_option, root_option, timeout_option
+from lightning_lite.cli.output import say_outcomes
+from lightning_lite.cli.targets import find_works
 from lightning_lite.monitor.control import restart_works
 
 

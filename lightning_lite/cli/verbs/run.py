@@ -16,8 +16,8 @@ from lightning_lite.cli.options import FC, BadInput, examples, setting_option
 from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import SettingError
 from lightning_lite.extras import UI_PACKAGES, install_command, missing_package
-from lightning_lite.lightning_app.exceptions import MisconfigurationException
 from lightning_lite.lightning_app.setup_commands import run_app_commands
+from lightning_lite.lightning_app.stubs import MisconfigurationException
 
 #: What separates our options from the arguments of the app; the first is that of Lightning App.
 _SEPARATORS = ("--app_args", "--app-args", "--")

@@ -6,10 +6,9 @@ import click
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
-from lightning_lite.cli.control import find_works
 from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.output import say
-from lightning_lite.cli.targets import find_target
+from lightning_lite.cli.targets import find_target, find_works
 from lightning_lite.monitor.stacks import read_flow_stack, read_work_stacks
 
 

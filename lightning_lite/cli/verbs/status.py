@@ -17,7 +17,7 @@ from lightning_lite.engine.history import CallHistory
 from lightning_lite.formats import format_seconds
 from lightning_lite.monitor.run_status import RunStatus, describe_work, read_status, tree_order
 from lightning_lite.places import Place
-from lightning_lite.ui.live_table import WorkRow
+from lightning_lite.work_row import WorkRow
 
 _HEADINGS = ["NAME", "STATE", "CALL", "CALLS", "PROGRESS", "SINCE", "PID", "CPU", "MEMORY"]
 

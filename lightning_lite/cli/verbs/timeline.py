@@ -12,7 +12,7 @@ from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.targets import find_run
 from lightning_lite.engine.history import read_history
-from lightning_lite.monitor.trace_format import trace
+from lightning_lite.monitor.perfetto import trace
 
 
 @click.command(

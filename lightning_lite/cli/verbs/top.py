@@ -22,7 +22,8 @@ from lightning_lite.formats import format_seconds
 from lightning_lite.monitor.run_status import RunStatus, read_status
 from lightning_lite.runners.output.log_reader import last_line
 from lightning_lite.runs.catalog import RunSummary, read_run
-from lightning_lite.ui.live_table import BUSY, WorkRow, live_table
+from lightning_lite.ui.live_table import BUSY, live_table
+from lightning_lite.work_row import WorkRow
 
 
 @click.command("top", cls=Command, epilog=examples("top", "top 9f3ac2 --interval 0.5", "top --json"))

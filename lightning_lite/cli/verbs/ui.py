@@ -7,7 +7,6 @@ from importlib import import_module
 
 import click
 
-from lightning_lite.app.web_page import check_page_is_installed
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import (
@@ -21,8 +20,8 @@ from lightning_lite.cli.options import (
 from lightning_lite.cli.output import say
 from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import SettingError
-from lightning_lite.extras import check_setting
-from lightning_lite.places import is_loopback
+from lightning_lite.extras import UI_PACKAGES, check_setting
+from lightning_lite.sockets import is_loopback
 from lightning_lite.store_url import is_url
 
 
@@ -78,7 +77,7 @@ def command(
     address has a token; without it, the server answers nothing. Ctrl-C ends the server, not the runs.
     """
     try:
-        check_page_is_installed()
+        check_setting("ui", "ui", *UI_PACKAGES)
         if is_url(drives):
             check_setting("drives", "s3", "obstore")
     except SettingError as error:
@@ -89,14 +88,16 @@ def command(
     run_id = None if run is None else find_run(root, run).id
     # By their names, because they need the extra.
     server = import_module("lightning_lite.web.server")
-    site = import_module("lightning_lite.web.site").Site(root, run_id, read_only=read_only, place=drives)
+    server_state = import_module("lightning_lite.web.server_state").ServerState(
+        root, run_id, read_only=read_only, place=drives
+    )
     try:
         token = None if token_file is None else server.token_in(token_file)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BadInput(f"--token-file {token_file}: {reason}.") from None
     try:
-        page = server.PageServer(site, host, port, token)
+        page = server.PageServer(server_state, host, port, token)
     except OSError as error:
         raise BadInput(f"{host}:{port} can't be served: {error.strerror or error}.") from None
     if not is_loopback(host):

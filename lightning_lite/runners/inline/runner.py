@@ -68,7 +68,9 @@ class InlineRunner(Runner):
         self._jobs: deque[Job] = deque()
         # `SimpleQueue`, because threads and signal handlers may put into it. `None` only wakes the reader.
         self._arrived: SimpleQueue[Report | InlineWork | None] = SimpleQueue()
-        self._looks: dict[InlineWork, float] = {}  # monotonic time of the next `look` into each parallel work
+        self._reports_due: dict[
+            InlineWork, float
+        ] = {}  # monotonic time of the next `report_changes` of each parallel work
         self._is_awake = False
         self._output = OutputPump(options.logs, display)
         self._streams = WorkStreams(self._output, display)
@@ -78,7 +80,7 @@ class InlineRunner(Runner):
         self._undelivered: list[Report] = []  # reports that came with it
         self._is_taking = False
         self._is_in_job = False
-        self._is_hurried = False
+        self._is_killing = False
 
     def send(self, request: Request) -> None:
         """Accept one request to a work or about its process; see `Runner`."""
@@ -119,11 +121,11 @@ class InlineRunner(Runner):
                 self._run_job()
                 pause = 0.0
                 continue
-            self._look()
+            self._report_changes()
             now = monotonic()
             if until is not None and now >= until:
                 return self._take(0.0)
-            dues = [*self._looks.values()] if until is None else [until, *self._looks.values()]
+            dues = [*self._reports_due.values()] if until is None else [until, *self._reports_due.values()]
             pause = max(0.0, min(dues) - now) if dues else None
 
     def wake(self) -> None:
@@ -142,11 +144,11 @@ class InlineRunner(Runner):
             for work in reversed(self._works.values()):
                 work.stop(gracefully=True)
             while self._works:
-                is_patient = not self._jobs and not self._is_hurried
+                is_patient = not self._jobs and not self._is_killing
                 messages += self._take(max(0.0, until - monotonic()) if is_patient else 0.0)
                 if self._jobs:
                     self._run_job()
-                elif self._is_hurried or monotonic() >= until:
+                elif self._is_killing or monotonic() >= until:
                     break
             messages += map(self._abandon, self._works)
         finally:
@@ -196,7 +198,7 @@ class InlineRunner(Runner):
 
     def kill_all(self) -> None:
         """Wait for no work any longer, and interrupt the one that runs in the flow's thread."""
-        self._is_hurried = True
+        self._is_killing = True
         self._arrived.put(None)
         if self._is_in_job:
             raise KeyboardInterrupt
@@ -257,7 +259,7 @@ class InlineRunner(Runner):
             item = self._arrived.get(timeout=timeout)
             while True:
                 if isinstance(item, InlineWork):
-                    self._looks[item] = monotonic()
+                    self._reports_due[item] = monotonic()
                 elif item is not None:
                     messages.append(item)
                     if type(item) is WorkExited:
@@ -271,7 +273,7 @@ class InlineRunner(Runner):
     def _forget(self, name: str) -> None:
         work = self._works.pop(name, None)
         if work is not None:
-            self._looks.pop(work, None)
+            self._reports_due.pop(work, None)
             work.join()
 
     def _run_job(self) -> None:
@@ -284,14 +286,14 @@ class InlineRunner(Runner):
             self._is_in_job = False
             self._streams.resume_display()
 
-    def _look(self) -> None:
+    def _report_changes(self) -> None:
         now = monotonic()
-        for work in [work for work, due in self._looks.items() if due <= now]:
-            pause = work.look()
+        for work in [work for work, due in self._reports_due.items() if due <= now]:
+            pause = work.report_changes()
             if pause is None:
-                del self._looks[work]
+                del self._reports_due[work]
             else:
-                self._looks[work] = now + pause
+                self._reports_due[work] = now + pause
 
     def _abandon(self, name: str) -> WorkExited:
         logger.warning(

@@ -38,12 +38,12 @@ class Connections(NamedTuple):
     Attributes:
         queue: Accepts jobs for the flow's thread; called there.
         report: Accepts reports, from any thread.
-        nudge: Requests a `look` soon, from any thread.
+        request_report: Requests a call of `report_changes` soon, from any thread.
     """
 
     queue: Callable[[Job], None]
     report: Callable[[Report], None]
-    nudge: Callable[[InlineWork], None]
+    request_report: Callable[[InlineWork], None]
 
 
 class InlineWork:
@@ -98,9 +98,9 @@ class InlineWork:
         else:
             self._receive(message)
 
-    def look(self) -> float | None:
+    def report_changes(self) -> float | None:
         """Look for changes inside lists and dicts of a parallel work; see `Host`."""
-        return self._host.look() if self._is_open and self._host is not None else None
+        return self._host.report_changes() if self._is_open and self._host is not None else None
 
     def stop(self, *, gracefully: bool) -> None:
         """End the work; a running call is interrupted at its next change of state.
@@ -127,9 +127,9 @@ class InlineWork:
 
     # Called by the work's code, in any thread.
 
-    def _nudge(self) -> None:
+    def _request_report(self) -> None:
         if self._thread is not None:  # else the flow could not see the change before the call has ended
-            self._connections.nudge(self)
+            self._connections.request_report(self)
 
     # The thread of the work.
 
@@ -142,7 +142,7 @@ class InlineWork:
             try:
                 fds = [descriptor.detach() for descriptor in request.descriptors]
                 self._host = unpack_shared(request.host, fds)
-                self._host.open(self._connections.report, self._nudge)
+                self._host.open(self._connections.report, self._request_report)
             except BaseException as error:  # noqa: BLE001 - the flow has to learn of any exception
                 self._connections.report(StartFailed(self.name, start_failure(self.name, error)))
                 self._exit(1)
@@ -186,7 +186,7 @@ class InlineWork:
             with suppress(StopRun):
                 # An interrupt that came when the call had just ended is still due. It is raised here, so that
                 # it does not interrupt `on_exit`.
-                self._host.look()
+                self._host.report_changes()
             try:
                 self._host.close()
             except BaseException:  # noqa: BLE001 - the user's `on_exit` must not keep the work from ending

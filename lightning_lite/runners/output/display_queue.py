@@ -96,7 +96,7 @@ class DisplayQueue:
         self.shown = 0
         self._stalled = False
         self._closing = False
-        self._is_hurried = False
+        self._is_limited = False
         self._has_ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lightning-lite-display", daemon=True)
         self._thread.start()
@@ -121,7 +121,7 @@ class DisplayQueue:
                 self._stalled = not self._changed.wait_for(lambda: self.shown >= added, STALL)
 
     def close(self) -> None:
-        """Wait until all is shown, for any time; `hurry` and Ctrl-C end the waiting."""
+        """Wait until all is shown, for any time; `limit_close` and Ctrl-C end the waiting."""
         with self._lock:
             self._closing = True
             self._changed.notify_all()
@@ -129,7 +129,7 @@ class DisplayQueue:
             # With a limit, because a signal just before the wait does not end it. Not `Thread.join`: before
             # Python 3.13, it returns after Ctrl-C as if the thread had ended.
             while not self._has_ended.wait(_NOTICE):
-                if self._is_hurried and not self._has_ended.wait(STALL):
+                if self._is_limited and not self._has_ended.wait(STALL):
                     self.cut()
                     return
         except BaseException:
@@ -137,9 +137,9 @@ class DisplayQueue:
             raise
         self._thread.join()
 
-    def hurry(self) -> None:
+    def limit_close(self) -> None:
         """Limit the waiting of `close` to `STALL` more seconds; callable from signal handlers."""
-        self._is_hurried = True
+        self._is_limited = True
 
     def cut(self) -> None:
         """Show nothing from now on, and wait for the thread, for at most `_LAST_STALL` seconds.

@@ -8,7 +8,7 @@ from time import time
 
 from lightning_lite.regular_files import open_regular
 from lightning_lite.runners.output.display_queue import Piece
-from lightning_lite.runners.output.log_index import TimesWriter
+from lightning_lite.runners.output.line_times import TimesWriter
 from lightning_lite.runners.output.log_reader import read_tail
 from lightning_lite.runners.output.output_mask import OutputMask
 from lightning_lite.text import HarmlessStream

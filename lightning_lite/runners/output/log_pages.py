@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from lightning_lite.colours import Span, read_colours
 from lightning_lite.regular_files import check_regular, open_regular
-from lightning_lite.runners.output.log_index import LogTimes
+from lightning_lite.runners.output.line_times import LogTimes
 from lightning_lite.runners.output.log_reader import describe_zeros, list_logs
 from lightning_lite.text import harmless, one_line
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from lightning_lite.colours import without_colours
 from lightning_lite.regular_files import open_folder, open_regular
-from lightning_lite.runners.output.log_index import LogTimes
+from lightning_lite.runners.output.line_times import LogTimes
 
 _CHUNK = 64 * 1024
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from lightning_lite.colours import Span, without_colours
 from lightning_lite.regular_files import open_regular
-from lightning_lite.runners.output.log_index import LogTimes
+from lightning_lite.runners.output.line_times import LogTimes
 from lightning_lite.runners.output.log_pages import (
     BLOCK,
     CONTEXT,

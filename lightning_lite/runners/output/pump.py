@@ -46,7 +46,7 @@ class WorkOutput(Protocol):
     def detach(self, work: str) -> None:
         """Take the rest of the output of a work, whose process has exited."""
 
-    def hurry(self) -> None:
+    def limit_close(self) -> None:
         """Do not let `close` wait for a reader; callable from signal handlers."""
 
     def close(self) -> None:
@@ -144,10 +144,10 @@ class OutputPump:
         """Return the last lines of the log of `work`, without control characters; "" if it has none."""
         return self._new_log(work).tail(nlines)
 
-    def hurry(self) -> None:
+    def limit_close(self) -> None:
         """Do not let `close` wait for a blocked display; callable from signal handlers."""
         if self._queue is not None:
-            self._queue.hurry()
+            self._queue.limit_close()
 
     def close(self) -> None:
         """Detach all works, and wait until everything is shown; Ctrl-C ends the waiting and the showing."""

@@ -14,9 +14,9 @@ from lightning_lite.places import this_host
 from lightning_lite.root_access import TRUSTED_ROOT_VARIABLE, is_trusted
 from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.output.pump import WorkOutput
+from lightning_lite.runners.processes.environment_marks import VARIABLE, mark_of
 from lightning_lite.runners.processes.forkserver import ForkServer
 from lightning_lite.runners.processes.guardian import Guardian
-from lightning_lite.runners.processes.marked import VARIABLE, mark_of
 from lightning_lite.runners.processes.process import Origin, WorkProcess
 from lightning_lite.runners.processes.spawn import finder_modules, spawn_program
 from lightning_lite.values.secret_texts import texts_in

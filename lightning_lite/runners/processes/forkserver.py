@@ -24,8 +24,8 @@ from contextlib import suppress
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.runners.exit_status import describe_exit
+from lightning_lite.runners.processes.environment_marks import VARIABLE, mark_of
 from lightning_lite.runners.processes.guardian import Guardian
-from lightning_lite.runners.processes.marked import VARIABLE, mark_of
 from lightning_lite.runners.processes.process import WorkProcess, open_pipes
 from lightning_lite.runners.processes.spawn import search_path, spawn_program
 

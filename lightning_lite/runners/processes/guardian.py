@@ -25,9 +25,9 @@ import time
 from _thread import allocate_lock  # threading would cost this program 2 ms
 
 if __package__:
-    from lightning_lite.runners.processes.marked import VARIABLE, kill_marked
+    from lightning_lite.runners.processes.environment_marks import VARIABLE, kill_marked
 else:  # in the process of the guardian
-    from marked import VARIABLE, kill_marked  # type: ignore[import-not-found, no-redef]
+    from environment_marks import VARIABLE, kill_marked  # type: ignore[import-not-found, no-redef]
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _PROGRAM = f"import sys; sys.path.insert(0, {_HERE!r}); import guardian; guardian.main()"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from lightning_lite.runners.processes.multiprocess_bridge import adopt
+from lightning_lite.runners.processes.multiprocess_bridge import register
 from lightning_lite.runners.processes.process import WorkProcess
 
 logger = logging.getLogger(__name__)
@@ -33,12 +33,12 @@ class Launcher:
         self._launched = launched
         self._queue: SimpleQueue[WorkProcess | None] = SimpleQueue()
         self._thread: Thread | None = None
-        self._is_hurried = False
+        self._is_ending = False
 
     def launch(self, process: WorkProcess) -> None:
         """Have `process` started soon; return at once."""
         if self._thread is None:
-            thread = Thread(target=self._work, name="lightning_lite launcher", daemon=True)
+            thread = Thread(target=self._work, name="lightning-lite-launcher", daemon=True)
             try:
                 thread.start()
             except RuntimeError as error:  # too many threads
@@ -48,9 +48,9 @@ class Launcher:
             self._thread = thread
         self._queue.put(process)
 
-    def hurry(self) -> None:
+    def stop_registering(self) -> None:
         """Show no further process to `multiprocess`: all are about to end."""
-        self._is_hurried = True
+        self._is_ending = True
 
     def close(self) -> None:
         """End the thread; all works have exited before."""
@@ -60,21 +60,21 @@ class Launcher:
             self._thread = None
 
     def _work(self) -> None:
-        orphans: list[WorkProcess] = []
+        unregistered: list[WorkProcess] = []
         while True:
             is_quick = "multiprocess.process" in sys.modules
             try:
-                next_one = self._queue.get(timeout=(0 if is_quick else _QUIET) if orphans else None)
+                next_one = self._queue.get(timeout=(0 if is_quick else _QUIET) if unregistered else None)
             except Empty:
-                for process in [] if self._is_hurried else orphans:
-                    self._adopt(process)
-                orphans.clear()
+                for process in [] if self._is_ending else unregistered:
+                    self._register(process)
+                unregistered.clear()
                 continue
             if next_one is None:
                 return
             self._start(next_one)
             if next_one.pid:
-                orphans.append(next_one)
+                unregistered.append(next_one)
 
     def _start(self, process: WorkProcess) -> None:
         try:
@@ -84,9 +84,9 @@ class Launcher:
             process.start_error = error
         self._report(process)
 
-    def _adopt(self, process: WorkProcess) -> None:
+    def _register(self, process: WorkProcess) -> None:
         try:
-            adopt(process)
+            register(process)
         except Exception:
             # This thread has to live on: all works would die with it.
             logger.warning("multiprocess can't show %s among its children", process.name, exc_info=True)

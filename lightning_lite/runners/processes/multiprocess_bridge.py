@@ -1,6 +1,6 @@
 """Shows works as process objects of `multiprocess`: `active_children()` lists them.
 
-Launched first, adopted afterwards, because importing `multiprocess` takes longer than a work to start. The
+Launched first, registered afterwards, because importing `multiprocess` takes longer than a work to start. The
 process objects ask ours, so reading them takes no exit code away.
 """
 
@@ -13,31 +13,31 @@ from typing import Any
 from lightning_lite.runners.processes.process import WorkProcess
 
 
-def adopt(process: WorkProcess) -> None:
+def register(process: WorkProcess) -> None:
     """Make `process`, which is up, known to `multiprocess` until it is reaped."""
     from multiprocess.process import BaseProcess, current_process  # noqa: PLC0415 - 60 to 85 ms
 
     if process.has_ended() or current_process().daemon:
         return  # a daemon of multiprocess may not have children there
 
-    class Adopted(BaseProcess):  # type: ignore[misc]
+    class RegisteredProcess(BaseProcess):  # type: ignore[misc]
         @staticmethod
-        def _Popen(process_object: Any) -> AdoptedPopen:  # noqa: N802 - the name is multiprocess's
-            return AdoptedPopen(process)
+        def _Popen(process_object: Any) -> WorkPopen:  # noqa: N802 - the name is multiprocess's
+            return WorkPopen(process)
 
     # A daemon, so that an app that was not closed is terminated at exit, not waited for.
-    adopted = Adopted(name=process.name, daemon=True)
-    adopted.start()
-    process.adopted = adopted
+    registered = RegisteredProcess(name=process.name, daemon=True)
+    registered.start()
+    process.registered = registered
     if process.is_reaped:
-        adopted.join()  # it has ended since, and the thread that reaped it did not see this object yet
+        registered.join()  # it has ended since, and the thread that reaped it did not see this object yet
 
 
 #: What `subprocess` and `asyncio` say of a process whose exit code other code has taken.
 _UNKNOWN = 255
 
 
-class AdoptedPopen:
+class WorkPopen:
     """What a process object of `multiprocess` asks; it holds nothing of its own."""
 
     def __init__(self, process: WorkProcess) -> None:

@@ -15,7 +15,7 @@ from lightning_lite.runners.exit_status import OUT_OF_MEMORY, count_out_of_memor
 from lightning_lite.runners.processes.descriptor_channel import DescriptorChannel
 from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
-from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM, STACK_SIGNAL, STOP_SIGNAL
+from lightning_lite.runners.wire.work_signals import ENDED_BY_SIGTERM, STACK_SIGNAL, STOP_SIGNAL
 from lightning_lite.values.shared_objects import Descriptor
 
 
@@ -67,7 +67,7 @@ class WorkProcess:
         must_end: Whether it must be killed, or not be started at all.
         has_closed_pipe: Whether no message can come any more.
         is_reaped: Whether it is reaped.
-        adopted: The process object of `multiprocess` that represents it, or `None`.
+        registered: The process object of `multiprocess` that represents it, or `None`.
         detail: What is known about its end in addition to the exit code.
 
     Raises:
@@ -95,7 +95,7 @@ class WorkProcess:
         self.must_end = False
         self.has_closed_pipe = False
         self.is_reaped = False
-        self.adopted: Any = None
+        self.registered: Any = None
         self.detail = ""
         self.output_end = output
         self.report = -1
@@ -239,7 +239,7 @@ class WorkProcess:
         """Close everything in a forked child, which is not the parent of the process."""
         self._reaping = RLock()  # another thread may have held it at the fork
         self.is_reaped = True
-        self.adopted = None
+        self.registered = None
         self.close()
 
     def abandon(self) -> None:
@@ -250,8 +250,8 @@ class WorkProcess:
 
     def close(self) -> None:
         """Close our ends of the pipes; the process is reaped."""
-        if self.adopted is not None:
-            self.adopted.join()
+        if self.registered is not None:
+            self.registered.join()
         if self._channel is not None:
             self._channel.close()
         for fd in (self.calls.fd, self.control.fd, self.messages, self.sentinel, self.report):

@@ -19,13 +19,11 @@ import marshal
 import os
 import signal
 import sys
-import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
 
 from lightning_lite.errors import RunnerError
@@ -36,7 +34,6 @@ from lightning_lite.messages import (
     Failure,
     KillWork,
     PrepareWork,
-    Report,
     Request,
     RunCall,
     RunEnded,
@@ -47,16 +44,16 @@ from lightning_lite.messages import (
     WriteState,
 )
 from lightning_lite.places import Place
-from lightning_lite.runners.base import Runner, RunnerOptions
+from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.limits import name_limit
 from lightning_lite.runners.output.pump import Display, OutputPump, WorkOutput
+from lightning_lite.runners.polling_runner import PollingRunner
 from lightning_lite.runners.processes.factory import ProcessFactory
 from lightning_lite.runners.processes.launcher import Launcher
 from lightning_lite.runners.processes.process import WorkProcess
 from lightning_lite.runners.processes.shutdown import Shutdowns
 from lightning_lite.runners.processes.spawn import inherited_settings
 from lightning_lite.runners.processes.terminal_access import TerminalAccess
-from lightning_lite.runners.wire.poller import Poller
 from lightning_lite.runners.wire.terminal_messages import TerminalGranted, TerminalReleased, TerminalRequested
 from lightning_lite.values.pickling import pack
 
@@ -64,55 +61,7 @@ if TYPE_CHECKING:
     from lightning_lite.runners.wire.poller import Writer
 
 
-class CriticalSection:
-    """A block that no exception of a signal handler interrupts.
-
-    A `KeyboardInterrupt` between two instructions would lose messages that were read but not yet stored. It
-    is raised at the end of the block instead.
-
-    Args:
-        hurry: Called when an exception has to wait for the block, to end the block soon.
-
-    Attributes:
-        is_unwinding: Whether an exception was raised and no block was entered since.
-    """
-
-    def __init__(self, hurry: Callable[[], None]) -> None:
-        self._hurry = hurry
-        self._is_inside = False
-        self._error: BaseException | None = None
-        self.is_unwinding = False
-
-    def __enter__(self) -> None:
-        self._is_inside = True
-        self.is_unwinding = False
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._is_inside = False
-        if self._error is not None:
-            pending, self._error = self._error, None
-            self._raise(pending)
-
-    def interrupt(self, error: BaseException) -> None:
-        """Raise `error`: now, or at the end of the current block."""
-        if not self._is_inside:
-            self._raise(error)
-        self._error = error
-        self._hurry()
-
-    @property
-    def is_interrupted(self) -> bool:
-        """Whether an exception waits for the end of the block."""
-        return self._error is not None
-
-    def _raise(self, error: BaseException) -> NoReturn:
-        self.is_unwinding = True
-        raise error from None  # it is not a consequence of what the interrupted code was handling
-
-
-class ProcessRunner(Runner):
+class ProcessRunner(PollingRunner):
     """Runs each work in a process of its own.
 
     Args:
@@ -140,20 +89,13 @@ class ProcessRunner(Runner):
         if not hasattr(os, "posix_spawn") or not sys.executable:
             missing = "sys.executable" if hasattr(os, "posix_spawn") else "os.posix_spawn"
             raise RunnerError(f"Works in processes need {missing}, which is not there. Use runner='inline'.")
+        super().__init__(OutputPump(options.logs, display) if output is None else output)
         self._processes: dict[str, WorkProcess] = {}
         self._prepared: dict[str, WorkProcess | None] = {}  # None: it failed to start
         self._launched: deque[WorkProcess] = deque()
         self._external: deque[ExternalRequest] = deque()
-        self._reports: list[Report] = []
-        self._is_closing = False
-        self._is_closed = False
-        self._is_awake = False
-        self._must_kill_all = False
-        self._poller = Poller(self._on_wake, threading.main_thread().ident)
-        self._critical = CriticalSection(self._poller.wake)
         self._shutdowns = Shutdowns()
         self._launcher = Launcher(self._on_launched)
-        self._output: WorkOutput = OutputPump(options.logs, display) if output is None else output
         self._terminal = TerminalAccess(self._output, display, self._send_control)
         self._factory = ProcessFactory(options, self._output, inherit)
         _runners.add(self)
@@ -177,39 +119,6 @@ class ProcessRunner(Runner):
                 process.ask_for_stacks()
             else:
                 self._send_control(process, request)
-
-    def wait(self, timeout: float | None) -> Sequence[Report]:
-        """Wait for the first report, and return all that have arrived; see `Runner`."""
-        until = None if timeout is None else monotonic() + timeout
-        with self._critical:
-            pause = 0.0 if self._has_news() else timeout
-            while True:
-                self._turn(pause)
-                if self._has_news():
-                    break
-                if until is not None:
-                    pause = until - monotonic()
-                    if pause <= 0:
-                        break
-        self._is_awake = False
-        return self._take_reports()
-
-    def wake(self) -> None:
-        """Make the current or the next `wait` return; callable from any thread and signal handler."""
-        self._is_awake = True
-        self._poller.wake()
-
-    def close(self, timeout: float) -> Sequence[Report]:
-        """Stop all works within about `timeout` seconds, kill the rest, and release all resources."""
-        self._is_closing = True
-        if not self._is_closed:
-            try:
-                self._stop_all(timeout)
-                while self._processes:
-                    self._turn(None)
-            finally:
-                self._release()
-        return self._take_reports()
 
     # Commands from other terminals; called in any thread.
 
@@ -260,21 +169,6 @@ class ProcessRunner(Runner):
 
     # Signals; called in their handlers.
 
-    @property
-    def is_ending(self) -> bool:
-        """Whether the works are being stopped, or an exception that leads to it is under way."""
-        return self._is_closing or self._critical.is_unwinding
-
-    def interrupt(self, error: BaseException) -> None:
-        """Raise `error`: now, or at the end of the current `send` or `wait`."""
-        self._critical.interrupt(error)
-
-    def kill_all(self) -> None:
-        """Kill all works in the next turn, and no longer wait for a display that does not accept output."""
-        self._output.hurry()
-        self._must_kill_all = True
-        self._poller.wake()
-
     def suspend(self) -> None:
         """Stop all works, as Ctrl-Z does."""
         for process in list(self._processes.values()):
@@ -301,16 +195,12 @@ class ProcessRunner(Runner):
         if shutdowns.due is not None:
             self._advance_shutdowns()
 
-    def _has_news(self) -> bool:
-        return bool(self._reports) or self._is_awake or self._critical.is_interrupted
-
-    def _take_reports(self) -> list[Report]:
-        reports, self._reports = self._reports, []
-        return reports
-
     def _on_wake(self) -> None:
         self._take_external()
         self._take_launched()
+
+    def _has_works(self) -> bool:
+        return bool(self._processes)
 
     def _take_external(self) -> None:
         while self._external:
@@ -416,7 +306,7 @@ class ProcessRunner(Runner):
         self._advance_shutdowns()
 
     def _stop_all(self, timeout: float) -> None:
-        self._launcher.hurry()
+        self._launcher.stop_registering()
         # Prepared processes wait for their work, and read no request to stop.
         self._kill(*[process for process in self._prepared.values() if process is not None])
         # In reverse order, because a work may need those that were started before it.

@@ -11,7 +11,7 @@ from typing import Any
 
 from lightning_lite.paths import working_directory_if_there
 from lightning_lite.runners.wire import interpreter_settings
-from lightning_lite.runners.wire.signals import APP_SIGNALS
+from lightning_lite.runners.wire.work_signals import APP_SIGNALS
 
 
 def inherited_settings(cwd: str | None) -> dict[str, Any]:

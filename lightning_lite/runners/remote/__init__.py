@@ -1,1 +1,1 @@
-"""The runner of works on other machines: an engine starts a server for each work there."""
+"""The runner of works on other machines: a cluster starts a server for each work there."""

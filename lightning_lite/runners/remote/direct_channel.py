@@ -1,8 +1,8 @@
-"""The connection of our own between driver and server, which is faster than calls of an engine.
+"""The connection of our own between main process and server, which is faster than calls of a cluster.
 
-    driver ── call `open_direct` with a key ──▶ server       the key is used once, and never sent here
-           ── connects, empty frame ──────────▶ listener     closed after the first one with the right code
-           ◀──────────── frames ─────────────▶
+    main process ── call `open_direct` with a key ──▶ server     the key is used once, and never sent here
+                 ── connects, empty frame ──────────▶ listener   closed after the first with the right code
+                 ◀──────────── frames ─────────────▶
 
     frame: │ 8 bytes: size of the body │ 32 bytes: code │ body │
     body:  │ 8 bytes: number of the newest message that has arrived │ batch, or nothing │
@@ -11,7 +11,8 @@ The code is the HMAC-SHA256 of direction, number of the frame, size and body. A 
 the connection before anything in it is unpickled, so does one that is repeated, left out or sent back. It
 does not hide the content.
 
-Messages have numbers, see `numbered`, so both ways are one stream. When this connection ends, calls go on.
+Messages have numbers, see `message_queue`, so both ways are one stream. When this connection ends, calls go
+on.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 
+from lightning_lite.sockets import family_of
+
 _SIZE = 8
 _CODE = 32
 _HEADER = _SIZE + _CODE
@@ -31,12 +34,13 @@ _HEADER = _SIZE + _CODE
 #: Bytes that are read at once: memory grows with what has arrived, not with what a header says.
 _CHUNK = 1 << 20
 
-#: Seconds that the server waits for the driver, and for the rest of the first frame of one that connects.
+#: Seconds that the server waits for the main process, and for the rest of the first frame of a process that
+#: connects.
 _ACCEPT_TIMEOUT = 10.0
 _HELLO_TIMEOUT = 2.0
 
 #: The two directions.
-DRIVER, SERVER = b"driver", b"server"
+MAIN, SERVER = b"main", b"server"
 
 
 class DirectError(Exception):
@@ -48,10 +52,10 @@ class Sealer:
 
     Args:
         key: The key.
-        sender: `DRIVER` or `SERVER`.
+        sender: `MAIN` or `SERVER`.
 
     Example:
-        >>> sealer, opener = Sealer(b"key", DRIVER), Opener(b"key", DRIVER)
+        >>> sealer, opener = Sealer(b"key", MAIN), Opener(b"key", MAIN)
         >>> frame = sealer.seal(b"body")
         >>> opener.feed(frame[:20]), opener.feed(frame[20:])
         ([], [b'body'])
@@ -79,7 +83,7 @@ class Opener:
 
     Args:
         key: The key.
-        sender: `DRIVER` or `SERVER`.
+        sender: `MAIN` or `SERVER`.
     """
 
     def __init__(self, key: bytes, sender: bytes) -> None:
@@ -130,17 +134,19 @@ def split_body(body: bytes) -> tuple[int, bytes | None]:
 
 
 class DirectServer:
-    """The end of the server. A thread listens for the driver; then one thread of the server reads and writes.
+    """The end of the server.
+
+    A thread listens for the main process; then one thread of the server reads and writes.
 
     Args:
-        address: Address of this machine on which the driver reaches it.
+        address: Address of this machine on which the main process reaches it.
         key: The key.
         next_body: Returns the body of the next frame, or `None` if there is nothing to send now.
-        on_change: Called in the thread that listens, when the driver has come, or none has.
+        on_change: Called in the thread that listens, when the main process has come, or none has.
 
     Attributes:
         port: Where it listens.
-        connection: The connection to the driver; `None` before and after it.
+        connection: The connection to the main process; `None` before and after it.
         is_over: Whether there will be no connection any more.
         fd: For writing, a file descriptor of its own: one that is watched for reading can't be watched twice.
 
@@ -155,18 +161,18 @@ class DirectServer:
         next_body: Callable[[], bytes | None],
         on_change: Callable[[], None],
     ) -> None:
-        self._opener = Opener(key, DRIVER)
+        self._opener = Opener(key, MAIN)
         self._sealer = Sealer(key, SERVER)
         self._key = key
         self._next_body = next_body
         self._on_change = on_change
         self._rest = memoryview(b"")
-        self._listener = socket.create_server((address, 0), family=_family(address))
+        self._listener = socket.create_server((address, 0), family=family_of(address))
         self.port: int = self._listener.getsockname()[1]
         self.connection: socket.socket | None = None
         self.is_over = False
         self.fd = -1
-        threading.Thread(target=self._listen, name="lightning_lite direct", daemon=True).start()
+        threading.Thread(target=self._listen, name="lightning-lite-direct", daemon=True).start()
 
     def read(self) -> list[bytes] | None:
         """Return the bodies of the frames that have arrived, without waiting; `None` at the end."""
@@ -229,7 +235,7 @@ class DirectServer:
         self._on_change()
 
     def _accept(self) -> socket.socket | None:
-        """Return the connection of the driver; those of others are closed, and another one is waited for."""
+        """Return the connection of the main process; close those of others, and wait for the next."""
         until = monotonic() + _ACCEPT_TIMEOUT
         while (left := until - monotonic()) > 0:
             self._listener.settimeout(left)
@@ -243,13 +249,13 @@ class DirectServer:
                     return connection
             except (OSError, DirectError):
                 pass
-            self._opener = Opener(self._key, DRIVER)
+            self._opener = Opener(self._key, MAIN)
             connection.close()
         return None
 
 
 class DirectClient:
-    """The end of the driver. A loop of asyncio reads; any thread sends.
+    """The end of the main process. A loop of asyncio reads; any thread sends.
 
     Args:
         loop: The loop.
@@ -269,7 +275,7 @@ class DirectClient:
         on_end: Callable[[], None],
     ) -> None:
         self._loop = loop
-        self._sealer = Sealer(key, DRIVER)
+        self._sealer = Sealer(key, MAIN)
         self._opener = Opener(key, SERVER)
         self._on_body = on_body
         self._on_end = on_end
@@ -284,7 +290,7 @@ class DirectClient:
         Raises:
             OSError: It is not possible.
         """
-        connection = socket.socket(_family(address), socket.SOCK_STREAM)
+        connection = socket.socket(family_of(address), socket.SOCK_STREAM)
         try:
             connection.setblocking(False)
             await self._loop.sock_connect(connection, (address, port))
@@ -366,7 +372,3 @@ class DirectClient:
             del self._rest[:sent]
             if not self._rest:
                 self._loop.remove_writer(self._socket)
-
-
-def _family(address: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in address else socket.AF_INET

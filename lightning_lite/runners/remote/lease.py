@@ -1,11 +1,11 @@
-"""The lease of a work on another machine: until when its server may let it live without news of the driver.
+"""The lease of a work on another machine: until when its server may let it live without news of its app.
 
-    server  answer 7 at 100.0 s ──────────▶ driver  heard at 100.2 s: no report of a loss before
-            lease until 100.0 + 1 lease ◀── call that names answer 7      100.2 + 1.5 leases
+    server  answer 7 at 100.0 s ──────────▶ main process  heard at 100.2 s: no report of a loss before
+            lease until 100.0 + 1 lease ◀── call that names answer 7            100.2 + 1.5 leases
 
-A lease counts from an answer that the driver has, never from the arrival of a call, which may be late by any
-time. So the lease of the server ends before the driver reports the loss, without a common clock. In between,
-the guardian on its machine, which holds the same deadline, kills the work.
+A lease counts from an answer that the main process has, never from the arrival of a call, which may be late
+by any time. So the lease of the server ends before the main process reports the loss, without a common clock.
+In between, the guardian on its machine, which holds the same deadline, kills the work.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lightning_lite.runners.processes.guardian import read_clock
 
 __all__ = ["LOSS", "Lease", "read_clock"]
 
-#: Leases of silence after which the driver reports the loss of a work.
+#: Leases of silence after which the main process reports the loss of a work.
 LOSS = 1.5
 
 
@@ -56,7 +56,7 @@ class Lease:
         return self._last
 
     def renew(self, answer: int) -> float:
-        """Prolong the lease: the driver has got an answer; return the new deadline."""
+        """Prolong the lease: the main process has got an answer; return the new deadline."""
         sent = self._sent.get(answer)
         if sent is not None:
             self.deadline = max(self.deadline, sent + self._seconds)

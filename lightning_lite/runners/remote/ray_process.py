@@ -1,9 +1,9 @@
 """The program of the process that is connected to Ray, and the only module that imports it.
 
     app                       this process                        a machine of the cluster
-    RayEngine ── place ─────▶ an actor without restarts ────────▶ ServerActor: a WorkServer
-              ── call ──────▶ actor.call.remote ────────────────▶ WorkServer.call
-              ◀─ answer, death ─┘
+    RayCluster ── place ─────▶ an actor without restarts ────────▶ ServerActor: a WorkServer
+               ── call ─────▶ actor.call.remote ────────────────▶ WorkServer.call
+               ◀─ answer, death ─┘
 
 Ray has a process of its own, because it prints to the terminal, installs signal handlers, keeps threads and
 connections that no fork survives, and ends its process if it finds an error of its own. What it prints is in
@@ -23,11 +23,11 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from lightning_lite.places import NODE_ADDRESS_VARIABLE
 from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions
-from lightning_lite.runners.remote.frames import Frames
+from lightning_lite.runners.remote.pickle_socket import PickleSocket
 from lightning_lite.runners.remote.work_server import WorkServer
+from lightning_lite.sockets import NODE_ADDRESS_VARIABLE
 from lightning_lite.text import one_line
 
 #: Calls that one server carries out at the same time: `take` waits in one of them.
@@ -63,7 +63,7 @@ class ServerActor:
         self._server = WorkServer(address)
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """Carry out a call of the driver."""
+        """Carry out a call of the main process."""
         return self._server.call(method, *arguments)
 
     def node(self) -> str:
@@ -73,7 +73,7 @@ class ServerActor:
         return str(ray.get_runtime_context().get_node_id())
 
 
-class _Place:
+class _Placement:
     """One actor, and what is known of it.
 
     Args:
@@ -81,11 +81,11 @@ class _Place:
         resources: What it asks for.
 
     Attributes:
-        actor: The actor, or `None` while it waits for another place of its group.
+        actor: The actor, or `None` while it waits for another one of its group.
         node: Id of its node; "" as long as it has none.
         bound_to: Id of the node of its group, on which it has to be; "" if it is the first one.
         early: Calls that came before there was an actor.
-        followers: Places that have to be on the same node, and wait until it is known.
+        followers: Placements that have to be on the same node, and wait until it is known.
         is_killed: Whether the app has given it up.
     """
 
@@ -96,7 +96,7 @@ class _Place:
         self.node = ""
         self.bound_to = ""
         self.early: list[tuple[int, str, tuple[Any, ...]]] = []
-        self.followers: list[_Place] = []
+        self.followers: list[_Placement] = []
         self.is_killed = False
 
 
@@ -108,22 +108,22 @@ class RayConnection:
 
     Args:
         ray: The package.
-        frames: The connection to the app.
+        channel: The connection to the app.
     """
 
-    def __init__(self, ray: Any, frames: Frames) -> None:
+    def __init__(self, ray: Any, channel: PickleSocket) -> None:
         self._ray = ray
-        self._frames = frames
+        self._channel = channel
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._places: dict[int, _Place] = {}
-        self._groups: dict[str, list[_Place]] = {}
+        self._placements: dict[int, _Placement] = {}
+        self._groups: dict[str, list[_Placement]] = {}
         self._nodes: dict[str, dict[str, float]] = {}  # what each one has, by its id
         self._note_nodes()
         self._actor_class = ray.remote(ServerActor)
 
     def serve(self) -> None:
         """Carry out all requests until the app has closed the connection."""
-        threading.Thread(target=self._read, name="requests", daemon=True).start()
+        threading.Thread(target=self._read, name="lightning-lite-requests", daemon=True).start()
         while (task := self._tasks.get()) is not None:
             try:
                 task()
@@ -132,9 +132,9 @@ class RayConnection:
 
     def close(self) -> None:
         """Kill all actors."""
-        for place in list(self._places.values()):
-            if place.actor is not None:
-                self._ray.kill(place.actor)
+        for placement in list(self._placements.values()):
+            if placement.actor is not None:
+                self._ray.kill(placement.actor)
 
     def _read(self) -> None:
         verbs: dict[str, Callable[..., None]] = {
@@ -144,10 +144,10 @@ class RayConnection:
             "explain": self._explain,
             "list": self._list_nodes,
         }
-        while (request := self._frames.receive()) is not None:
+        while (request := self._channel.receive()) is not None:
             verb, *arguments = request
-            place = self._places.get(arguments[0]) if verb == "call" else None
-            if place is not None and place.actor is not None:
+            placement = self._placements.get(arguments[0]) if verb == "call" else None
+            if placement is not None and placement.actor is not None:
                 self._call(*arguments)
             else:
                 self._tasks.put(partial(verbs[verb], *arguments))
@@ -156,54 +156,56 @@ class RayConnection:
     # The requests of the app.
 
     def _place(self, number: int, resources: Resources | None) -> None:
-        place = self._places[number] = _Place(number, resources or Resources())
+        placement = self._placements[number] = _Placement(number, resources or Resources())
         try:
-            if lacking := self._find_lacking(place.resources):
-                self._report_death(place, lacking)
+            if lacking := self._find_lacking(placement.resources):
+                self._report_death(placement, lacking)
                 return
-            group = self._groups.setdefault(place.resources.group, []) if place.resources.group else []
-            group.append(place)
-            if group[0] is place:
-                self._create(place, "SPREAD")
+            group = (
+                self._groups.setdefault(placement.resources.group, []) if placement.resources.group else []
+            )
+            group.append(placement)
+            if group[0] is placement:
+                self._create(placement, "SPREAD")
             elif group[0].node:
-                self._create_beside(place, group[0])
+                self._create_beside(placement, group[0])
             else:
-                group[0].followers.append(place)
+                group[0].followers.append(placement)
         except Exception as error:  # noqa: BLE001 - Ray may raise anything
             traceback.print_exc()
-            self._report_death(place, f"Ray can't start its server: {_last_line(error)}")
+            self._report_death(placement, f"Ray can't start its server: {_last_line(error)}")
 
     def _call(self, number: int, call: int, method: str, arguments: tuple[Any, ...]) -> None:
-        place = self._places.get(number)
-        if place is None:
+        placement = self._placements.get(number)
+        if placement is None:
             return  # its death was reported
-        if place.actor is None:
-            place.early.append((call, method, arguments))
+        if placement.actor is None:
+            placement.early.append((call, method, arguments))
             return
         try:
-            future = place.actor.call.remote(method, *arguments).future()
+            future = placement.actor.call.remote(method, *arguments).future()
         except Exception as error:  # noqa: BLE001 - Ray may raise anything
             traceback.print_exc()
             self._answer(call, None, ("uncertain", one_line(str(error))))
         else:
-            future.add_done_callback(partial(self._on_answer, place, call))
+            future.add_done_callback(partial(self._on_answer, placement, call))
 
     def _kill(self, number: int) -> None:
-        place = self._places.get(number)
-        if place is None:
+        placement = self._placements.get(number)
+        if placement is None:
             return
-        place.is_killed = True
-        if place.actor is None:
-            self._report_death(place, "it was given up")
+        placement.is_killed = True
+        if placement.actor is None:
+            self._report_death(placement, "it was given up")
         else:
-            self._ray.kill(place.actor)
+            self._ray.kill(placement.actor)
 
     def _explain(self, request: int, resources: Resources | None) -> None:
         resources = resources or Resources()
         free, total = self._ray.available_resources(), self._ray.cluster_resources()
         amounts = _amounts(resources)
         first = next(iter(self._groups.get(resources.group or "", [])), None)
-        if first is not None and first.node and first.number in self._places and amounts:
+        if first is not None and first.node and first.number in self._placements and amounts:
             node = self._find_node(first.node)
             why = (
                 f"it needs {resources.describe()} on the node {node['NodeManagerHostname']}, where its group "
@@ -214,16 +216,16 @@ class RayConnection:
             why = f"it needs {resources.describe()}, and the cluster has {', '.join(parts)} free"
         else:
             why = "Ray has not started a process for it yet, see ray.log"
-        self._frames.send(("explained", request, why))
+        self._channel.send(("explained", request, why))
 
     def _list_nodes(self, request: int) -> None:
         addresses = [node["NodeManagerAddress"] for node in self._ray.nodes() if node["Alive"]]
-        self._frames.send(("listed", request, addresses))
+        self._channel.send(("listed", request, addresses))
 
     # Placement.
 
-    def _create(self, place: _Place, strategy: Any) -> None:
-        resources = place.resources
+    def _create(self, placement: _Placement, strategy: Any) -> None:
+        resources = placement.resources
         options: dict[str, Any] = {
             "num_cpus": resources.cpus,
             "num_gpus": resources.gpus,
@@ -235,31 +237,31 @@ class RayConnection:
         }
         if resources.memory:
             options["memory"] = resources.memory
-        place.actor = self._actor_class.options(**options).remote()
-        future = place.actor.node.remote().future()
-        future.add_done_callback(lambda done: self._tasks.put(partial(self._on_placed, place, done)))
-        early, place.early = place.early, []
+        placement.actor = self._actor_class.options(**options).remote()
+        future = placement.actor.node.remote().future()
+        future.add_done_callback(lambda done: self._tasks.put(partial(self._on_placed, placement, done)))
+        early, placement.early = placement.early, []
         for call, method, arguments in early:
-            self._call(place.number, call, method, arguments)
+            self._call(placement.number, call, method, arguments)
 
-    def _create_beside(self, place: _Place, first: _Place) -> None:
-        if lacking := self._find_lacking_beside(place, first):
-            self._report_death(place, lacking)
+    def _create_beside(self, placement: _Placement, first: _Placement) -> None:
+        if lacking := self._find_lacking_beside(placement, first):
+            self._report_death(placement, lacking)
             return
-        place.bound_to = first.node
+        placement.bound_to = first.node
         strategies = self._ray.util.scheduling_strategies
-        self._create(place, strategies.NodeAffinitySchedulingStrategy(first.node, soft=False))
+        self._create(placement, strategies.NodeAffinitySchedulingStrategy(first.node, soft=False))
 
-    def _on_placed(self, place: _Place, future: Any) -> None:
+    def _on_placed(self, placement: _Placement, future: Any) -> None:
         error = future.exception()
         if error is not None:
-            self._on_error(place, error)
+            self._on_error(placement, error)
             return
-        place.node = future.result()
-        followers, place.followers = place.followers, []
+        placement.node = future.result()
+        followers, placement.followers = placement.followers, []
         for follower in followers:
             if not follower.is_killed:
-                self._create_beside(follower, place)
+                self._create_beside(follower, placement)
 
     def _find_lacking(self, resources: Resources) -> str:
         """Return what no node of the cluster has, and what the nodes have; "" if one has all, or had it."""
@@ -273,16 +275,16 @@ class RayConnection:
         have = "; ".join(dict.fromkeys(map(_describe_node, nodes)))
         return f"it needs {resources.describe()}, and no node of the cluster has that: they have {have}"
 
-    def _find_lacking_beside(self, place: _Place, first: _Place) -> str:
+    def _find_lacking_beside(self, placement: _Placement, first: _Placement) -> str:
         """Return what the node of a group can never give to a further work of it; "" if it has all."""
         self._note_nodes()
         node = self._nodes.get(first.node, {})
-        if _has(node, _amounts(place.resources)):
+        if _has(node, _amounts(placement.resources)):
             return ""
         name = self._find_node(first.node)["NodeManagerHostname"]
         return (
-            f"it needs {place.resources.describe()}, and the node {name}, where its group "
-            f"{place.resources.group!r} is, has {_describe_node(node)}; start the work with the greatest "
+            f"it needs {placement.resources.describe()}, and the node {name}, where its group "
+            f"{placement.resources.group!r} is, has {_describe_node(node)}; start the work with the greatest "
             "needs first, or leave this one out of the group"
         )
 
@@ -299,20 +301,20 @@ class RayConnection:
 
     # What Ray says. `_on_answer` is called in threads of Ray.
 
-    def _on_answer(self, place: _Place, call: int, future: Any) -> None:
+    def _on_answer(self, placement: _Placement, call: int, future: Any) -> None:
         error = future.exception()
         if error is None:
             self._answer(call, future.result(), None)
         else:
-            self._tasks.put(partial(self._on_failed_call, place, call, error))
+            self._tasks.put(partial(self._on_failed_call, placement, call, error))
 
-    def _on_failed_call(self, place: _Place, call: int, error: BaseException) -> None:
-        if not self._on_error(place, error):
+    def _on_failed_call(self, placement: _Placement, call: int, error: BaseException) -> None:
+        if not self._on_error(placement, error):
             is_of_server = isinstance(error, self._ray.exceptions.RayTaskError)
             kind = "failed" if is_of_server else "uncertain"
             self._answer(call, None, (kind, _last_line(error)))
 
-    def _on_error(self, place: _Place, error: BaseException) -> bool:
+    def _on_error(self, placement: _Placement, error: BaseException) -> bool:
         """Report the death of an actor if an error says so; return whether it does."""
         exceptions = self._ray.exceptions
         if isinstance(error, exceptions.ActorUnavailableError):
@@ -321,29 +323,31 @@ class RayConnection:
         is_death = isinstance(error, exceptions.RayActorError | exceptions.ActorUnschedulableError)
         if not is_of_files and not is_death:
             return False
-        if place.number not in self._places:
+        if placement.number not in self._placements:
             return True
-        sys.stdout.write(f"server {place.number}: {error}\n")
-        node = self._find_node(place.node or place.bound_to)
+        sys.stdout.write(f"server {placement.number}: {error}\n")
+        node = self._find_node(placement.node or placement.bound_to)
         if is_of_files:
-            self._report_death(place, f"the files of the app could not be sent: {_last_line(error)}")
-        elif (place.node or place.bound_to) and not node["Alive"]:
-            self._report_death(place, f"the node {node['NodeManagerHostname']} is dead", is_node_lost=True)
-        elif not place.node:
-            self._report_death(place, f"Ray could not start its server: {_last_line(error)}")
+            self._report_death(placement, f"the files of the app could not be sent: {_last_line(error)}")
+        elif (placement.node or placement.bound_to) and not node["Alive"]:
+            self._report_death(
+                placement, f"the node {node['NodeManagerHostname']} is dead", is_node_lost=True
+            )
+        elif not placement.node:
+            self._report_death(placement, f"Ray could not start its server: {_last_line(error)}")
         else:
             name = node["NodeManagerHostname"]
-            self._report_death(place, f"the process on {name} that carried its messages has ended")
+            self._report_death(placement, f"the process on {name} that carried its messages has ended")
         return True
 
-    def _report_death(self, place: _Place, detail: str, *, is_node_lost: bool = False) -> None:
-        if self._places.pop(place.number, None) is None:
+    def _report_death(self, placement: _Placement, detail: str, *, is_node_lost: bool = False) -> None:
+        if self._placements.pop(placement.number, None) is None:
             return
-        group = self._groups.get(place.resources.group or "", [])
-        if place in group:
-            group.remove(place)
-        followers = [follower for follower in place.followers if not follower.is_killed]
-        self._frames.send(("death", place.number, detail, is_node_lost))
+        group = self._groups.get(placement.resources.group or "", [])
+        if placement in group:
+            group.remove(placement)
+        followers = [follower for follower in placement.followers if not follower.is_killed]
+        self._channel.send(("death", placement.number, detail, is_node_lost))
         if followers:
             # The place of their group is lost before its node was known: the next one of them finds another.
             first, *rest = followers
@@ -351,7 +355,7 @@ class RayConnection:
             self._create(first, "SPREAD")
 
     def _answer(self, call: int, value: Any, error: tuple[str, str] | None) -> None:
-        self._frames.send(("answer", call, value, error))
+        self._channel.send(("answer", call, value, error))
 
 
 def _amounts(resources: Resources) -> dict[str, float]:
@@ -416,29 +420,29 @@ def connect(options: RemoteOptions) -> Any:
     return ray
 
 
-def _end_with(frames: Frames) -> None:
+def _end_with(channel: PickleSocket) -> None:
     """End this process when the app is gone, also if Ray hangs; its own processes see that this one ends."""
-    frames.wait_for_end()
+    channel.wait_for_end()
     threading.Event().wait(_END_PATIENCE)
     os._exit(0)
 
 
 def main() -> None:
     """Be the process: the number of the socket to the app is the first argument."""
-    frames = Frames(socket.socket(fileno=int(sys.argv[1])))
-    threading.Thread(target=_end_with, args=(frames,), name="end", daemon=True).start()
-    options = RemoteOptions(*(frames.receive() or ()))
+    channel = PickleSocket(socket.socket(fileno=int(sys.argv[1])))
+    threading.Thread(target=_end_with, args=(channel,), name="lightning-lite-end", daemon=True).start()
+    options = RemoteOptions(*(channel.receive() or ()))
     try:
         ray = connect(options)
-        connection = RayConnection(ray, frames)
+        connection = RayConnection(ray, channel)
     except BaseException as error:  # noqa: BLE001 - the app shows it
         traceback.print_exc()
         # Ray raises a `ConnectionError`, with the text of this error in a cause.
         is_of_token = "AuthenticationError" in traceback.format_exc()
         kind = "AuthenticationError" if is_of_token else type(error).__name__
-        frames.send(("refused", kind, str(error)))
+        channel.send(("refused", kind, str(error)))
         os._exit(1)
-    frames.send(("connected",))
+    channel.send(("connected",))
     connection.serve()
     connection.close()
     ray.shutdown()

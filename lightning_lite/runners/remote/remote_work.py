@@ -1,10 +1,11 @@
-"""One work on another machine, as the driver sees it, from its place to its exit.
+"""One work on another machine, as the main process sees it, from its place to its exit.
 
     asked for ─▶ described: the versions are equal ─▶ open: its server runs ─▶ exited, dead or lost
                                                        post, take, take, ... beat, beat, ...
 
 All methods but `send` are called in the loop of the runner, one after another, so there are no locks. A call
-is made again until it has an answer; messages have numbers, see `numbered`, so none is lost or handled twice.
+is made again until it has an answer; messages have numbers, see `message_queue`, so none is lost or handled
+twice.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from lightning_lite.messages import (
 )
 from lightning_lite.places import Place
 from lightning_lite.resources import Resources
+from lightning_lite.runners.remote.cluster import CallUncertain, Cluster, Death, Placement
 from lightning_lite.runners.remote.direct_channel import DirectClient, pack_body, split_body
-from lightning_lite.runners.remote.engine import CallUncertain, Death, Engine, Placement
 from lightning_lite.runners.remote.lease import LOSS, read_clock
-from lightning_lite.runners.remote.numbered import Inbox, Outbox
+from lightning_lite.runners.remote.message_queue import ReceiveQueue, SendQueue
 from lightning_lite.runners.remote.server_output import Printed
 from lightning_lite.runners.remote.work_server import ServerSetup, versions
 from lightning_lite.values.pickling import pack
@@ -75,7 +76,7 @@ class WorkContext(NamedTuple):
 
     Attributes:
         loop: The loop in which all happens.
-        engine: Finds places.
+        cluster: Finds places.
         report: Takes the reports.
         print: Takes the output of a work.
         warn: Shows one line to the user.
@@ -85,7 +86,7 @@ class WorkContext(NamedTuple):
     """
 
     loop: asyncio.AbstractEventLoop
-    engine: Engine
+    cluster: Cluster
     report: Callable[[Report], None]
     print: Callable[[str, bytes], None]
     warn: Callable[[str], None]
@@ -118,8 +119,8 @@ class RemoteWork:
         self._setup = setup
         self._context = context
         self._resources = resources
-        self._outbox = Outbox()
-        self._inbox = Inbox()
+        self._send_queue = SendQueue()
+        self._receive_queue = ReceiveQueue()
         self._posted = 0  # number of the newest request that was posted, perhaps in vain
         self._num_posts = 0  # calls of `post` without an answer
         self._answer = 0
@@ -128,7 +129,7 @@ class RemoteWork:
         self._is_open = False
         self._is_killed = False
         self._is_server_killed = False  # its lease is renewed no more
-        self._is_hurried = False  # the runner closes, and does not wait for the end of a lease
+        self._is_wait_limited = False  # the runner closes, and does not wait for the end of a lease
         self._timers: list[asyncio.TimerHandle] = []
         self._placement: Placement | None = None
         self._direct: DirectClient | None = None
@@ -140,7 +141,7 @@ class RemoteWork:
     def begin(self) -> None:
         """Ask for a place."""
         context = self._context
-        self._placement = context.engine.place(
+        self._placement = context.cluster.place(
             self.name, self._resources, partial(self._call_in_loop, self._on_death)
         )
         self._later(_LONG_WAIT, self._say_that_it_waits)
@@ -156,20 +157,20 @@ class RemoteWork:
         """Send a request to the server, once it is open; callable from any thread."""
         if self.is_gone:
             return
-        number = self._outbox.put(request)
+        number = self._send_queue.put(request)
         direct = self._direct
         if direct is None or not self._send_by(direct, number - 1):
             self._call_in_loop(self._send_new)
 
     def _send_new(self) -> None:
         if self._direct is not None:
-            self._send_by(self._direct, self._outbox.acknowledged)
+            self._send_by(self._direct, self._send_queue.acknowledged)
         elif self._is_open:
             self._post(self._posted)
 
-    def hurry(self) -> None:
+    def limit_wait_for_death(self) -> None:
         """Report its exit soon after its server was killed, also if nothing confirms that."""
-        self._is_hurried = True
+        self._is_wait_limited = True
 
     def stop(self, timeout: float) -> None:
         """Stop it within `timeout` seconds, else kill its server."""
@@ -190,20 +191,20 @@ class RemoteWork:
             self._give_up("it was killed before it had a place")
             return
         self._is_killed = True
-        self._call("kill", (self._outbox.last,), self._ignore)
+        self._call("kill", (self._send_queue.last,), self._ignore)
         self._later(_KILL_GRACE, self._kill_server)
 
     def _post(self, after: int) -> None:
-        batch = self._outbox.batch(after)
+        batch = self._send_queue.batch(after)
         if batch is not None:
-            self._posted = self._outbox.end_of_batch(after)
+            self._posted = self._send_queue.end_of_batch(after)
             self._num_posts += 1
             self._call("post", (batch,), self._on_posted)
 
     def _on_posted(self, received: int | None, error: Exception | None) -> None:
         self._num_posts -= 1
         if error is None and received is not None:
-            self._outbox.acknowledge(received)
+            self._send_queue.acknowledge(received)
             self._post_rest()
         else:
             self._retry_or_fail(error, self._post_rest)
@@ -211,7 +212,7 @@ class RemoteWork:
     def _post_rest(self) -> None:
         """Post what was lost, or did not fit into one batch."""
         if not self._num_posts and self._direct is None:
-            self._post(self._outbox.acknowledged)
+            self._post(self._send_queue.acknowledged)
 
     # The server.
 
@@ -264,19 +265,19 @@ class RemoteWork:
             return
         self._answer, received, last = answer
         self._heard = read_clock()
-        self._outbox.acknowledge(received)
+        self._send_queue.acknowledge(received)
         self._check_direct(received, last)
         self._later(self._context.lease / _BEATS, self._beat)
 
     def _take(self) -> None:
-        self._call("take", (self._inbox.received, _PATIENCE), self._on_taken)
+        self._call("take", (self._receive_queue.received, _PATIENCE), self._on_taken)
 
     def _on_taken(self, taken: tuple[int, bytes | None] | None, error: Exception | None) -> None:
         if error is not None or taken is None:
             self._retry_or_fail(error, self._take)
             return
         received, batch = taken
-        self._outbox.acknowledge(received)
+        self._send_queue.acknowledge(received)
         if batch is not None:
             self._receive(batch)
         if self.is_gone:
@@ -302,14 +303,14 @@ class RemoteWork:
         except OSError:
             return  # a wall between the machines, for example: calls go on
         self._direct = client
-        self._send_by(client, self._outbox.acknowledged)
+        self._send_by(client, self._send_queue.acknowledged)
 
     def _send_by(self, direct: DirectClient, after: int) -> bool:
         """Send the requests after a number; return whether the connection has not ended."""
-        while (batch := self._outbox.batch(after)) is not None:
-            if not direct.send(pack_body(self._inbox.received, batch)):
+        while (batch := self._send_queue.batch(after)) is not None:
+            if not direct.send(pack_body(self._receive_queue.received, batch)):
                 return False
-            after = self._outbox.end_of_batch(after)
+            after = self._send_queue.end_of_batch(after)
         self._must_acknowledge = False
         return True
 
@@ -317,7 +318,7 @@ class RemoteWork:
         if self.is_gone:
             return
         received, batch = split_body(body)
-        self._outbox.acknowledge(received)
+        self._send_queue.acknowledge(received)
         if batch is not None:
             self._receive(batch)
             self._must_acknowledge = True
@@ -329,14 +330,14 @@ class RemoteWork:
         self._will_acknowledge = False
         if self._must_acknowledge and self._direct is not None:
             self._must_acknowledge = False
-            self._direct.send(pack_body(self._inbox.received, None))
+            self._direct.send(pack_body(self._receive_queue.received, None))
 
     def _check_direct(self, received: int, last: int) -> None:
         """End a connection that stands still although there is something to carry."""
         direct, before = self._direct, self._progress
         self._progress = ()
-        if direct is not None and (received < self._outbox.last or self._inbox.received < last):
-            self._progress = received, self._inbox.received, direct.num_received, direct.num_unsent
+        if direct is not None and (received < self._send_queue.last or self._receive_queue.received < last):
+            self._progress = received, self._receive_queue.received, direct.num_received, direct.num_unsent
             if self._progress == before:
                 direct.end()
 
@@ -350,7 +351,7 @@ class RemoteWork:
     # What the server sends.
 
     def _receive(self, batch: bytes) -> None:
-        for message in self._inbox.accept(batch):
+        for message in self._receive_queue.accept(batch):
             if type(message) is Printed:
                 self._context.print(self.name, message.data)
             elif type(message) is WorkExited:
@@ -399,14 +400,14 @@ class RemoteWork:
 
     def _lose_after(self, pause: float, what: str) -> None:
         """Report the exit after `pause` seconds, but not before its lease is over."""
-        if self._is_open and not self._is_hurried:
+        if self._is_open and not self._is_wait_limited:
             pause = max(pause, self._heard + LOSS * self._context.lease - read_clock())
         self._later(pause, lambda: self._lose_if_silent(what))
 
     def _lose_if_silent(self, what: str) -> None:
         """Report the exit, unless an answer has come that may have renewed the lease."""
         is_silent = self._heard + LOSS * self._context.lease <= read_clock()
-        if is_silent or self._is_hurried or not self._is_open:
+        if is_silent or self._is_wait_limited or not self._is_open:
             self._lose(what)
         else:
             self._lose_after(0.0, what)
@@ -475,7 +476,7 @@ class RemoteWork:
 
     def _say_that_it_waits(self) -> None:
         if not self._is_open and not self._machine:
-            self._context.engine.explain_wait(
+            self._context.cluster.explain_wait(
                 self._resources, partial(self._call_in_loop, self._on_wait_explained)
             )
 

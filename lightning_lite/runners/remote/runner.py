@@ -1,11 +1,11 @@
 """The runner of works on other machines.
 
-    thread of the app                  thread of the loop                    an engine, a machine
+    thread of the app                  thread of the loop                    a cluster, a machine
     send ── request ──▶ loop ───────── RemoteWork ── post ──────────────────▶ WorkServer
     wait ◀─ reports ────────────────── RemoteWork ◀─ take ──────────────────  WorkServer
                                        output ─▶ logs
 
-The app calls no function of an engine, so a signal or a busy flow never meets a call in the middle. The loop
+The app calls no function of a cluster, so a signal or a busy flow never meets a call in the middle. The loop
 belongs to a thread of its own, which keeps the leases alive while the flow is busy.
 """
 
@@ -17,9 +17,8 @@ import os
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from time import monotonic
 from typing import Any, ClassVar
 
 from lightning_lite.errors import RunnerError
@@ -39,14 +38,13 @@ from lightning_lite.messages import (
 )
 from lightning_lite.places import Place
 from lightning_lite.root_access import opened
-from lightning_lite.runners.base import RemoteOptions, Runner, RunnerOptions
+from lightning_lite.runners.base import RemoteOptions, RunnerOptions
 from lightning_lite.runners.output.pump import Display, OutputPump
-from lightning_lite.runners.processes.runner import CriticalSection
+from lightning_lite.runners.polling_runner import PollingRunner
 from lightning_lite.runners.processes.spawn import finder_modules, inherited_settings
-from lightning_lite.runners.remote.engine import Engine
+from lightning_lite.runners.remote.cluster import Cluster
 from lightning_lite.runners.remote.remote_work import RemoteWork, WorkContext
 from lightning_lite.runners.remote.work_server import ServerSetup
-from lightning_lite.runners.wire.poller import Poller
 from lightning_lite.store_url import is_url
 from lightning_lite.values.pickling import pack
 from lightning_lite.values.secret_texts import texts_in
@@ -54,35 +52,29 @@ from lightning_lite.values.secret_texts import texts_in
 logger = logging.getLogger(__name__)
 
 
-class RemoteRunner(Runner):
-    """Runs each work on a machine that an engine finds.
+class RemoteRunner(PollingRunner):
+    """Runs each work on a machine that a cluster finds.
 
     Args:
         options: The options.
-        engine: Finds machines and starts servers there; the runner closes it.
+        cluster: Finds machines and starts servers there; the runner closes it.
         display: Where the output of works is shown, or `None` for nowhere.
     """
 
     can_kill: ClassVar[bool] = True
+    _output: OutputPump
 
-    def __init__(self, options: RunnerOptions, engine: Engine, display: Display | None = None) -> None:
+    def __init__(self, options: RunnerOptions, cluster: Cluster, display: Display | None = None) -> None:
         self._options = options
         self._remote = options.remote or RemoteOptions()
-        self._engine = engine
-        engine.open(options.logs)
+        self._cluster = cluster
+        cluster.open(options.logs)
+        super().__init__(OutputPump(options.logs, display))
         self._alive: set[str] = set()  # works whose exit `wait` has not returned
         self._prepared: set[str] = set()
         self._works: dict[str, RemoteWork] = {}  # removed in the loop
         self._arrived: deque[Report] = deque()
-        self._reports: list[Report] = []
-        self._is_awake = False
-        self._is_closing = False
-        self._is_closed = False
-        self._must_kill_all = False
         self._broken: BaseException | None = None
-        self._poller = Poller(lambda: None, threading.main_thread().ident)
-        self._critical = CriticalSection(self._poller.wake)
-        self._output = OutputPump(options.logs, display)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         name = f".seen-{secrets.token_hex(8)}"
@@ -99,45 +91,6 @@ class RemoteRunner(Runner):
             elif request.work in self._alive:
                 self._pass_on(request)
 
-    def wait(self, timeout: float | None) -> Sequence[Report]:
-        """Wait for the first report, and return all that have arrived; see `Runner`."""
-        until = None if timeout is None else monotonic() + timeout
-        with self._critical:
-            self._collect()
-            pause = 0.0 if self._has_news() else timeout
-            while True:
-                self._poller.turn(pause)
-                self._collect()
-                if self._has_news():
-                    break
-                if until is not None:
-                    pause = until - monotonic()
-                    if pause <= 0:
-                        break
-        self._is_awake = False
-        return self._take_reports()
-
-    def wake(self) -> None:
-        """Make the current or the next `wait` return; callable from any thread and signal handler."""
-        self._is_awake = True
-        self._poller.wake()
-
-    def close(self, timeout: float) -> Sequence[Report]:
-        """Stop all works within about `timeout` seconds, kill the rest, and release all resources."""
-        self._is_closing = True
-        if not self._is_closed:
-            try:
-                self._in_loop(self._stop_all, timeout)
-                while self._alive and self._broken is None:
-                    self._poller.turn(None)
-                    self._collect()
-                    if self._must_kill_all:
-                        self._must_kill_all = False
-                        self._in_loop(self._kill_all)
-            finally:
-                self._release()
-        return self._take_reports()
-
     # Commands from other terminals; called in any thread.
 
     def places(self) -> dict[str, Place]:
@@ -152,23 +105,6 @@ class RemoteRunner(Runner):
     def write_stacks(self, work: str) -> None:
         """Make a work write the Python stacks of its threads to its output."""
         self._pass_on(DumpStack(work))
-
-    # Signals; called in their handlers.
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether the works are being stopped, or an exception that leads to it is under way."""
-        return self._is_closing or self._critical.is_unwinding
-
-    def interrupt(self, error: BaseException) -> None:
-        """Raise `error`: now, or at the end of the current `send` or `wait`."""
-        self._critical.interrupt(error)
-
-    def kill_all(self) -> None:
-        """Kill all works in the next turn, and no longer wait for a display that does not accept output."""
-        self._output.hurry()
-        self._must_kill_all = True
-        self._poller.wake()
 
     # In the thread of the app.
 
@@ -239,6 +175,22 @@ class RemoteRunner(Runner):
             texts_in(options.setup),
         )
 
+    def _turn(self, timeout: float | None) -> None:
+        self._poller.turn(timeout)
+        self._collect()
+        if self._must_kill_all:
+            self._must_kill_all = False
+            self._in_loop(self._kill_all)
+
+    def _has_works(self) -> bool:
+        return bool(self._alive) and self._broken is None
+
+    def _has_news(self) -> bool:
+        return super()._has_news() or self._broken is not None
+
+    def _stop_all(self, timeout: float) -> None:
+        self._in_loop(self._stop_works, timeout)
+
     def _collect(self) -> None:
         """Take the reports that have arrived, in the thread that returns them."""
         while self._arrived:
@@ -253,17 +205,10 @@ class RemoteRunner(Runner):
         if self._broken is not None and not self._is_closing:
             raise RunnerError(f"the connection to the works has failed: {self._broken}") from self._broken
 
-    def _has_news(self) -> bool:
-        return bool(self._reports) or self._is_awake or self._critical.is_interrupted
-
-    def _take_reports(self) -> list[Report]:
-        reports, self._reports = self._reports, []
-        return reports
-
     def _release(self) -> None:
         """Release all resources; works that are left, because `close` was interrupted, are killed."""
         self._is_closed = True
-        self._engine.close()
+        self._cluster.close()
         if self._loop is not None and self._thread is not None:
             self._in_loop(self._abandon_all)
             self._thread.join()
@@ -287,7 +232,7 @@ class RemoteRunner(Runner):
         loop.set_exception_handler(self._on_loop_error)
         self._context = WorkContext(
             loop,
-            self._engine,
+            self._cluster,
             self._report,
             self._output.feed,
             logger.warning,
@@ -295,7 +240,7 @@ class RemoteRunner(Runner):
             self._why_drives_are_needed(),
             self._remote.direct,
         )
-        self._thread = threading.Thread(target=loop.run_forever, name="lightning_lite remote", daemon=True)
+        self._thread = threading.Thread(target=loop.run_forever, name="lightning-lite-remote", daemon=True)
         self._thread.start()
         self._loop = loop
 
@@ -344,10 +289,10 @@ class RemoteRunner(Runner):
             else:
                 work.stop(external.timeout)
 
-    def _stop_all(self, timeout: float) -> None:
+    def _stop_works(self, timeout: float) -> None:
         # In reverse order, because a work may need those that were started before it.
         for work in reversed(list(self._works.values())):  # a stop may end it at once
-            work.hurry()
+            work.limit_wait_for_death()
             work.stop(timeout)
 
     def _kill_all(self) -> None:

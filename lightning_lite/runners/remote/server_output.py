@@ -1,4 +1,4 @@
-"""What a work on another machine prints: read from its pipe there, sent to the driver as messages."""
+"""What a work on another machine prints: read from its pipe there, sent to the main process as messages."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class ServerOutput:
 
     Args:
         send: Takes a piece of output; callable from any thread.
-        wait_for_room: Returns when the driver has got enough of the earlier pieces; called in the thread that
-            reads, so a work that prints faster than the network takes it has to wait, as at a full pipe.
+        wait_for_room: Returns when the main process has got enough of the earlier pieces; called in the
+            thread that reads, so a work that prints faster than the network takes it has to wait, as at a
+            full pipe.
     """
 
     def __init__(self, send: Callable[[Printed], None], wait_for_room: Callable[[], None]) -> None:
@@ -47,7 +48,7 @@ class ServerOutput:
         os.set_blocking(read_end, False)
         self._pipe = read_end
         thread = threading.Thread(
-            target=self._read, args=(read_end,), name="lightning_lite output", daemon=True
+            target=self._read, args=(read_end,), name="lightning-lite-output", daemon=True
         )
         try:
             thread.start()
@@ -69,7 +70,7 @@ class ServerOutput:
             self._drain()
             self._pipe = None
 
-    def hurry(self) -> None:
+    def limit_close(self) -> None:
         """Do nothing: no reader makes it wait."""
 
     def close(self) -> None:

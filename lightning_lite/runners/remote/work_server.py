@@ -1,9 +1,9 @@
-"""The server of one work, on the machine of that work: hosts a `ProcessRunner`, and speaks with the driver.
+"""The server of one work, on the machine of that work: hosts a `ProcessRunner` for the main process.
 
-    driver                            server                                       machine of the work
+    main process                      server                                       machine of the work
     describe, open ─────────────────▶ versions, then the setup
-    post(requests) ─────────────────▶ Inbox ──▶ thread: ProcessRunner ───────────▶ process of the work
-    take ◀─ reports, output ───────── Outbox ◀─ thread ◀──────────────────────────  its reports, its output
+    post(requests) ─────────────────▶ ReceiveQueue ──▶ thread: ProcessRunner ────▶ process of the work
+    take ◀─ reports, output ───────── SendQueue ◀─ thread ◀───────────────────────  its reports, its output
     beat ───────────────────────────▶ renews the lease
     kill ───────────────────────────▶ at once, past all requests
     open_direct, close_direct ──────▶ a connection besides these calls, see `direct_channel`
@@ -12,7 +12,7 @@ All methods may be called again: a call whose answer was lost does no harm. The 
 same as on one machine, so signals, groups, the guardian and exit codes are. When the lease is over, the
 server ends, and the guardian ends all that the work has started.
 
-An engine calls `WorkServer.call` in any thread; `take` waits there.
+A cluster calls `WorkServer.call` in any thread; `take` waits there.
 """
 
 from __future__ import annotations
@@ -37,29 +37,29 @@ from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.runners.processes.spawn import inherited_settings
 from lightning_lite.runners.remote.direct_channel import DirectServer, pack_body, split_body
 from lightning_lite.runners.remote.lease import Lease
-from lightning_lite.runners.remote.numbered import Inbox, Outbox
+from lightning_lite.runners.remote.message_queue import ReceiveQueue, SendQueue
 from lightning_lite.runners.remote.server_output import Printed, ServerOutput
 from lightning_lite.runners.remote.work_folder import WorkFolder
 from lightning_lite.values.secret_texts import add_texts
 
-#: Bytes of output on their way to the driver, from which on a work that prints has to wait.
+#: Bytes of output on their way to the main process, from which on a work that prints has to wait.
 _ROOM = 16 * 1024 * 1024
 
-#: Exit codes of the server: an error of ours, the lease is over. Otherwise the driver kills it.
+#: Exit codes of the server: an error of ours, the lease is over. Otherwise the main process kills it.
 _FAILED, _LEASE_OVER = 1, 3
 
 
 class ServerSetup(NamedTuple):
-    """What a server gets from the driver, pickled; only after the versions were compared.
+    """What a server gets from the main process, pickled; only after the versions were compared.
 
     Attributes:
         work: Name of the work.
-        options: The options of the runner of the driver.
-        lease: Seconds that the work lives without news of the driver.
-        probe: A file of the driver in the folder of logs, which the server looks for.
+        options: The options of the runner of the main process.
+        lease: Seconds that the work lives without news of the main process.
+        probe: A file of the main process in the folder of logs, which the server looks for.
         drives_probe: The same in the folder of the drives, or "" if that is not one besides the root.
         token: The content of these files.
-        path: The search path of the driver.
+        path: The search path of the main process.
         argv: Its arguments.
         settings: Its settings of the interpreter, see `wire.interpreter_settings`.
         finders: Modules that a work imports first, see `spawn.finder_modules`.
@@ -96,7 +96,7 @@ class WorkServer:
     """Hosts one work.
 
     Args:
-        address: Address on which the driver reaches this machine, or `None` if it can't be reached.
+        address: Address on which the main process reaches this machine, or `None` if it can't be reached.
         end: Ends this process with an exit code, at once.
 
     Example:
@@ -113,7 +113,7 @@ class WorkServer:
         self._address = address
         self._end = end
         self._direct: DirectServer | None = None
-        self._watched: DirectServer | None = None  # the same, once the driver is connected
+        self._watched: DirectServer | None = None  # the same, once the main process is connected
         self._direct_sent = 0  # number of the last message that was sent by it
         self._thread = 0  # that of the runner
         self._lock = threading.Condition()
@@ -122,13 +122,13 @@ class WorkServer:
         self._lease: Lease
         self._runner: ProcessRunner
         self._folder: WorkFolder | None = None  # in place of the root, if this machine does not see it
-        self._inbox = Inbox()
-        self._inbox_lock = threading.Lock()
+        self._receive_queue = ReceiveQueue()
+        self._receive_lock = threading.Lock()
         self._requests: list[Any] = []
-        self._outbox = Outbox()
-        self._unsent = 0  # bytes of output since the last time that the driver had all
+        self._send_queue = SendQueue()
+        self._unsent = 0  # bytes of output since the last time that the main process had all
         self._kill_after: int | None = None  # number of the request after which the work is killed
-        self._is_over = False  # the exit of the work is in the outbox
+        self._is_over = False  # the exit of the work is in the sent
         self._methods: dict[str, Callable[..., Any]] = {
             "describe": self._describe,
             "open": self._open,
@@ -141,7 +141,7 @@ class WorkServer:
         }
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """Carry out a call of the driver.
+        """Carry out a call of the main process.
 
         Args:
             method: One of those at the top of this module.
@@ -155,7 +155,7 @@ class WorkServer:
             raise ValueError(f"a server of a work has no method {method!r}")
         return function(*arguments)
 
-    # The calls of the driver.
+    # The calls of the main process.
 
     def _describe(self) -> dict[str, Any]:
         return {"versions": versions(), "host": socket.gethostname(), "pid": os.getpid()}
@@ -169,7 +169,7 @@ class WorkServer:
                 self._lease = Lease(setup.lease)
                 is_ready = threading.Event()
                 thread = threading.Thread(
-                    target=self._run, args=(sees_root, is_ready), name="lightning_lite server", daemon=True
+                    target=self._run, args=(sees_root, is_ready), name="lightning-lite-server", daemon=True
                 )
                 thread.start()
                 is_ready.wait()
@@ -181,20 +181,20 @@ class WorkServer:
     def _post(self, batch: bytes) -> int:
         """Accept requests, and return the number of the last one that has arrived."""
         self._accept(batch)
-        return self._inbox.received
+        return self._receive_queue.received
 
     def _beat(self, answer: int) -> tuple[int, int, int]:
         """Renew the lease.
 
         Args:
-            answer: Number of the last answer of this method, or of `open`, that the driver has got.
+            answer: Number of the last answer of this method, or of `open`, that the main process has got.
 
         Returns:
             Numbers of this answer, of the last request that has arrived, and of the last message.
         """
         with self._lock:
             self._runner.renew_lease(self._lease.renew(answer))
-            return self._lease.note_answer(), self._inbox.received, self._outbox.last
+            return self._lease.note_answer(), self._receive_queue.received, self._send_queue.last
 
     def _open_direct(self, key: bytes) -> tuple[str, int] | None:
         """Listen for a direct connection; return address and port, or `None` if that is not possible."""
@@ -202,7 +202,7 @@ class WorkServer:
             return None
         self._close_direct()
         with self._lock:
-            self._direct_sent = self._outbox.acknowledged
+            self._direct_sent = self._send_queue.acknowledged
             try:
                 self._direct = DirectServer(self._address, key, self._next_body, self._runner.wake)
             except OSError:
@@ -222,10 +222,10 @@ class WorkServer:
         return self._direct is not None and self._direct is self._watched
 
     def _take(self, acknowledged: int, patience: float) -> tuple[int, bytes | None]:
-        """Return what the driver has not acknowledged, and wait for the first of it.
+        """Return what the main process has not acknowledged, and wait for the first of it.
 
         Args:
-            acknowledged: Number of the last message that the driver has.
+            acknowledged: Number of the last message that the main process has.
             patience: Maximum of seconds to wait.
 
         Returns:
@@ -234,11 +234,11 @@ class WorkServer:
         until = monotonic() + patience
         with self._lock:
             self._acknowledge(acknowledged)
-            while self._is_direct() or self._outbox.last == self._outbox.acknowledged:
+            while self._is_direct() or self._send_queue.last == self._send_queue.acknowledged:
                 left = until - monotonic()
                 if left <= 0 or not self._lock.wait(left):
                     break
-        return self._inbox.received, None if self._is_direct() else self._outbox.batch()
+        return self._receive_queue.received, None if self._is_direct() else self._send_queue.batch()
 
     def _kill(self, after: int) -> None:
         """Kill the work, but not before the request with that number, which may start it."""
@@ -246,15 +246,15 @@ class WorkServer:
         self._runner.wake()
 
     def _accept(self, batch: bytes) -> None:
-        with self._inbox_lock:
-            fresh = self._inbox.accept(batch)
+        with self._receive_lock:
+            fresh = self._receive_queue.accept(batch)
             self._requests += fresh
         if fresh:
             self._runner.wake()
 
     def _acknowledge(self, number: int) -> None:
-        self._outbox.acknowledge(number)
-        if self._outbox.acknowledged == self._outbox.last:
+        self._send_queue.acknowledge(number)
+        if self._send_queue.acknowledged == self._send_queue.last:
             self._unsent = 0
         self._lock.notify_all()
 
@@ -301,7 +301,7 @@ class WorkServer:
         return runner
 
     def _inherit(self, cwd: str | None) -> dict[str, Any]:
-        """Return what the work takes over: folders of this machine, arguments of the driver."""
+        """Return what the work takes over: folders of this machine, arguments of the main process."""
         here = inherited_settings(cwd)
         known = set(here["path"])
         shared = [entry for entry in self._setup.path if entry not in known and os.path.exists(entry)]
@@ -312,7 +312,7 @@ class WorkServer:
         }
 
     def _serve(self) -> None:
-        """Carry requests and reports until the lease is over; the driver kills this process."""
+        """Carry requests and reports until the lease is over; the main process kills this process."""
         runner, setup = self._runner, self._setup
         while not self._is_over:
             if self._lease.is_over():
@@ -322,7 +322,7 @@ class WorkServer:
             self._is_over = any(type(report) is WorkExited for report in reports)
             if self._is_over:
                 runner.close(0)  # the guardian ends what has left the group of the work
-                self._remove_folder()  # the driver kills this process as soon as it knows of the exit
+                self._remove_folder()  # the main process kills this process as soon as it knows of the exit
             if reports:
                 self._send(*reports)
             if not self._is_over:
@@ -336,9 +336,9 @@ class WorkServer:
 
     def _send_requests(self) -> None:
         """Give the requests that have arrived to the runner."""
-        with self._inbox_lock:
+        with self._receive_lock:
             requests, self._requests = self._requests, []
-            must_kill = self._kill_after is not None and self._inbox.received >= self._kill_after
+            must_kill = self._kill_after is not None and self._receive_queue.received >= self._kill_after
         for request in requests:
             self._runner.send(request)
         if must_kill:
@@ -347,7 +347,7 @@ class WorkServer:
 
     def _send(self, *messages: Any) -> None:
         with self._lock:
-            self._outbox.put(*messages)
+            self._send_queue.put(*messages)
             if not self._is_direct():
                 self._lock.notify_all()
 
@@ -388,8 +388,8 @@ class WorkServer:
             with self._lock:
                 self._acknowledge(received)
             if batch is not None:
-                with self._inbox_lock:
-                    self._requests += self._inbox.accept(batch)
+                with self._receive_lock:
+                    self._requests += self._receive_queue.accept(batch)
         self._send_requests()  # now, and not in the next turn
 
     def _unwatch(self, direct: DirectServer) -> None:
@@ -406,11 +406,11 @@ class WorkServer:
 
     def _next_body(self) -> bytes | None:
         with self._lock:
-            batch = self._outbox.batch(self._direct_sent)
+            batch = self._send_queue.batch(self._direct_sent)
             if batch is None:
                 return None
-            self._direct_sent = self._outbox.end_of_batch(self._direct_sent)
-            return pack_body(self._inbox.received, batch)
+            self._direct_sent = self._send_queue.end_of_batch(self._direct_sent)
+            return pack_body(self._receive_queue.received, batch)
 
     def _wait_for_room(self) -> None:
         with self._lock:

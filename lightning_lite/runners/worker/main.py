@@ -29,17 +29,18 @@ from lightning_lite.errors import RunnerError, StopRun
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.masking import mask_failure
 from lightning_lite.messages import Failure, Report, RunCall, RunEnded, StartFailed, StopWork, WorkStarted
-from lightning_lite.places import Place, node_address
+from lightning_lite.places import Place
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
 from lightning_lite.runners.wire.poller import SpinWait
-from lightning_lite.runners.wire.signals import (
+from lightning_lite.runners.wire.terminal_messages import TerminalGranted
+from lightning_lite.runners.wire.work_signals import (
     ENDED_BY_SIGTERM,
     STOP_SIGNAL,
     SignalHold,
     write_stacks_on_demand,
 )
-from lightning_lite.runners.wire.terminal_messages import TerminalGranted
 from lightning_lite.runners.worker.terminal import TerminalClient
+from lightning_lite.sockets import node_address
 from lightning_lite.tracebacks import text_of
 from lightning_lite.values.namespaces import expect_script
 from lightning_lite.values.pickling import pack_error, unpack
@@ -102,8 +103,8 @@ class Child:
         self._last_modules: tuple[str, ...] = ("multiprocess.reduction", "multiprocessing.reduction")
         self._messages = MessageSender(messages)
         self._terminal = TerminalClient(work, self._send, _DEBUGGER)
-        self._nudged, self._nudge = os.pipe()
-        os.set_blocking(self._nudge, False)
+        self._helper_reader, self._helper_writer = os.pipe()
+        os.set_blocking(self._helper_writer, False)
         self._stop_reader, self._stop_writer = os.pipe()  # can be read when the main thread has to stop
         self._main = get_ident()
         self._host: Host
@@ -176,7 +177,7 @@ class Child:
                 unpack(setup["function"])()
             # Known to the helper from now on: what `on_start` changes is acknowledged, too.
             host = self._host = self._unpack_host(packed_host)
-            self._introduce()
+            self._register_with_multiprocessing()
             host.open(self._send, self._wake_helper)
         except StopRun:
             raise
@@ -198,13 +199,13 @@ class Child:
         __import__(_SHARED_OBJECTS)
         return sys.modules[_SHARED_OBJECTS].unpack_shared(packed, fds)
 
-    def _introduce(self) -> None:
+    def _register_with_multiprocessing(self) -> None:
         """Let packages that were loaded since the last time know which process this is."""
         for module in self._last_modules:
             if module in sys.modules:
                 __import__(_MULTIPROCESS_BRIDGE)
                 package, _, _ = module.partition(".")
-                sys.modules[_MULTIPROCESS_BRIDGE].introduce(package, self._work, self._parent)
+                sys.modules[_MULTIPROCESS_BRIDGE].register(package, self._work, self._parent)
                 self._last_modules = tuple(other for other in self._last_modules if other != module)
 
     # The main thread.
@@ -232,7 +233,7 @@ class Child:
             if self._is_stop_requested:
                 self._interrupt = None  # SIGTERM may come at the same time, and must not raise it again
                 raise StopRun
-            self._introduce()
+            self._register_with_multiprocessing()
             self._allow_stop(self._host.interrupt)
             self._host.perform(calls.popleft())
             spin_wait.sent()
@@ -301,14 +302,14 @@ class Child:
         reader = MessageReader()
         poller = select.poll()
         poller.register(self._control, select.POLLIN)
-        poller.register(self._nudged, select.POLLIN)
+        poller.register(self._helper_reader, select.POLLIN)
         look_at: float | None = None
         stop_at: float | None = None
         while True:
             dues = [due for due in (look_at, stop_at) if due is not None]
             ready = poller.poll(max(0.0, min(dues) - monotonic()) * 1000 if dues else None)
             for fd, _ in ready:
-                if fd == self._nudged:
+                if fd == self._helper_reader:
                     os.read(fd, CHUNK)
                     look_at = monotonic()
                     if self._is_stop_due:
@@ -330,7 +331,7 @@ class Child:
             if stop_at is not None and now >= stop_at:
                 stop_at = self._stop_main(now)
             if look_at is not None and now >= look_at:
-                pause = self._host.look()
+                pause = self._host.report_changes()
                 look_at = None if pause is None else now + pause
 
     def _stop_main(self, now: float) -> float | None:
@@ -350,7 +351,7 @@ class Child:
         if self._is_forked:
             return  # it has no helper, and another file may have got the number of the pipe
         try:
-            os.write(self._nudge, b"\0")
+            os.write(self._helper_writer, b"\0")
         except BlockingIOError:  # the helper has not even begun to read the earlier ones
             pass
 
@@ -381,7 +382,7 @@ class Child:
         if signal.getsignal(signal.SIGTERM) == self._on_sigterm:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self._signal_hold.release()
-        pipes = self._stop_reader, self._stop_writer, self._nudged, self._nudge
+        pipes = self._stop_reader, self._stop_writer, self._helper_reader, self._helper_writer
         for fd in (self._calls, self._control, *pipes):
             os.close(fd)
         self._messages.close(f"a process that {self._work} has forked can't write to its state")

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 
-def introduce(package: str, work: str, parent: int) -> None:
+def register(package: str, work: str, parent: int) -> None:
     """Set the current and the parent process of a package that this process has loaded.
 
     Args:

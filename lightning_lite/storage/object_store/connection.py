@@ -12,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from lightning_lite import store_url
-from lightning_lite.places import is_loopback
+from lightning_lite.sockets import is_loopback
 from lightning_lite.storage.errors import DrivePermissionError, DriveUrlError, shown
 from lightning_lite.store_url import StoreUrl
 

@@ -81,7 +81,7 @@ def interruptible(request: Callable[[], T]) -> T:
         finally:
             is_over.set()
 
-    thread = threading.Thread(target=run, name="object-store-request", daemon=True)
+    thread = threading.Thread(target=run, name="lightning-lite-object-store", daemon=True)
     thread.start()
     if interruption is None:
         is_over.wait()

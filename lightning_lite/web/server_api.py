@@ -1,8 +1,4 @@
-"""The JSON API: each function answers one address with what the modules of `monitor` read.
-
-Times are seconds since 1970, durations seconds, sizes bytes. Names and paths stand in the query, because they
-may have any characters; only ids of runs and drives are parts of an address.
-"""
+"""The endpoints about the server itself, all runs of its root, and tickets."""
 
 from __future__ import annotations
 
@@ -13,31 +9,28 @@ from typing import Any
 
 from lightning_lite.distribution import __version__
 from lightning_lite.places import this_host
-from lightning_lite.web import drive_api, log_api, metrics_api, run_api
-from lightning_lite.web.actions import COMMANDS, act, resume
 from lightning_lite.web.downloads import log_download, trace_download
 from lightning_lite.web.drive_api import file_download
 from lightning_lite.web.endpoints import Endpoint
-from lightning_lite.web.frames import frame_of
-from lightning_lite.web.openapi import describe_api
+from lightning_lite.web.page_frames import frame_of
 from lightning_lite.web.parameters import Parameter
 from lightning_lite.web.refusals import Refused
-from lightning_lite.web.site import PERIOD, Site, user_name
+from lightning_lite.web.server_state import PERIOD, ServerState, user_name
 
 #: Maximum number of runs in one question about activity.
 _MAX_RUNS = 30
 
 
-def show_server(site: Site) -> dict[str, Any]:
+def show_server(server_state: ServerState) -> dict[str, Any]:
     """Return what the server is."""
     return {
         "version": __version__,
         "python": platform.python_version(),
-        "root": site.root,
-        "drives": site.place,
-        "run": site.run,
-        "read_only": site.read_only,
-        "can_resume": not site.read_only,
+        "root": server_state.root,
+        "drives": server_state.place,
+        "run": server_state.run,
+        "read_only": server_state.read_only,
+        "can_resume": not server_state.read_only,
         "user": user_name(),
         "host": this_host(),
         "pid": os.getpid(),
@@ -46,56 +39,48 @@ def show_server(site: Site) -> dict[str, Any]:
     }
 
 
-def list_runs(site: Site, before: str | None, limit: int, **filters: str | None) -> dict[str, Any]:
+def list_runs(
+    server_state: ServerState, before: str | None, limit: int, **filters: str | None
+) -> dict[str, Any]:
     """Return the runs that match, the newest first."""
     given = {name: text for name, text in filters.items() if text is not None}
-    return site.runs.look(before=before or "", limit=limit, **given)
+    return server_state.runs.page(before=before or "", limit=limit, **given)
 
 
-def show_activity(site: Site, run: tuple[str, ...]) -> dict[str, Any]:
+def show_activity(server_state: ServerState, run: tuple[str, ...]) -> dict[str, Any]:
     """Return the ended calls of some runs over time; a run that is not there any more is left out."""
-    found = [summary for summary in map(site.runs.find, run) if summary is not None]
-    return site.activity.look(found)
+    found = [summary for summary in map(server_state.runs.find, run) if summary is not None]
+    return server_state.activity.describe(found)
 
 
-def give_ticket(site: Site, kind: str, component: str | None, **names: str | None) -> dict[str, str]:
+def give_ticket(
+    server_state: ServerState, kind: str, component: str | None, **names: str | None
+) -> dict[str, str]:
     """Return the address of a download or a frame, which works once."""
     for name in _NEEDED[kind]:
         if names[name] is None:
             raise Refused(400, f"{name} is missing: a ticket of the kind {kind} needs it.")
     run, work, drive, path = (names[name] or "" for name in ("run", "work", "drive", "path"))
     if kind == "frame":
-        frame = frame_of(site.find_run(run), names["url"] or "", site.port)
-        return {"url": f"/frame/{site.tickets.give(frame)}"}
+        frame = frame_of(server_state.find_run(run), names["url"] or "", server_state.port)
+        return {"url": f"/frame/{server_state.tickets.give(frame)}"}
     match kind:
         case "file":
-            download = file_download(site, drive, path, component)
+            download = file_download(server_state, drive, path, component)
         case "log":
-            download = log_download(site.find_run(run), work)
+            download = log_download(server_state.find_run(run), work)
         case _:
-            download = trace_download(site.find_run(run))
+            download = trace_download(server_state.find_run(run))
     download.open().close()  # the page gets the error, not the tab of the download
-    return {"url": f"/download/{site.tickets.give(download)}"}
+    return {"url": f"/download/{server_state.tickets.give(download)}"}
 
 
 #: What a ticket of each kind needs.
 _NEEDED = {"file": ("drive", "path"), "log": ("run", "work"), "trace": ("run",), "frame": ("run", "url")}
 
 
-def show_description(_: Site) -> dict[str, Any]:
-    """Return the description of the API."""
-    return describe_api(ENDPOINTS)
-
-
-#: All endpoints of the API.
-ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint(
-        "GET",
-        "/api/openapi.json",
-        show_description,
-        "This description of the API, in OpenAPI 3.1.",
-        "Description",
-    ),
+#: The endpoints.
+ENDPOINTS = (
     Endpoint("GET", "/api/server", show_server, "What the server is.", "Server"),
     Endpoint(
         "GET",
@@ -119,38 +104,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "The ended calls of some runs over time.",
         "Activity",
         (Parameter("run", "text", "Id of a run; may be repeated.", most=_MAX_RUNS),),
-    ),
-    *run_api.ENDPOINTS,
-    *log_api.ENDPOINTS,
-    *drive_api.ENDPOINTS,
-    *metrics_api.ENDPOINTS,
-    Endpoint(
-        "POST",
-        "/api/runs/{id}/actions",
-        act,
-        "Stop, kill or restart a work or the run, or read a stack, and wait for the effect.",
-        "Done",
-        (
-            Parameter("command", "text", "What to do.", required=True, choices=COMMANDS),
-            Parameter("work", "text", "Full name of a work; without it, the run or its flow is meant."),
-            Parameter(
-                "timeout",
-                "number",
-                "Seconds that a work has to end before it is killed.",
-                least=0,
-                highest=3600,
-            ),
-        ),
-        changes=True,
-    ),
-    Endpoint(
-        "POST",
-        "/api/runs/{id}/resume",
-        resume,
-        "Start the recorded command of a run that ended or died again, detached from the server.",
-        "Resumed",
-        (Parameter("retry_failed", "flag", "Whether to run failed calls again.", default=False),),
-        changes=True,
     ),
     Endpoint(
         "POST",

@@ -1,9 +1,9 @@
-"""Stages and reasons with the constants of Lightning App that never occur here: apps compare with them."""
+"""Constants, values and errors of Lightning App that apps name, and that have hardly an effect here."""
 
 from __future__ import annotations
 
 from time import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from lightning_lite import status
 
@@ -55,6 +55,46 @@ class CacheCallsKeys:
     """Keys in `work.state["calls"]`."""
 
     LATEST_CALL_HASH = "latest_call_hash"
+
+
+class AppInfo(NamedTuple):
+    """Title, description and other facts for the page of a Lightning App; stored, without effect.
+
+    Attributes:
+        title: Title of the page.
+        favicon: Address of its icon.
+        description: One or two sentences.
+        image: Address of a picture.
+        meta_tags: Lines for the head of the page.
+        on_connect_end: Text for those who connect to the app.
+    """
+
+    title: str | None = None
+    favicon: str | None = None
+    description: str | None = None
+    image: str | None = None
+    meta_tags: list[str] | None = None
+    on_connect_end: str | None = None
+
+
+class MisconfigurationException(Exception):
+    """Something was set up wrongly; raised here if a file has no app, or a command of `--setup` fails."""
+
+
+class InvalidPathException(Exception):
+    """A path is invalid; never raised here."""
+
+
+class LightningAppStateException(Exception):
+    """The state of the app is invalid; never raised here."""
+
+
+class LightningPlatformException(Exception):
+    """The cloud has failed; never raised here."""
+
+
+class LogLinesLimitExceeded(Exception):
+    """The cloud returns no more lines of a log; never raised here."""
 
 
 def make_status(stage: str, message: str | None = None, reason: str | None = None) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Numbered messages over calls that may get lost or be repeated: each one arrives once, and in order.
 
-Outbox   1 2 3 4 5        keeps what the other side has not acknowledged
-           └─────┘ batch ──▶ Inbox: drops what it has, keeps what comes too early
-         ◀── acknowledged: 5
+SendQueue   1 2 3 4 5        keeps what the other side has not acknowledged
+              └─────┘ batch ──▶ ReceiveQueue: drops what it has, keeps what comes too early
+            ◀── acknowledged: 5
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 _BATCH = 256
 
 
-class Outbox:
+class SendQueue:
     """The messages to the other side; its methods are callable from any thread.
 
     Attributes:
@@ -26,14 +26,14 @@ class Outbox:
         acknowledged: Number of the newest message that the other side has.
 
     Example:
-        >>> outbox, inbox = Outbox(), Inbox()
-        >>> outbox.put("a"), outbox.put("b")
+        >>> sent, received = SendQueue(), ReceiveQueue()
+        >>> sent.put("a"), sent.put("b")
         (1, 2)
-        >>> batch = outbox.batch()
-        >>> inbox.accept(batch), inbox.accept(batch), inbox.received
+        >>> batch = sent.batch()
+        >>> received.accept(batch), received.accept(batch), received.received
         (['a', 'b'], [], 2)
-        >>> outbox.acknowledge(inbox.received)
-        >>> outbox.batch() is None
+        >>> sent.acknowledge(received.received)
+        >>> sent.batch() is None
         True
     """
 
@@ -70,7 +70,7 @@ class Outbox:
         return pickle.dumps((after + 1, messages), 5) if messages else None
 
 
-class Inbox:
+class ReceiveQueue:
     """The messages from the other side; used by one thread at a time.
 
     Attributes:

@@ -1,8 +1,8 @@
 """The runs that pages look at: one reader for each, which all requests share.
 
-While nobody asks, nothing is read. A reader gets at most a fifth of the time of a core, after a first second
-without that limit; a run that has ended is read without it. So a run with many calls is shown while it is
-read, and the answers say how far. The memory of a run that no page looks at is given back after a minute.
+While no request asks, nothing is read. A reader gets at most a fifth of the time of a core, after a first
+second without that limit; a run that has ended is read without it. So a run with many calls is shown while it
+is read, and the answers say how far. The memory of a run that no page looks at is given back after a minute.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lightning_lite.monitor.timeline import Timeline
 from lightning_lite.runs.catalog import RunSummary
 
 #: Maximum number of runs that are followed at the same time.
-MAX_FOLLOWED = 24
+MAX_READERS = 24
 
 #: Seconds after which a run that no page asks for is forgotten.
 _LIFETIME = 60.0
@@ -67,7 +67,7 @@ class Views:
         self.graph = CallGraph(follower.history)
 
 
-class FollowedRun:
+class RunReader:
     """One run that pages look at.
 
     Args:
@@ -182,48 +182,48 @@ class Budget:
         return max(0.0, (credit - self._credit) / _SHARE)
 
 
-class Followers:
+class RunReaders:
     """All runs that pages look at; callable from any thread."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._followed: dict[str, FollowedRun] = {}
+        self._readers: dict[str, RunReader] = {}
         self._sweeper: Thread | None = None
         self._woken = Event()  # ends the wait of the sweeper
 
-    def follow(self, run: RunSummary, patience: float = PATIENCE) -> FollowedRun:
+    def reader_of(self, run: RunSummary, patience: float = PATIENCE) -> RunReader:
         """Read what is new in a run, for a moment, and return what is known of it.
 
         Args:
             run: The run.
             patience: Maximum of seconds to read now; the rest is read in a thread while pages ask.
         """
-        followed = self._find(run.path)
-        followed.catch_up(patience, is_running=run.state == "running")
-        return followed
+        reader = self._find(run.path)
+        reader.catch_up(patience, is_running=run.state == "running")
+        return reader
 
     def __len__(self) -> int:
-        return len(self._followed)
+        return len(self._readers)
 
-    def _find(self, path: str) -> FollowedRun:
+    def _find(self, path: str) -> RunReader:
         with self._lock:
-            followed = self._followed.get(path)
-            if followed is None:
-                while len(self._followed) >= MAX_FOLLOWED:
-                    del self._followed[min(self._followed, key=lambda each: self._followed[each].asked)]
-                followed = self._followed[path] = FollowedRun(path)
-            followed.asked = monotonic()
+            reader = self._readers.get(path)
+            if reader is None:
+                while len(self._readers) >= MAX_READERS:
+                    del self._readers[min(self._readers, key=lambda each: self._readers[each].asked)]
+                reader = self._readers[path] = RunReader(path)
+            reader.asked = monotonic()
             if self._sweeper is None:
                 self._sweeper = Thread(target=self._sweep, name="lightning-lite-page-sweeper", daemon=True)
                 self._sweeper.start()
-        return followed
+        return reader
 
     def close(self) -> None:
         """Forget all runs, and let the threads end."""
         with self._lock:
-            for followed in self._followed.values():
-                followed.asked = float("-inf")
-            self._followed.clear()
+            for reader in self._readers.values():
+                reader.asked = float("-inf")
+            self._readers.clear()
             sweeper = self._sweeper
         self._woken.set()
         if sweeper is not None:
@@ -233,7 +233,7 @@ class Followers:
         """Forget the runs that no page asks for, until there are none."""
         while True:
             with self._lock:
-                oldest = min((each.asked for each in self._followed.values()), default=None)
+                oldest = min((each.asked for each in self._readers.values()), default=None)
                 if oldest is None:
                     self._sweeper = None
                     return
@@ -244,7 +244,7 @@ class Followers:
     def _forget(self) -> bool:
         with self._lock:
             old = monotonic() - _LIFETIME
-            paths = [path for path, each in self._followed.items() if each.asked <= old]
+            paths = [path for path, each in self._readers.items() if each.asked <= old]
             for path in paths:
-                del self._followed[path]
+                del self._readers[path]
         return bool(paths)

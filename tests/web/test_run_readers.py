@@ -11,8 +11,8 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.runs.catalog import RunSummary, read_runs
 from lightning_lite.testing import poll_until
-from lightning_lite.web import followers as module
-from lightning_lite.web.followers import MAX_FOLLOWED, Budget, Followers
+from lightning_lite.web import run_readers as module
+from lightning_lite.web.run_readers import MAX_READERS, Budget, RunReaders
 
 from tests.support.processes import DEADLINE
 from tests.support.run_folders import make_run_folder, runs_folder
@@ -56,16 +56,16 @@ def wait_until_quiet() -> None:
 
 
 @pytest.fixture
-def followers() -> Iterator[Followers]:
-    """Followers whose threads have ended after the test."""
-    made = Followers()
+def readers() -> Iterator[RunReaders]:
+    """Readers whose threads have ended after the test."""
+    made = RunReaders()
     yield made
     made.close()
     wait_until_quiet()
 
 
-def test_all_requests_share_one_reader(run: RunSummary, followers: Followers):
-    one, other = followers.follow(run), followers.follow(run)
+def test_all_requests_share_one_reader(run: RunSummary, readers: RunReaders):
+    one, other = readers.reader_of(run), readers.reader_of(run)
 
     assert one is other
     poll_until(lambda: one.follower.is_complete, DEADLINE)  # on a busy machine, a request reads only a part
@@ -73,48 +73,48 @@ def test_all_requests_share_one_reader(run: RunSummary, followers: Followers):
 
 
 def test_a_run_that_is_not_asked_for_is_forgotten_and_its_thread_ends(
-    run: RunSummary, followers: Followers, monkeypatch: pytest.MonkeyPatch
+    run: RunSummary, readers: RunReaders, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(module, "_LIFETIME", 0.3)
-    first = followers.follow(run).name
+    first = readers.reader_of(run).name
 
     wait_until_quiet()
 
-    assert len(followers) == 0
-    assert followers.follow(run).name != first  # so that an old tag never fits a new reader
+    assert len(readers) == 0
+    assert readers.reader_of(run).name != first  # so that an old tag never fits a new reader
 
 
-def test_a_long_journal_is_read_on_in_a_thread(run: RunSummary, followers: Followers):
-    followed = followers.follow(run, patience=0.0001)
+def test_a_long_journal_is_read_on_in_a_thread(run: RunSummary, readers: RunReaders):
+    reader = readers.reader_of(run, patience=0.0001)
 
-    poll_until(lambda: followed.follower.is_complete, DEADLINE)
-    assert followed.follower.counts("root.double").calls == 300
+    poll_until(lambda: reader.follower.is_complete, DEADLINE)
+    assert reader.follower.counts("root.double").calls == 300
 
 
 def test_the_reading_stops_when_no_page_asks(
-    run: RunSummary, followers: Followers, monkeypatch: pytest.MonkeyPatch
+    run: RunSummary, readers: RunReaders, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(module, "_READ_ON", 0.0)
 
-    followed = followers.follow(run, patience=0.0001)
-    poll_until(lambda: followed._reader is not None and not followed._reader.is_alive(), DEADLINE)
+    reader = readers.reader_of(run, patience=0.0001)
+    poll_until(lambda: reader._reader is not None and not reader._reader.is_alive(), DEADLINE)
 
-    assert not followed.follower.is_complete
+    assert not reader.follower.is_complete
 
 
-def test_the_number_of_readers_is_bounded(followers: Followers):
+def test_the_number_of_readers_is_bounded(readers: RunReaders):
     runs = []
-    for number in range(MAX_FOLLOWED + 3):
+    for number in range(MAX_READERS + 3):
         path = make_run_folder(runs_folder(), f"20261122-0355011{number:02}-9f3ac2", state="stopped")
         runs.append(RunSummary(path.name, str(path), {}, "stopped", None))
 
-    first = followers.follow(runs[0])
+    first = readers.reader_of(runs[0])
     for each in runs[1:]:
-        followers.follow(runs[0])
-        followers.follow(each)
+        readers.reader_of(runs[0])
+        readers.reader_of(each)
 
-    assert len(followers) == MAX_FOLLOWED
-    assert followers.follow(runs[0]) is first  # it was asked for all the time
+    assert len(readers) == MAX_READERS
+    assert readers.reader_of(runs[0]) is first  # it was asked for all the time
 
 
 def test_a_reader_of_a_run_that_goes_on_gets_a_fifth_of_the_time():
@@ -144,14 +144,14 @@ def test_a_reading_that_took_too_long_is_paid_back():
     assert budget.credit() == pytest.approx(0.05)
 
 
-def test_many_requests_at_once_see_each_call_once(run: RunSummary, followers: Followers):
+def test_many_requests_at_once_see_each_call_once(run: RunSummary, readers: RunReaders):
     seen: list[int] = []
 
     def look() -> None:
         for _ in range(20):
-            followed = followers.follow(run, patience=0.001)
-            with followed.follower.lock:
-                calls = followed.views.calls.page(is_running=False, limit=1000)["calls"]
+            reader = readers.reader_of(run, patience=0.001)
+            with reader.follower.lock:
+                calls = reader.views.calls.page(is_running=False, limit=1000)["calls"]
             seen.append(len({call["number"] for call in calls}) - len(calls))
 
     threads = [threading.Thread(target=look) for _ in range(8)]
@@ -161,6 +161,6 @@ def test_many_requests_at_once_see_each_call_once(run: RunSummary, followers: Fo
         thread.join()
 
     assert seen == [0] * 160
-    followed = followers.follow(run)
-    poll_until(lambda: followed.follower.is_complete, DEADLINE)
-    assert followed.follower.counts("root.double").calls == 300
+    reader = readers.reader_of(run)
+    poll_until(lambda: reader.follower.is_complete, DEADLINE)
+    assert reader.follower.counts("root.double").calls == 300

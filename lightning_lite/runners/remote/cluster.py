@@ -1,11 +1,11 @@
-"""What a remote runner needs from an engine: a place for the server of a work, calls, news of its death.
+"""What a remote runner needs from a cluster: a place for the server of a work, calls, news of its death.
 
-    RemoteRunner ── place ──▶ Engine       finds a machine, starts a `WorkServer` there
+    RemoteRunner ── place ──▶ Cluster      finds a machine, starts a `WorkServer` there
                  ◀─ Placement ──┘
                  ── call ───▶ Placement ──▶ WorkServer.call
                  ◀─ answer, or an error; on_death
 
-An engine may lose calls and answers, and carry out a call twice. It must not report a death that was none.
+A cluster may lose calls and answers, and carry out a call twice. It must not report a death that was none.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ class Placement(Protocol):
         """Kill the server, or give up its place; `on_death` follows if it was up. Callable again."""
 
 
-class Engine(Protocol):
+class Cluster(Protocol):
     """Starts servers of works; `place` and `explain_wait` are called in one thread."""
 
     def open(self, logs: str) -> None:
         """Connect; called once, before all else.
 
         Args:
-            logs: Folder of the logs of the run, for what the engine prints.
+            logs: Folder of the logs of the run, for what the cluster prints.
 
         Raises:
             RunnerError: There is nothing to connect to; the message says what to do.

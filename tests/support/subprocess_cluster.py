@@ -1,4 +1,4 @@
-"""An engine that starts servers of works on this machine, and loses or repeats calls on request."""
+"""A cluster that starts servers of works on this machine, and loses or repeats calls on request."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 
 from lightning_lite.resources import Resources
 from lightning_lite.runners.exit_status import describe_exit
-from lightning_lite.runners.remote.engine import CallUncertain, Death, OnAnswer
-from lightning_lite.runners.remote.frames import Frames
+from lightning_lite.runners.remote.cluster import CallUncertain, Death, OnAnswer
+from lightning_lite.runners.remote.pickle_socket import PickleSocket
 from lightning_lite.runners.remote.work_server import WorkServer
 
 
@@ -40,8 +40,8 @@ class Faults:
         return ""
 
 
-class SubprocessEngine:
-    """See `lightning_lite.runners.remote.engine.Engine`.
+class SubprocessCluster:
+    """See `lightning_lite.runners.remote.cluster.Cluster`.
 
     Args:
         faults: Which calls get lost.
@@ -78,8 +78,8 @@ class SubprocessEngine:
 class SubprocessPlacement:
     """One server in a process of its own; calls and answers are pickled pairs on a socket."""
 
-    def __init__(self, engine: SubprocessEngine, on_death: Callable[[Death], None]) -> None:
-        self._engine = engine
+    def __init__(self, cluster: SubprocessCluster, on_death: Callable[[Death], None]) -> None:
+        self._cluster = cluster
         self._on_death = on_death
         self._numbers = count()
         self._waiting: dict[int, tuple[str, str, OnAnswer]] = {}
@@ -92,7 +92,7 @@ class SubprocessPlacement:
 
     def start(self) -> None:
         ours, theirs = socket.socketpair()
-        self._frames = Frames(ours)
+        self._channel = PickleSocket(ours)
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, __file__, str(theirs.fileno())],
@@ -101,7 +101,7 @@ class SubprocessPlacement:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        self._thread = threading.Thread(target=self._read, name="subprocess engine")
+        self._thread = threading.Thread(target=self._read, name="subprocess cluster")
         self._thread.start()
         early, self._early = self._early, []
         for call in early:
@@ -113,7 +113,7 @@ class SubprocessPlacement:
             return
         if self._is_silent:
             return
-        fault = self._engine.faults.draw()
+        fault = self._cluster.faults.draw()
         if fault == "call lost":
             on_answer(None, CallUncertain(method))
             return
@@ -122,7 +122,7 @@ class SubprocessPlacement:
                 number = next(self._numbers)
                 self._waiting[number] = method, fault, on_answer
                 fault = "answer dropped"  # of the second one: each call has one answer
-                self._frames.send((number, method, arguments))
+                self._channel.send((number, method, arguments))
 
     def cut(self) -> None:
         """Let nothing pass any more; a direct connection, of which this class knows nothing, goes on."""
@@ -140,7 +140,7 @@ class SubprocessPlacement:
 
     def _read(self) -> None:
         assert self.process is not None
-        while (answer := self._frames.receive()) is not None:
+        while (answer := self._channel.receive()) is not None:
             number, value, error = answer
             with self._lock:
                 method, fault, on_answer = self._waiting.pop(number)
@@ -149,15 +149,15 @@ class SubprocessPlacement:
             if fault == "answer lost":
                 on_answer(None, CallUncertain(method))
             elif fault != "answer dropped":
-                on_answer(self._engine.change(method, value), error)
-        self._frames.close()
+                on_answer(self._cluster.change(method, value), error)
+        self._channel.close()
         code = self.process.wait()
         if not self._is_silent:
             self._on_death(Death(f"its server has ended: {describe_exit(code)}"))
 
 
-def serve(connection: Frames) -> None:
-    """Be the process of a server, until the driver has closed the socket."""
+def serve(connection: PickleSocket) -> None:
+    """Be the process of a server, until the main process has closed the socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     server = WorkServer("127.0.0.1")
 
@@ -165,7 +165,7 @@ def serve(connection: Frames) -> None:
         value, error = None, None
         try:
             value = server.call(method, *arguments)
-        except Exception as raised:  # noqa: BLE001 - the driver shall have it
+        except Exception as raised:  # noqa: BLE001 - the main process shall have it
             error = raised
         connection.send((number, value, error))
 
@@ -175,4 +175,4 @@ def serve(connection: Frames) -> None:
 
 
 if __name__ == "__main__":
-    serve(Frames(socket.socket(fileno=int(sys.argv[1]))))
+    serve(PickleSocket(socket.socket(fileno=int(sys.argv[1]))))

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from starlette.responses import HTMLResponse, Response
 
-from lightning_lite.monitor.app_layout import find_page, read_layout
+from lightning_lite.monitor.recorded_layout import find_page, read_layout
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.web.refusals import Refused
 
@@ -31,13 +31,13 @@ SANDBOX = "allow-scripts allow-same-origin allow-forms allow-popups allow-modals
 _STYLE = "/static/frame.css"
 
 
-class Frame(NamedTuple):
+class PageFrame(NamedTuple):
     """What a ticket for a frame stands for: the page with this address."""
 
     url: str
 
 
-def frame_of(run: RunSummary, url: str, port: int) -> Frame:
+def frame_of(run: RunSummary, url: str, port: int) -> PageFrame:
     """Return the frame of a page that a run shows.
 
     Args:
@@ -57,14 +57,14 @@ def frame_of(run: RunSummary, url: str, port: int) -> Frame:
     if ":" in (parts.hostname or "") or not (parts.hostname or "").isascii():
         # A policy has no form for them.
         raise Refused(409, "A frame shows no address of IPv6, and none with letters outside ASCII.")
-    return Frame(url)
+    return PageFrame(url)
 
 
 def _is_this_machine(host: str | None) -> bool:
     return host is not None and (host == "localhost" or host.endswith(".localhost") or host[:4] == "127.")
 
 
-def show_frame(frame: Frame) -> Response:
+def show_frame(frame: PageFrame) -> Response:
     """Return the document with a frame, and its policy."""
     parts = urlsplit(frame.url)
     origin = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")

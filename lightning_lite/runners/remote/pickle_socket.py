@@ -11,14 +11,14 @@ from typing import Any
 _HEADER = 8
 
 
-class Frames:
+class PickleSocket:
     """One end of a connection; several threads may send, one may receive.
 
     Args:
         connection: A connected socket that blocks; it belongs to this object from now on.
 
     Example:
-        >>> ours, theirs = map(Frames, socket.socketpair())
+        >>> ours, theirs = map(PickleSocket, socket.socketpair())
         >>> ours.send(("answer", 1))
         >>> theirs.receive()
         ('answer', 1)

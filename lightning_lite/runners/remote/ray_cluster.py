@@ -1,4 +1,4 @@
-"""The engine that lets Ray find machines: the side of the app of the process in `ray_process`."""
+"""The cluster that lets Ray find machines: the side of the app of the process in `ray_process`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 from lightning_lite.errors import RunnerError
 from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions
-from lightning_lite.runners.remote.engine import CallUncertain, Death, OnAnswer
-from lightning_lite.runners.remote.frames import Frames
+from lightning_lite.runners.remote.cluster import CallUncertain, Death, OnAnswer
+from lightning_lite.runners.remote.pickle_socket import PickleSocket
 from lightning_lite.text import one_line
 
 #: Started as an importable module, so that Ray finds the class of its actors by name on all machines.
@@ -33,8 +33,8 @@ _LISTEN_TIMEOUT = 10.0
 _PATIENCE = 4.0
 
 
-class RayEngine:
-    """Places servers on the machines of a Ray cluster; see `engine.Engine`.
+class RayCluster:
+    """Places servers on the machines of a Ray cluster; see `cluster.Cluster`.
 
     Args:
         options: Which cluster, and which files its machines get.
@@ -47,7 +47,7 @@ class RayEngine:
         self._on_answers: dict[int, tuple[int, OnAnswer]] = {}  # by call: the place and what to call
         self._on_deaths: dict[int, Callable[[Death], None]] = {}  # by place
         self._replies: dict[int, Callable[[Any], None]] = {}
-        self._frames: Frames | None = None
+        self._channel: PickleSocket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
 
@@ -60,7 +60,7 @@ class RayEngine:
         _check_that_something_listens(self._options.address)
         log = os.path.join(logs, "ray.log")
         ours, theirs = socket.socketpair()
-        frames = self._frames = Frames(ours)
+        channel = self._channel = PickleSocket(ours)
         with theirs, open(log, "ab") as output:
             self._process = subprocess.Popen(
                 [
@@ -78,14 +78,14 @@ class RayEngine:
                 start_new_session=True,  # no Ctrl-C of the terminal
             )
         try:
-            frames.send(self._options)
-            answer = frames.receive() if frames.wait(_CONNECT_TIMEOUT) else ("refused", "TimeoutError", "")
+            channel.send(self._options)
+            answer = channel.receive() if channel.wait(_CONNECT_TIMEOUT) else ("refused", "TimeoutError", "")
             if answer != ("connected",):
                 raise RunnerError(_explain_refusal(answer, self._options, log))
         except BaseException:
             self.close()
             raise
-        self._thread = threading.Thread(target=self._read, name="lightning_lite ray", daemon=True)
+        self._thread = threading.Thread(target=self._read, name="lightning-lite-ray", daemon=True)
         self._thread.start()
 
     def place(
@@ -117,9 +117,9 @@ class RayEngine:
 
     def close(self) -> None:
         """End the connection, and all servers that are left."""
-        if self._frames is None or self._process is None:
+        if self._channel is None or self._process is None:
             return
-        self._frames.end()
+        self._channel.end()
         try:
             self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
@@ -127,13 +127,13 @@ class RayEngine:
             self._process.wait()
         if self._thread is not None:
             self._thread.join()
-        self._frames.close()
-        self._frames = None
+        self._channel.close()
+        self._channel = None
 
     def send(self, verb: str, *arguments: Any) -> None:
         """Send a request to the process."""
-        if self._frames is not None:
-            self._frames.send((verb, *arguments))
+        if self._channel is not None:
+            self._channel.send((verb, *arguments))
 
     def call(self, place: int, method: str, arguments: tuple[Any, ...], on_answer: OnAnswer) -> None:
         """Send a call to a server."""
@@ -145,9 +145,9 @@ class RayEngine:
         self.send("call", place, number, method, arguments)
 
     def _read(self) -> None:
-        frames = self._frames
-        assert frames is not None
-        while (message := frames.receive()) is not None:
+        channel = self._channel
+        assert channel is not None
+        while (message := channel.receive()) is not None:
             verb, number, *rest = message
             if verb == "answer":
                 self._on_answer(number, *rest)
@@ -182,19 +182,19 @@ class RayEngine:
 
 
 class RayPlacement:
-    """One server; see `engine.Placement`."""
+    """One server; see `cluster.Placement`."""
 
-    def __init__(self, engine: RayEngine, number: int) -> None:
-        self._engine = engine
+    def __init__(self, cluster: RayCluster, number: int) -> None:
+        self._cluster = cluster
         self._number = number
 
     def call(self, method: str, arguments: tuple[Any, ...], on_answer: OnAnswer) -> None:
         """Have a method of the server called."""
-        self._engine.call(self._number, method, arguments, on_answer)
+        self._cluster.call(self._number, method, arguments, on_answer)
 
     def kill(self) -> None:
         """Kill the server, or give up its place."""
-        self._engine.send("kill", self._number)
+        self._cluster.send("kill", self._number)
 
 
 def _check_that_something_listens(address: str | None) -> None:

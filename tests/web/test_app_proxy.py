@@ -16,7 +16,7 @@ import pytest
 from lightning_lite.api import is_reserved
 from lightning_lite.runs.catalog import read_runs
 from lightning_lite.testing import poll_until
-from lightning_lite.web.api import ENDPOINTS
+from lightning_lite.web.endpoint_table import ENDPOINTS
 
 from tests.support.page_servers import Reply, Server
 from tests.support.processes import DEADLINE, starting

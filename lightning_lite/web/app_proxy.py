@@ -19,7 +19,7 @@ from lightning_lite.errors import CommandError
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.web.answers import error_answer
 from lightning_lite.web.refusals import Refused, unanswered
-from lightning_lite.web.site import Site
+from lightning_lite.web.server_state import ServerState
 from lightning_lite.web.threads import in_thread
 
 #: The methods that routes of apps can have.
@@ -43,23 +43,29 @@ class _AppRoute(Route):
         return (Match.NONE, {}) if is_reserved(scope["path"]) else super().matches(scope)
 
 
-def make_app_route(site: Site) -> Route:
+def make_app_route(server_state: ServerState) -> Route:
     """Return the route for all addresses that the page does not have.
 
     Args:
-        site: What all endpoints share.
+        server_state: What all endpoints share.
     """
 
     async def serve(request: Request) -> Response:
         try:
-            if site.read_only and request.method != "GET":
+            if server_state.read_only and request.method != "GET":
                 raise Refused(403, "This server is read-only: it was started with --read-only.")
             path, query = request.scope["path"], request.url.query
             headers = [(name, text) for name, text in request.headers.items() if name not in _OWN_HEADERS]
             body = b64encode(await request.body()).decode()
             return await in_thread(
                 partial(
-                    _forward, site, method=request.method, path=path, query=query, headers=headers, body=body
+                    _forward,
+                    server_state,
+                    method=request.method,
+                    path=path,
+                    query=query,
+                    headers=headers,
+                    body=body,
                 )
             )
         except Refused as refused:
@@ -68,16 +74,16 @@ def make_app_route(site: Site) -> Route:
     return _AppRoute("/{path:path}", serve, methods=METHODS)
 
 
-def _forward(site: Site, *, method: str, path: str, **parts: object) -> Response:
+def _forward(server_state: ServerState, *, method: str, path: str, **parts: object) -> Response:
     """Let the app answer a request.
 
     Raises:
         Refused: The app has no such route, or does not answer.
     """
     nothing = Refused(404, f"There is nothing at {path[:200]}.")
-    if site.run is None:
+    if server_state.run is None:
         raise nothing
-    run = site.find_run(site.run)
+    run = server_state.find_run(server_state.run)
     if run.state != "running":
         raise Refused(503, f"The app of run {run.id} has ended: its state is {run.state}.")
     try:

@@ -10,15 +10,15 @@ from lightning_lite.monitor.activity import Activity
 from lightning_lite.monitor.drive_contents import DriveContents
 from lightning_lite.monitor.run_list import RunList
 from lightning_lite.runs.catalog import LINK_TROUBLE, RunSummary
-from lightning_lite.web.followers import Followers
 from lightning_lite.web.refusals import Refused
+from lightning_lite.web.run_readers import RunReaders
 from lightning_lite.web.tickets import Tickets
 
 #: Seconds between two questions of a page.
 PERIOD = 0.4
 
 
-class Site:
+class ServerState:
     """What all endpoints of a server share.
 
     Args:
@@ -34,7 +34,7 @@ class Site:
         read_only: As the argument.
         runs: The runs of the root.
         activity: The ended calls of runs over time.
-        followers: The runs that pages look at.
+        readers: Readers of the runs that pages look at.
         drives: The drives of the root.
         tickets: The tickets for downloads and previews.
         port: The port of the server; 0 before it is bound.
@@ -50,7 +50,7 @@ class Site:
         self.read_only = read_only
         self.runs = RunList(root)
         self.activity = Activity()
-        self.followers = Followers()
+        self.readers = RunReaders()
         self.drives = DriveContents(self.place)
         self.tickets: Tickets[Any] = Tickets()
         self.port = 0

@@ -16,7 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.events import RunBegun
-from lightning_lite.monitor.trace_export import TraceExport, TraceExportError
+from lightning_lite.monitor.opentelemetry_export import TraceExport, TraceExportError
 from lightning_lite.runs.catalog import RunSummary, read_runs
 
 from tests.monitor.histories import Story

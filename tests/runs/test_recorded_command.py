@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lightning_lite.masking import MASK, register
-from lightning_lite.runs.command_line import mask_command
+from lightning_lite.runs.recorded_command import mask_command
 
 SECRET_OPTIONS = (
     "--password --db-password --db_password --dbPassword --DB_PASSWORD -password --passwd "
