@@ -41,6 +41,9 @@ _READ_LIMIT = 10.0
 #: Seconds between two looks at the journal of an app that is starting.
 _INTERVAL = 0.01
 
+#: The attribute that is the whole part of the state, as nested dicts: pages of Lightning Apps show it.
+_WHOLE = "_state"
+
 _NOT_RUNNING = "Failed to connect and fetch the app state. Is the app running? {}"
 
 #: Maximum number of runs that are read at the same time; the oldest give way.
@@ -149,6 +152,8 @@ def _looked_up(part: dict[str, Any], name: str | None) -> list[Any]:
     """Return in a comparable form what a read finds in a part of the state."""
     if name is None:
         return _keys(part)
+    if name == _WHOLE:
+        return ["all", part]
     variables = part.get("vars", {})
     if name in variables:
         return ["a value", variables[name]]
@@ -163,6 +168,9 @@ class AppState:
 
     Values are copies, as JSON has them: assign the whole list to change an item of it. A `Drive` or a `Path`
     is a text. A change from another process has the old and the new value, which may have 2 MiB together.
+
+    `_state` is the whole part of the state that the object shows, as nested dicts with `vars`, `flows`,
+    `works` and `structures`.
 
     `keys`, `items` and `values` are methods, as those of a dict of the components below. An attribute of the
     flow or work with such a name is read as `state["items"]`.
@@ -347,6 +355,8 @@ def _get(state: AppState, name: str) -> Any:
         below = AppState.__new__(AppState)
         _set_up(below, state._reader, (*state._path, name), state._seen)
         return below
+    if name == _WHOLE:
+        return json_form(part, _refuse)
     raise AttributeError(_missing(state, name, part))
 
 

@@ -260,6 +260,7 @@ def _check_url(component: LightningFlow | LightningWork, url: str) -> str:
 
     A flow writes `self.work.url + "/docs"`, which has no host as long as the work does not serve.
     """
+    url = url.strip()  # as browsers do: an address from the log of a server ends with a newline
     if not url or url.startswith("/"):
         return ""
     try:

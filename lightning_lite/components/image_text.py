@@ -44,3 +44,34 @@ def encode_image(picture: Any) -> str:
     file = io.BytesIO()
     picture.save(file, format="PNG")
     return base64.b64encode(file.getvalue()).decode()
+
+
+class ImageText:
+    """Both functions as the class that apps import from `lightning.app.components.serve.types`.
+
+    Example:
+        >>> picture = Image.new("RGB", (2, 3))
+        >>> ImageText.deserialize(ImageText.serialize(picture)).size
+        (2, 3)
+    """
+
+    @staticmethod
+    def deserialize(data: Any) -> Image.Image:
+        """Return the picture in a text, as `decode_image`.
+
+        Args:
+            data: A file of any format that Pillow reads, in Base64.
+
+        Raises:
+            ValueError: It is no text, no Base64 or no picture.
+        """
+        return decode_image(data)
+
+    @staticmethod
+    def serialize(tensor: Any) -> str:
+        """Return a picture as a PNG in Base64, as `encode_image`.
+
+        Args:
+            tensor: An object of Pillow, an array or a tensor.
+        """
+        return encode_image(tensor)

@@ -14,7 +14,7 @@ from _frozen_importlib import ModuleSpec  # importlib would cost each work some 
 from types import ModuleType
 
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.lightning_app.names import NAMES, TOP_NAMES, place_of
+from lightning_lite.lightning_app.names import NAMES, TOP_MODULES, TOP_NAMES, place_of
 from lightning_lite.lightning_app.spawned_children import SPAWN, add_finder_to_children
 from lightning_lite.values.namespaces import import_module
 
@@ -48,6 +48,13 @@ def _get(module: str, name: str) -> Any:
     return getattr(sys.modules[home], attribute)
 
 
+def _top_module(name: str) -> ModuleType:
+    """Return the module of `lightning.app` that an attribute of `lightning` is."""
+    full = f"{_PACKAGE}.app.{TOP_MODULES[name]}".rstrip(".")
+    __import__(full)
+    return sys.modules[full]
+
+
 class AliasModule(ModuleType):
     """A module of Lightning App whose names are those of this package, loaded on first use."""
 
@@ -56,6 +63,8 @@ class AliasModule(ModuleType):
         key = _key_of(self.__name__)
         if name in (TOP_NAMES if key is None else NAMES[key]):
             return _get(key or "", name)
+        if key is None and name in TOP_MODULES:
+            return _top_module(name)
         below = _key_of(full)
         if below is not None and below in NAMES:
             __import__(full)
@@ -132,9 +141,8 @@ class NameFinder:
             if name in TOP_NAMES:
                 self.is_needed = True
                 return _get("", name)
-            if name == "app":
-                __import__(f"{_PACKAGE}.app")
-                return sys.modules[f"{_PACKAGE}.app"]
+            if name in TOP_MODULES:
+                return _top_module(name)
             if own is not None:
                 return own(name)
             raise AttributeError(f"module {_PACKAGE!r} has no attribute {name!r}", name=name, obj=module)

@@ -43,6 +43,7 @@ _TRACER_SCRIPT = {"TracerPythonScript": "components.tracer_script"}
 _SCRIPTS = {**_CODE, **_POPEN_SCRIPT, **_TRACER_SCRIPT}
 _SAMPLE_TYPES = dict.fromkeys(("Category", "Image", "Number", "Text"), "components.sample_types")
 _PYTHON_SERVER = {**_SAMPLE_TYPES, "PythonServer": "components.python_server"}
+_IMAGE_TEXT = {"Image": "components.image_text:ImageText"}
 _MODEL_INFERENCE = {"ModelInferenceAPI": "components.model_inference"}
 _GRADIO = {"ServeGradio": "components.gradio_server"}
 _AUTO_SCALER = {"AutoScaler": "components.auto_scaler"}
@@ -54,11 +55,17 @@ _TESTING = {
     "LightningTestApp": "testing.apps",
     "application_testing": "testing.command_line",
     "run_work_isolated": "testing.isolation",
+    "delete_cloud_lightning_apps": "lightning_app.cloud_tests",
+    "run_app_in_cloud": "lightning_app.cloud_tests",
+    "wait_for": "lightning_app.cloud_tests",
 }
 _EMPTY = {"EmptyFlow": "testing.components", "EmptyWork": "testing.components"}
 
-#: The names that `lightning` itself has, besides the module `app`.
+#: The names that `lightning` itself has, besides its modules.
 TOP_NAMES = {**_APP, **_FLOW, **_WORK, **_BUILD_CONFIG, **_CLOUD_COMPUTE}
+
+#: The modules that are attributes of `lightning`: `L.app`, `L.storage.Drive`, `L.pdb.set_trace()`.
+TOP_MODULES = {"app": "", "storage": "storage", "pdb": "pdb"}
 
 NAMES: dict[str, dict[str, str]] = {
     "": TOP_NAMES,
@@ -119,6 +126,8 @@ NAMES: dict[str, dict[str, str]] = {
     "components.serve.python_server": _PYTHON_SERVER,
     "components.serve.serve": _MODEL_INFERENCE,
     "components.serve.streamlit": _STREAMLIT_WORK,
+    "components.serve.types": _IMAGE_TEXT,
+    "components.serve.types.image": _IMAGE_TEXT,
     "components.training": _TRAINING,
     "core": {**_APP, **_FLOW, **_WORK},
     "core.app": _APP,

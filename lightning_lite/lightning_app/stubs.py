@@ -90,7 +90,7 @@ class LightningAppStateException(Exception):
 
 
 class LightningPlatformException(Exception):
-    """The cloud has failed; never raised here."""
+    """The cloud has failed; raised here by functions that need it."""
 
 
 class LogLinesLimitExceeded(Exception):

@@ -88,6 +88,9 @@ class LightningWork(Component):
     #: binds the port itself is sure only after that.
     _holds_port: bool = True
 
+    #: The address that a cloud would give. Works of Lightning Apps that override `url` read it.
+    _future_url: str = ""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.run is not LightningWork.run:  # defined in this class, or in a mix-in without our metaclass

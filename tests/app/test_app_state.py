@@ -226,6 +226,21 @@ def test_reads_have_changed_when_a_value_that_was_read_has_changed(app: Lightnin
     assert not reads.have_changed()
 
 
+def test_the_whole_state_is_there_as_nested_dicts(app: LightningApp):
+    state, reads = AppState(), StateReads()
+    with reads.recording():
+        found = state._state
+
+    assert found["vars"]["number"] == 0
+    assert found["structures"]["several"]["flows"]["one"]["vars"] == state.several.one._state["vars"]
+    found["vars"]["number"] = 7
+    assert state.number == 0  # it is a copy
+    assert not reads.have_changed()
+
+    state.several.one.text = "y"
+    assert reads.have_changed()
+
+
 def test_of_a_value_that_was_read_twice_the_first_one_counts(app: LightningApp):
     state, reads = AppState(), StateReads()
     with reads.recording():

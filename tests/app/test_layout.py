@@ -91,6 +91,19 @@ def test_tabs_show_addresses_works_and_flows_with_their_own_tabs():
     assert [tab["component"] for tab in tabs_of(root)] == ["root.inner", "root.work", ""]
 
 
+def test_white_space_around_an_address_is_dropped():
+    root = Shows(
+        lambda flow: [{"content": flow.work}, {"content": " http://a.example\n"}, {"content": "\n"}],
+        work=WorkShows("http://localhost:1/lab?token=abc\n"),
+    )
+
+    assert [tab["url"] for tab in tabs_of(root)] == [
+        "http://localhost:1/lab?token=abc",
+        "http://a.example",
+        "",
+    ]
+
+
 def test_one_dict_is_one_tab_and_a_name_is_made_of_the_content():
     assert [short(tab) for tab in tabs_of(Shows(lambda flow: {"content": "http://a.example"}))] == [
         ("http://a.example", "http://a.example")

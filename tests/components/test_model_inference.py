@@ -14,6 +14,7 @@ from PIL import Image
 
 from lightning_lite import LightningApp
 from lightning_lite.components import Image as SampleImage
+from lightning_lite.components.image_text import ImageText
 from lightning_lite.components.server_port import bind
 from lightning_lite.errors import ComponentError
 from lightning_lite.sockets import bracketed
@@ -171,3 +172,13 @@ def test_a_missing_package_is_an_error_that_names_the_extra(code, package):
     assert last.endswith(
         f" needs {package}, which is not installed: pip install 'lightning-lite-apps[{extra}]'"
     )
+
+
+def test_a_picture_is_a_text_and_back():
+    pixels = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(1, 2, 3, 3)
+
+    picture = ImageText.deserialize(ImageText.serialize(pixels).rstrip("="))
+
+    assert (picture.size, np.array_equal(np.asarray(picture), pixels[0])) == ((3, 2), True)
+    with pytest.raises(ValueError, match="no picture that can be read"):
+        ImageText.deserialize("bm8gcGljdHVyZQ")

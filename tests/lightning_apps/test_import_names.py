@@ -176,6 +176,37 @@ def test_a_name_that_is_not_there_is_an_import_error_that_says_why(statement, te
     assert last.startswith(f"ModuleNotFoundError: {text}")
 
 
+MODULES_OF_TOP = (
+    "import lightning as L\n"
+    "from lightning import pdb, storage\n"
+    "import lightning.app.storage, lightning.app.pdb\n"
+    "print(L.storage is storage is lightning.app.storage, L.pdb is pdb is lightning.app.pdb)\n"
+    "print(L.storage.Drive.__module__, L.pdb.set_trace.__name__)\n"
+)
+
+
+def test_the_modules_that_lightning_has_as_attributes_are_there():
+    assert run_text(f"{INSTALL}{MODULES_OF_TOP}") == ("True True\nlightning_lite.storage.drive breakpoint\n")
+
+
+def test_a_file_with_tests_of_the_cloud_can_be_imported():
+    printed = run_text(
+        f"{INSTALL}from lightning.app.testing import run_app_in_cloud\n"
+        "from lightning.app.testing.testing import delete_cloud_lightning_apps, wait_for\n"
+        "from lightning.app.utilities.exceptions import LightningPlatformException\n"
+        "for function in (run_app_in_cloud, wait_for, delete_cloud_lightning_apps):\n"
+        "    try: function('app', debug=True)\n"
+        "    except LightningPlatformException as error: print(error)\n"
+    )
+
+    assert [line.partition(":")[0] for line in printed.splitlines()] == [
+        "run_app_in_cloud",
+        "wait_for",
+        "delete_cloud_lightning_apps",
+    ]
+    assert printed.count(": there is no cloud here, use ") == 3
+
+
 def test_attributes_that_are_not_there_are_attribute_errors():
     printed = run_text(
         f"{INSTALL}import lightning.app as A\n"
@@ -413,6 +444,10 @@ def test_an_installed_package_without_app_keeps_its_names_and_gets_ours(order):
         "SourceFileLoader True False",
         "No module named 'lightning.nothing'",
     ]
+
+
+def test_an_installed_package_without_app_gets_our_modules():
+    assert run_text(f"{INSTALL}{MODULES_OF_TOP}", folder=install_package(NO_APP)).startswith("True True\n")
 
 
 def test_an_installed_package_without_app_is_the_same_in_a_work():

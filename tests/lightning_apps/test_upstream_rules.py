@@ -265,6 +265,33 @@ def test_exit_is_the_old_name_of_stop(capfd):
     assert capfd.readouterr().out == "The end\n"
 
 
+class Notebook(LightningWork):
+    """A server that is shown with its token, as works of JupyterLab do."""
+
+    def __init__(self):
+        super().__init__()
+        self.token = ""
+
+    def run(self):
+        self.token = "abc"
+        return self.url
+
+    @property
+    def url(self):
+        if not self.token:
+            return ""
+        return f"{self._future_url or f'http://{self.host}:{self.port}'}/lab?token={self.token}"
+
+
+def test_a_work_overrides_its_address_with_a_property():
+    flow = OneWork(Notebook())
+    assert flow.work.url == ""
+
+    LightningApp(flow).run()
+
+    assert flow.work.url == f"http://127.0.0.1:{flow.work.port}/lab?token=abc"
+
+
 def test_values_for_the_page_and_the_cloud_are_stored():
     flow, info = OneWork(EmptyWork()), AppInfo(title="Mine", meta_tags=["<meta>"])
     flow.lightningignore = flow.work.lightningignore = ("*.ckpt",)
