@@ -169,6 +169,31 @@ def test_after_load_state_dict_no_component_can_be_added():
         flow.other = EmptyFlow()
 
 
+# What a state has in `calls`.
+
+
+class CountsNothing(LightningWork):
+    def __init__(self):
+        super().__init__(raise_exception=False)
+        self.number = 0
+
+    def run(self):
+        raise ValueError("no numbers")
+
+
+def test_the_statuses_in_the_state_have_no_empty_fields():
+    flow = OneWork(CountsNothing())
+    LightningApp(flow).run()
+
+    calls = flow.state["works"]["work"]["calls"]
+    statuses = calls[calls["latest_call_hash"]]["statuses"]
+
+    assert [status["stage"] for status in statuses] == ["pending", "running", "failed"]
+    assert set(statuses[0]) == {"stage", "timestamp"}
+    assert statuses[-1]["reason"] == "user_exception"
+    assert "no numbers" in statuses[-1]["message"]
+
+
 # Dicts of the module `collections` in the state.
 
 
