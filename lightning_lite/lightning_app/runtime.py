@@ -13,7 +13,7 @@ from typing import Any
 from lightning_lite.app.app import LightningApp
 from lightning_lite.cli.options import BadInput
 from lightning_lite.cli.script_runner import load_app
-from lightning_lite.errors import AppFailed, WorkFailed
+from lightning_lite.errors import AppFailed, AppIdle, WorkFailed
 from lightning_lite.events import WorkStatusChanged
 from lightning_lite.lightning_app.stubs import MisconfigurationException
 from lightning_lite.status import WorkStageStatus, WorkStatus
@@ -72,8 +72,8 @@ class MultiProcessRuntime:
             **kwargs: Without effect.
 
         Raises:
-            SystemExit: The flow has ended the app as failed, or a work has failed: the exit code is 1, and
-                the error was printed.
+            SystemExit: The flow has ended the app as failed, a work has failed, or nothing can change any
+                more: the exit code is 1, and the error was printed.
             Exception: The exception of the flow.
         """
         os.environ.update(self.env_vars)
@@ -81,7 +81,7 @@ class MultiProcessRuntime:
             has_no_server = self.options.get("start_server") is False
             self.app.run(ui=False if has_no_server else None)
         except Exception as error:
-            if not isinstance(error, AppFailed | WorkFailed) and not _is_of_work(error):
+            if not isinstance(error, AppFailed | AppIdle | WorkFailed) and not _is_of_work(error):
                 raise
             traceback.print_exception(error)
             raise SystemExit(1) from error

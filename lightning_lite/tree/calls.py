@@ -426,5 +426,11 @@ class CallRecords:
         """Return the calls as plain data, as Lightning App shows them in `state["calls"]`."""
         found: dict[str, Any] = {"latest_call_hash": self.newest.key if self.newest else None}
         for key, call in self.current.items():
-            found[key] = {"call_hash": key, "statuses": [status._asdict() for status in call.statuses]}
+            found[key] = {"call_hash": key, "statuses": [_without_empty(status) for status in call.statuses]}
         return found
+
+
+def _without_empty(status: WorkStatus) -> dict[str, Any]:
+    """Return a status as plain data; the state has some for each call, so they have no empty fields."""
+    fields = status._asdict()
+    return {name: value for name, value in fields.items() if value or name == "timestamp"}

@@ -44,6 +44,12 @@ class ComponentType(ABCMeta):
 
 _PACKAGE = __name__.partition(".")[0] + "."
 
+#: What a state that Lightning App has saved contains, too: details of its cloud, of its pages, and where its
+#: files were. A run here determines them by itself.
+_DETAILS_OF_LIGHTNING_APP = frozenset(
+    {"_cloud_compute", "_future_url", "_internal_ip", "_layout", "_paths", "_public_ip", "_restarting"}
+)
+
 
 class MethodOfComponent:
     """A static or class method which the framework has replaced for components, but not for their class.
@@ -115,6 +121,15 @@ def _is_own_method(cls: Any, name: str) -> bool:
         return False  # public, special, or a protocol of other packages, such as `_repr_html_`
     method = getattr(cls, name, None)
     return type(method) is FunctionType and method.__module__.startswith(_PACKAGE)
+
+
+def _is_saved_object(value: Any) -> bool:
+    """Return whether a value is the plain data of an object in a state that Lightning App has saved.
+
+    It marks a drive as `{"type": "__drive__", ...}`. Unless the attribute has a dict, it keeps its value: the
+    files of the old drive are not in a drive here.
+    """
+    return type(value) is dict and value.get("type") in ("__cloud_compute__", "__drive__")
 
 
 def _taken(cls: type[Any], name: str) -> str:
@@ -277,9 +292,11 @@ class Component(TreeMember, metaclass=ComponentType):
 
     def _set_values(self, values: dict[str, Any]) -> None:
         for name, value in values.items():
-            if name not in self._node.names:
+            if name in self._node.names:
+                if not _is_saved_object(value) or type(self._node.value(name)) is dict:
+                    setattr(self, name, value)
+            elif name not in _DETAILS_OF_LIGHTNING_APP:
                 raise StateError(f"{self._node.attribute_path(name)} was never declared, so it can't be set.")
-            setattr(self, name, value)
 
     def _copied(self, name: str) -> Any:
         value = self._node.value(name)

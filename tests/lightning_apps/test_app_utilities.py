@@ -262,7 +262,12 @@ def test_a_failed_app_ends_dispatch_with_exit_code_1(capfd):
         def run(self):
             self.fail("no data")
 
-    for flow, text in ((OneWork(Fails(raise_exception=True)), "from the work"), (GivesUp(), "no data")):
+    apps = (
+        (OneWork(Fails(raise_exception=True)), "from the work"),
+        (GivesUp(), "no data"),
+        (EmptyFlow(), "waits for a change that can't come"),
+    )
+    for flow, text in apps:
         with pytest.raises(SystemExit, match="1") as end:
             MultiProcessRuntime(LightningApp(flow)).dispatch()
         assert text in str(end.value.__cause__)

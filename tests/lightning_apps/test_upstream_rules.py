@@ -169,6 +169,93 @@ def test_after_load_state_dict_no_component_can_be_added():
         flow.other = EmptyFlow()
 
 
+# States that Lightning App has saved, and what it calls `calls` in them.
+
+
+class Keeps(EmptyFlow):
+    def __init__(self):
+        super().__init__()
+        self.rate = 1.0
+        self.drive, self.machine = Drive("lit://kept"), CloudCompute("gpu")
+        self.description = {}
+        self.work = CountsNothing()
+
+
+class CountsNothing(LightningWork):
+    def __init__(self):
+        super().__init__(raise_exception=False)
+        self.number = 0
+
+    def run(self):
+        raise ValueError("no numbers")
+
+
+SAVED = {
+    "vars": {
+        "rate": 0.5,
+        "drive": {"type": "__drive__", "id": "kept", "protocol": "lit://", "root_folder": "/gone"},
+        "description": {"type": "__drive__", "id": "other"},
+        "machine": {"type": "__cloud_compute__", "name": "cpu", "_internal_id": "default"},
+        "_layout": [],
+        "_paths": {},
+    },
+    "calls": {},
+    "flows": {},
+    "works": {
+        "work": {
+            "vars": {
+                "number": 3,
+                "_cloud_compute": {"type": "__cloud_compute__", "name": "cpu-small"},
+                "_display_name": "",
+                "_future_url": "",
+                "_host": "127.0.0.1",
+                "_internal_ip": "",
+                "_paths": {},
+                "_port": None,
+                "_public_ip": "",
+                "_restarting": False,
+                "_url": "",
+            },
+            "calls": {"latest_call_hash": "fe3f", "fe3f": {"ret": None, "statuses": []}},
+            "changes": {},
+        }
+    },
+    "structures": {},
+    "changes": {},
+    "app_state": {"stage": "running"},
+}
+
+
+@pytest.mark.parametrize("verb", ["load_state_dict", "set_state"])
+def test_a_state_that_lightning_app_has_saved_is_loaded_without_the_details_of_its_cloud(verb):
+    flow = Keeps()
+
+    getattr(LightningApp(flow), verb)(SAVED)
+
+    assert (flow.rate, flow.work.number) == (0.5, 3)
+    assert (flow.drive, flow.machine.name) == (Drive("lit://kept"), "gpu")
+    assert flow.work.cloud_compute == CloudCompute()
+    assert flow.description == {"type": "__drive__", "id": "other"}
+
+
+def test_other_private_names_in_a_state_are_refused():
+    with pytest.raises(StateError, match=r"root\._layouts was never declared"):
+        Keeps().set_state({"vars": {"_layouts": []}})
+
+
+def test_the_statuses_in_the_state_have_no_empty_fields():
+    flow = OneWork(CountsNothing())
+    LightningApp(flow).run()
+
+    calls = flow.state["works"]["work"]["calls"]
+    statuses = calls[calls["latest_call_hash"]]["statuses"]
+
+    assert [status["stage"] for status in statuses] == ["pending", "running", "failed"]
+    assert set(statuses[0]) == {"stage", "timestamp"}
+    assert statuses[-1]["reason"] == "user_exception"
+    assert "no numbers" in statuses[-1]["message"]
+
+
 # Dicts of the module `collections` in the state.
 
 
