@@ -5,6 +5,7 @@ This file stands at the top, not in `tests/`, so that the doctests of the packag
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import re
@@ -82,17 +83,17 @@ def pytest_collect_file(file_path: Path) -> Generator[None, list[pytest.Collecto
 @pytest.fixture(autouse=True)
 def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give the test an empty working directory, a root, and a folder for temporary files."""
-    here, temporary = tmp_path / "here", tmp_path / "temporary"
-    here.mkdir()
-    temporary.mkdir()
+    here, temporary = f"{tmp_path}/here", f"{tmp_path}/temporary"
+    os.mkdir(here)
+    os.mkdir(temporary)
     monkeypatch.chdir(here)
-    monkeypatch.setenv("LIGHTNING_LITE_ROOT", str(tmp_path / "root"))
-    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setenv("LIGHTNING_LITE_ROOT", f"{tmp_path}/root")
+    monkeypatch.setenv("TMPDIR", temporary)
     monkeypatch.setattr(tempfile, "tempdir", None)
 
-    yield here
+    yield Path(here)
 
-    left = [path for path in temporary.iterdir() if not is_try_of_tempfile(path)]
+    left = [name for name in os.listdir(temporary) if not is_try_of_tempfile(Path(temporary, name))]
     assert not left, "the test left temporary files"
 
 
@@ -129,13 +130,13 @@ def nothing_is_left(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """Fail if the test left a process, a thread or an open file; a lock that is held is an open file."""
     mark = uuid.uuid4().hex
     monkeypatch.setenv(MARK, mark)
-    before = set(psutil.pids())
+    before = pids_after(newest_pid())
     threads, files = set(threading.enumerate()), open_files()
 
     yield
 
     # Zombies, too: a test that starts a process has to wait for its end.
-    children, descendants = processes_of_the_test(set(psutil.pids()) - before, mark)
+    children, descendants = processes_of_the_test(pids_after(newest_pid()) - before, mark)
     orphans = wait_for_orphans(descendants)
     left = [str(process.as_dict(["pid", "status", "cmdline"])) for process in (*children, *orphans)]
     for process in (*children, *orphans):
@@ -154,7 +155,26 @@ def nothing_is_left(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     assert not left, "the test left\n" + "\n".join(left)
 
 
-def processes_of_the_test(pids: set[int], mark: str) -> tuple[set[psutil.Process], set[psutil.Process]]:
+def newest_pid() -> str:
+    """Return the last id of a process or thread that the system has given: it changes with each new one."""
+    try:
+        with open("/proc/loadavg", encoding="ascii") as file:
+            return file.read().rpartition(" ")[2]
+    except FileNotFoundError:  # a system without /proc
+        return uuid.uuid4().hex
+
+
+@functools.lru_cache(maxsize=1)
+def pids_after(newest: str) -> frozenset[int]:
+    """Return all processes, and the same again until one more has begun: to list them takes long.
+
+    Args:
+        newest: What `newest_pid` has returned just before.
+    """
+    return frozenset(psutil.pids())
+
+
+def processes_of_the_test(pids: frozenset[int], mark: str) -> tuple[set[psutil.Process], set[psutil.Process]]:
     """Return the children of this process, and their descendants: those with `mark` in their environment.
 
     Args:
@@ -228,11 +248,14 @@ def wait_for_sockets(files: set[tuple[int, str]]) -> set[tuple[int, str]]:
 
 def open_files() -> set[tuple[int, str]]:
     """Return number and target of each open file of this process; none where the system has no /proc."""
-    folder = Path("/proc/self/fd")
-    found = set()
-    for name in os.listdir(folder) if folder.is_dir() else ():
+    found: set[tuple[int, str]] = set()
+    try:
+        names = os.listdir("/proc/self/fd")
+    except FileNotFoundError:
+        return found
+    for name in names:
         try:
-            found.add((int(name), os.readlink(folder / name)))
+            found.add((int(name), os.readlink(f"/proc/self/fd/{name}")))
         except FileNotFoundError:  # the one that listed the folder
             continue
     return found
