@@ -17,7 +17,7 @@ from lightning_lite.errors import AppFailed, AppIdle, WorkFailed
 from lightning_lite.events import WorkStatusChanged
 from lightning_lite.lightning_app.stubs import MisconfigurationException
 from lightning_lite.status import WorkStageStatus, WorkStatus
-from lightning_lite.tracebacks import RemoteTraceback
+from lightning_lite.tracebacks import RemoteTraceback, leave_out_own_frames
 from lightning_lite.tree.work import LightningWork
 
 
@@ -83,6 +83,7 @@ class MultiProcessRuntime:
         except Exception as error:
             if not isinstance(error, AppFailed | AppIdle | WorkFailed) and not _is_of_work(error):
                 raise
+            leave_out_own_frames(error)  # that of this method
             traceback.print_exception(error)
             raise SystemExit(1) from error
         finally:

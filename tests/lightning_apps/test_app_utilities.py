@@ -271,7 +271,9 @@ def test_a_failed_app_ends_dispatch_with_exit_code_1(capfd):
         with pytest.raises(SystemExit, match="1") as end:
             MultiProcessRuntime(LightningApp(flow)).dispatch()
         assert text in str(end.value.__cause__)
-        assert text in capfd.readouterr().err
+        printed = capfd.readouterr().err
+        assert text in printed
+        assert "runtime.py" not in printed
 
 
 def test_an_exception_of_the_flow_leaves_dispatch_as_it_is():
