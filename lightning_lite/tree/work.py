@@ -363,8 +363,12 @@ class LightningWork(Component):
 
     @property
     def has_started(self) -> bool:
-        """Whether a process of the work has ever been running."""
-        return self._records.has_started
+        """Whether the flow has requested a call, or a process of the work has ever been running.
+
+        A flow may ask for it before a call whose arguments differ in each pass: the second pass comes before
+        the process of a work that was created in `run` is up.
+        """
+        return self._records.newest is not None or self._records.has_started
 
     @property
     def has_stopped(self) -> bool:

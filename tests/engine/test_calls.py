@@ -291,6 +291,24 @@ def test_a_call_that_is_still_waiting_is_pending_though_its_process_has_started(
     assert stage.root.b.is_pending
 
 
+def test_a_work_has_started_for_the_flow_from_the_moment_of_its_first_call():
+    def run(flow):
+        if not hasattr(flow, "work"):
+            flow.work = Work(parallel=True)
+        seen.append(flow.work.has_started)
+        if not flow.work.has_started:
+            flow.work.run(len(seen))
+        seen.append(flow.work.has_started)
+        flow.passes = min(flow.passes + 1, 3)  # more than one pass before the process is up
+
+    seen: list[bool] = []
+    work = Stage(ScriptedFlow(run, passes=0)).root.work
+
+    assert seen[:4] == [False, True, True, True]
+    assert work.is_pending
+    assert len(work._records.current) == 1
+
+
 def test_statuses_go_from_not_started_to_succeeded():
     stage = Stage(ScriptedFlow(lambda flow: flow.go and flow.work.run(), go=False, work=Work()))
     work = stage.root.work
