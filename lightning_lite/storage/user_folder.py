@@ -57,7 +57,10 @@ class UserFolder:
     def path(self) -> str:
         """Absolute path; the working directory is read only when it is needed, because it may be gone."""
         if self._path is None:
-            self._path = working_directory()
+            try:
+                self._path = os.getcwd()
+            except FileNotFoundError:
+                self._path = working_directory()  # raises the error with the reason
         return self._path
 
     def local(self, parts: Parts) -> str:
