@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import pytest
 
+from lightning_lite import process_usage
 from lightning_lite.process_usage import UsageMeter
 from lightning_lite.testing import poll_until
 
@@ -28,7 +29,11 @@ def parent() -> Iterator[subprocess.Popen[bytes]]:
             os.killpg(process.pid, 9)
 
 
-def test_a_process_counts_with_its_descendants(parent: subprocess.Popen[bytes]):
+@pytest.mark.parametrize("file", [process_usage._CHILDREN, "/proc/no-such-file"])
+def test_a_process_counts_with_its_descendants(
+    parent: subprocess.Popen[bytes], file: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(process_usage, "_CHILDREN", file)
     meter = UsageMeter()
 
     poll_until(lambda: meter.measure([parent.pid])[parent.pid].cpu > 0.05, 30)
