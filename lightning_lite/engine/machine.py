@@ -31,8 +31,7 @@ from typing import Any, NamedTuple, assert_never, cast
 from lightning_lite.clock import Moment
 from lightning_lite.context import SCRIPT, Caller, acting_as
 from lightning_lite.engine.failures import show_call
-from lightning_lite.engine.supervisor import Supervisor, needs_of
-from lightning_lite.engine.supervisors import Supervisors
+from lightning_lite.engine.supervisor import Supervisor, Supervisors, needs_of
 from lightning_lite.engine.timers import Timers
 from lightning_lite.errors import AppFailed, FailApp, HandlerError, Pause, StopApp
 from lightning_lite.events import Event, ScheduleFired

@@ -8,7 +8,6 @@ What users call:
     mount         Mount: accepted for compatibility, without effect
 
 Between them and a store:
-    user_folder   to which files of the user an argument of a drive refers
     base          the interface of a store, and the values that cross it
     stores        which store keeps a drive
     artifacts     the files behind Path, Payload and FileSystem

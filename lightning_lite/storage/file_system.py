@@ -18,7 +18,7 @@ from lightning_lite.storage.errors import (
     shown,
     translate_errors,
 )
-from lightning_lite.storage.fs.opening import missing_source
+from lightning_lite.storage.fs.files import missing_source
 from lightning_lite.storage.names import PathLike, path_parts, path_text
 
 #: Owner of all files.

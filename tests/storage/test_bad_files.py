@@ -28,7 +28,7 @@ from lightning_lite.storage.errors import (
     DriveSpecialFile,
     DriveSymlink,
 )
-from lightning_lite.storage.fs import opening, syscalls
+from lightning_lite.storage.fs import files, syscalls
 
 from tests.support.files import write
 
@@ -143,7 +143,7 @@ def test_a_path_that_begins_like_the_folder_is_outside_of_it(own_place: Path):
 
 
 def test_the_test_above_fails_if_paths_are_compared_by_prefix(own_place: Path, monkeypatch):
-    monkeypatch.setattr(opening, "is_inside", lambda path, folder: path.startswith(folder))
+    monkeypatch.setattr(files, "is_inside", lambda path, folder: path.startswith(folder))
     with pytest.raises((pytest.fail.Exception, DriveSourceMissing)):
         test_a_path_that_begins_like_the_folder_is_outside_of_it(own_place)
 

@@ -14,7 +14,7 @@ from lightning_lite.root_access import own_root
 from lightning_lite.storage import Drive, FileSystem, Payload
 from lightning_lite.storage.errors import DriveError, DriveRefused, DriveTypeError
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.local import exchange
+from lightning_lite.storage.local import drive_folders
 from lightning_lite.storage.local.name_index import BIG
 from lightning_lite.storage.transfer.staging import Staged, StagingFolder
 
@@ -191,7 +191,7 @@ def test_a_user_finishes_the_exchange_that_a_dead_process_of_another_one_began(r
 
     with pytest.raises(AssertionError, match="died"):
         act_as(ALICE, die_between_two_steps, umask=0o077)
-    assert (root / "drives" / "d" / ".lightning_lite" / "aside" / exchange.INTENT).exists()
+    assert (root / "drives" / "d" / ".lightning_lite" / "aside" / drive_folders.INTENT).exists()
     assert put(BOB, root, "other", "y") is None
     assert read(BOB, root, "tree/a") == "new"
 
@@ -512,7 +512,9 @@ def test_an_intent_with_a_name_that_leads_out_is_not_carried_out(drive: Drive, t
     (aside / ".lightning_lite-1-1-1").mkdir()
     fields = {"new": ".lightning_lite-1-1-1", "target": "main/gone/b", "old": ".lightning_lite-1-1-2"}
     fields[field] = target
-    (aside / exchange.INTENT).write_text("\n".join(fields[name] for name in exchange.Intent._fields))
+    (aside / drive_folders.INTENT).write_text(
+        "\n".join(fields[name] for name in drive_folders.Intent._fields)
+    )
     before = sorted(map(str, Path(drive.root_dir).rglob("*")))
     with pytest.raises(DriveError, match="is damaged"):
         drive.put("a")
@@ -528,7 +530,7 @@ def test_an_intent_does_not_follow_a_link_out_of_the_drive(drive: Drive, own_pla
     os.symlink(own_place / "outside", (base / target).parent)
     aside = base / ".lightning_lite" / "aside"
     (aside / ".lightning_lite-1-1-1").mkdir()
-    (aside / exchange.INTENT).write_text(f".lightning_lite-1-1-1\n{target}\n.lightning_lite-1-1-2")
+    (aside / drive_folders.INTENT).write_text(f".lightning_lite-1-1-1\n{target}\n.lightning_lite-1-1-2")
     with pytest.raises(DriveError):
         drive.put("a")
     assert list((own_place / "outside").iterdir()) == []

@@ -23,7 +23,7 @@ from faults import content, leftovers
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveError, DriveSourceChanged, DriveWarning
 from lightning_lite.storage.fs import probe, syscalls
-from lightning_lite.storage.transfer import snapshot, source_copy
+from lightning_lite.storage.transfer import snapshot, staging
 
 from tests.support.files import write
 
@@ -370,7 +370,7 @@ def test_a_source_is_at_its_path_if_the_last_look_at_it_fails(
 ):
     write("t/a", "old")
     drive.put("t")  # so that a move of the folder has to copy it
-    real = source_copy.states_of_folder
+    real = staging.states_of_folder
 
     def look_again(fd: int) -> dict[str, int]:
         if not os.path.exists("t"):
@@ -378,7 +378,7 @@ def test_a_source_is_at_its_path_if_the_last_look_at_it_fails(
         return real(fd)
 
     with monkeypatch.context() as patch:
-        patch.setattr(source_copy, "states_of_folder", look_again)
+        patch.setattr(staging, "states_of_folder", look_again)
         expected = stays("permission denied") if isinstance(error, OSError) else pytest.raises(type(error))
         with expected:
             drive.put("t", move=True)

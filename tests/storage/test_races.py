@@ -20,7 +20,7 @@ from faults import content, leftovers
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveNotFound
 from lightning_lite.storage.fs import locks, syscalls
-from lightning_lite.storage.local import changes, lookup
+from lightning_lite.storage.local import lookup, store
 
 from tests.support.linear import Operation, is_linearizable
 
@@ -205,7 +205,7 @@ def test_the_search_finds_a_stale_read(drive: Drive):
 # Each harness fails when the rule that it checks is broken.
 
 
-def put_in_place(self: changes.Put, on_progress) -> None:
+def put_in_place(self: store.Put, on_progress) -> None:
     target = Path(self._folders.base, self._owner, *self._parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     if self._is_folder:
@@ -219,13 +219,13 @@ def put_in_place(self: changes.Put, on_progress) -> None:
 
 
 def test_the_harness_for_torn_files_fails_if_files_are_written_in_place(drive: Drive, monkeypatch):
-    monkeypatch.setattr(changes.Put, "copy", put_in_place)
+    monkeypatch.setattr(store.Put, "copy", put_in_place)
     with pytest.raises(AssertionError, match=r"torn|changed while it was copied"):
         races.no_get_is_torn(drive, gets=4000)
 
 
 def test_the_harness_for_mixed_folders_fails_if_folders_are_copied_in_place(drive: Drive, monkeypatch):
-    monkeypatch.setattr(changes.Put, "copy", put_in_place)
+    monkeypatch.setattr(store.Put, "copy", put_in_place)
     with pytest.raises(AssertionError, match=r"mixed|changed while it was copied"):
         races.no_folder_is_mixed(drive, gets=400)
 
@@ -237,13 +237,13 @@ def test_the_harness_for_mixed_folders_fails_if_readers_do_not_pin(drive: Drive,
 
 
 def test_the_harness_for_races_fails_without_the_lock(drive: Drive, monkeypatch):
-    admit = changes.Put._check_place
+    admit = store.Put._check_place
 
-    def admit_and_sleep(self: changes.Put, **options: bool) -> None:
+    def admit_and_sleep(self: store.Put, **options: bool) -> None:
         admit(self, **options)
         pause(0.001)  # the other processes run here
 
     monkeypatch.setattr(locks.DriveLock, "held", nullcontext)
-    monkeypatch.setattr(changes.Put, "_check_place", admit_and_sleep)
+    monkeypatch.setattr(store.Put, "_check_place", admit_and_sleep)
     with pytest.raises(AssertionError):
         races.one_component_wins(drive, rounds=100)

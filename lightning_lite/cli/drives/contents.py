@@ -29,7 +29,7 @@ from lightning_lite.formats import format_bytes, format_time, iso_time
 from lightning_lite.monitor.drive_contents import Totals
 from lightning_lite.storage.base import Entry
 from lightning_lite.storage.drive import Drive
-from lightning_lite.storage.fs.copying import stream
+from lightning_lite.storage.fs.files import stream
 from lightning_lite.storage.names import PROTOCOL
 from lightning_lite.storage.stores import drive_names
 from lightning_lite.text import one_line

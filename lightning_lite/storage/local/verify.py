@@ -16,7 +16,7 @@ from lightning_lite.storage.base import CheckedFile, Problem
 from lightning_lite.storage.errors import DriveError
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.links import Links
-from lightning_lite.storage.local.exchange import INTENT, TWO_STEPS, read_intent
+from lightning_lite.storage.local.drive_folders import INTENT, TWO_STEPS, read_intent
 from lightning_lite.storage.names import MAX_DEPTH, RESERVED, check_length, check_part
 from lightning_lite.storage.transfer.staging import PREFIX
 

@@ -15,7 +15,7 @@ from time import time
 
 from lightning_lite.storage.errors import DriveRefused, shown
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.removal import empty_folder
+from lightning_lite.storage.fs.files import empty_folder
 from lightning_lite.storage.transfer.staging import StagingFolder
 
 #: Bytes of the objects that are kept.

@@ -41,8 +41,7 @@ from lightning_lite.storage.errors import (
     shown,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.opening import Bounds
-from lightning_lite.storage.fs.permissions import restored_mode
+from lightning_lite.storage.fs.files import Bounds, restored_mode
 from lightning_lite.storage.names import PROTOCOL, drive_name
 from lightning_lite.storage.object_store.cache import LIMIT, Cache
 from lightning_lite.storage.object_store.client import Client, SwapResult
@@ -70,8 +69,7 @@ from lightning_lite.storage.transfer.move import (
     remove_copied,
     warn_that_it_stays,
 )
-from lightning_lite.storage.transfer.source_copy import SourceCopy
-from lightning_lite.storage.transfer.staging import Staged
+from lightning_lite.storage.transfer.staging import SourceCopy, Staged
 
 T = TypeVar("T")
 

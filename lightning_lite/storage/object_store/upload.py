@@ -16,14 +16,13 @@ import xxhash
 
 from lightning_lite.storage.base import OnProgress, Source
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.copying import SMALL, changed, warn_of_loss
-from lightning_lite.storage.fs.permissions import stored_mode
+from lightning_lite.storage.fs.files import SMALL, changed, stored_mode, warn_of_loss
 from lightning_lite.storage.object_store.attributes import read_attributes
 from lightning_lite.storage.object_store.cache import Cache
 from lightning_lite.storage.object_store.client import PART, Client
 from lightning_lite.storage.object_store.manifest import Node, short_digest
 from lightning_lite.storage.object_store.parallel import in_parallel
-from lightning_lite.storage.transfer.source_copy import SourceCopy
+from lightning_lite.storage.transfer.staging import SourceCopy
 
 #: Most bytes of an object that small files share.
 PACK = 8 * 1024 * 1024

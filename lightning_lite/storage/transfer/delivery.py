@@ -25,11 +25,17 @@ from lightning_lite.storage.errors import (
     shown,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.copying import TreeCopier, copy_file, warn_of_loss
+from lightning_lite.storage.fs.files import (
+    TreeCopier,
+    copy_file,
+    is_inside,
+    open_beneath,
+    path_only,
+    restored_mode,
+    warn_of_loss,
+)
 from lightning_lite.storage.fs.links import Links, broken_link
 from lightning_lite.storage.fs.locks import wait_for, write_holder
-from lightning_lite.storage.fs.opening import is_inside, open_beneath, path_only
-from lightning_lite.storage.fs.permissions import restored_mode
 from lightning_lite.storage.fs.sqlite import PAGE, log_of
 from lightning_lite.storage.names import RESERVED
 from lightning_lite.storage.transfer.staging import Staged, StagingFolder

@@ -18,11 +18,8 @@ from warnings import warn
 from lightning_lite.storage.base import Source
 from lightning_lite.storage.errors import DriveWarning, shown
 from lightning_lite.storage.fs import probe, syscalls
-from lightning_lite.storage.fs.opening import Bounds
-from lightning_lite.storage.fs.permissions import restored_mode, stored_mode
-from lightning_lite.storage.fs.removal import empty_folder
-from lightning_lite.storage.transfer.source_copy import SourceCopy
-from lightning_lite.storage.transfer.staging import StagingFolder
+from lightning_lite.storage.fs.files import Bounds, empty_folder, restored_mode, stored_mode
+from lightning_lite.storage.transfer.staging import SourceCopy, StagingFolder
 
 #: Device and inode of a file or folder.
 _Identity = tuple[int, int]

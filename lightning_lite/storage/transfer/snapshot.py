@@ -20,8 +20,7 @@ from contextlib import contextmanager
 from stat import S_IMODE, S_ISREG, S_IWUSR
 
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.copying import BUFFER, changed, copy_range, state_number
-from lightning_lite.storage.fs.opening import open_below
+from lightning_lite.storage.fs.files import BUFFER, changed, copy_range, open_below, state_number
 
 #: Times that all states are compared. If two files grow, one must have a pause for as long as that takes.
 _ROUNDS = 10
