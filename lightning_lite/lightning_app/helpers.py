@@ -57,6 +57,10 @@ def affiliation(component: TreeMember) -> tuple[str, ...]:
     return tuple(component.name.split(".")[1:])
 
 
+#: Methods that LightningFlow of Lightning App defines only to raise an error; flows here may lack them.
+_OPTIONAL_METHODS = ("configure_api", "configure_commands")
+
+
 def is_overridden(method_name: str, instance: Any = None, parent: type[Any] | None = None) -> bool:
     """Return whether the class of an object has a method of its own in place of that of `parent`.
 
@@ -87,6 +91,8 @@ def is_overridden(method_name: str, instance: Any = None, parent: type[Any] | No
     if own is None:
         return False
     if not hasattr(parent, method_name):
+        if parent is LightningFlow and method_name in _OPTIONAL_METHODS:
+            return True
         raise ValueError(
             f"The parent should define the method: {parent.__qualname__} has no {method_name!r}."
         )

@@ -93,6 +93,19 @@ def test_affiliation_is_the_place_below_the_root():
     )
 
 
+@pytest.mark.parametrize("name", ["configure_api", "configure_commands"])
+def test_a_flow_overrides_the_methods_for_its_api_and_commands_if_it_has_them(name):
+    class Configures(EmptyFlow):
+        def configure_api(self):
+            return []
+
+        def configure_commands(self):
+            return []
+
+    assert is_overridden(name, Configures())
+    assert not is_overridden(name, EmptyFlow())
+
+
 def test_is_overridden_compares_with_the_class_of_the_framework_or_a_given_one():
     flow, work = Tree(), Counting()
 
