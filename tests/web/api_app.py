@@ -103,6 +103,7 @@ class Root(LightningFlow):
         return [
             Post("/guests", self.add, status_code=201),
             Get("/guests", self.seen_names),
+            Get("/api/v1/guests", self.seen_names),
             Delete("/guests/{name}", self.remove),
             Put("/mirror", self.mirror),
             Post("/sleep", self.sleep),

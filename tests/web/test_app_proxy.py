@@ -17,6 +17,7 @@ from lightning_lite.api import is_reserved
 from lightning_lite.runs.catalog import read_runs
 from lightning_lite.testing import poll_until
 from lightning_lite.web.endpoint_table import ENDPOINTS
+from lightning_lite.web.state_api import make_state_routes
 
 from tests.support.page_servers import Reply, Server
 from tests.support.processes import DEADLINE, starting
@@ -169,6 +170,7 @@ def test_the_description_of_the_api_has_all_routes(api: RunningApi):
     description = api.send("GET", "/openapi.json").data
 
     assert sorted(description["paths"]) == [
+        "/api/v1/guests",
         "/below/count",
         "/double",
         "/end",
@@ -237,7 +239,15 @@ def test_a_body_may_have_a_megabyte_and_no_more(api: RunningApi):
 
 
 def test_no_address_of_the_page_can_be_a_route():
-    assert [endpoint.path for endpoint in ENDPOINTS if not is_reserved(endpoint.path)] == []
+    of_the_state = [route.path for route in make_state_routes(None)]  # type: ignore[arg-type] # not called
+    paths = [*(endpoint.path for endpoint in ENDPOINTS), *of_the_state]
+    assert "/api/v1/state" in paths
+    assert [path for path in paths if not is_reserved(path)] == []
+
+
+def test_a_route_may_be_beside_those_of_the_state(api: RunningApi):
+    assert api.send("GET", "/api/v1/guests").data == api.send("GET", "/guests").data
+    assert api.send("GET", "/api/v1/state").status == 400  # of the page: it needs a session
 
 
 def test_a_request_may_end_the_app_and_is_answered(tmp_path: Path):
