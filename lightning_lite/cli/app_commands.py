@@ -14,7 +14,7 @@ import json
 import os
 import sys
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -126,7 +126,8 @@ def give_command(run: RunSummary, name: str, words: Sequence[str], *, may_be_ver
         CommandError: The app refuses it, or does not answer.
     """
     commands = {command.name: command for command in read_commands(run)}
-    command = commands.get(name.replace("-", "_"))
+    name, words = _join_name(name, words, commands)
+    command = commands.get(name)
     if command is None:
         known = f"It has {', '.join(commands)}" if commands else "It has no commands"
         what = (
@@ -149,6 +150,18 @@ def give_command(run: RunSummary, name: str, words: Sequence[str], *, may_be_ver
         taken = ", ".join(f"--{option}" for option in command.options) or "none"
         raise BadInput(f"the command {name} of the app has no option --{unknown[0]}; it takes {taken}.")
     _show(_ask(run, "POST", f"{COMMANDS}{command.name}", urlencode(options)))
+
+
+def _join_name(name: str, words: Sequence[str], known: Collection[str]) -> tuple[str, Sequence[str]]:
+    """Return the name of a command and its options: `user command --x=1` may mean `user_command`."""
+    joined = name.replace("-", "_")
+    for number, word in enumerate(words, 1):
+        if joined in known or word.startswith("-"):
+            break
+        joined += f"_{word.replace('-', '_')}"
+        if joined in known:
+            return joined, words[number:]
+    return name.replace("-", "_"), words
 
 
 def read_options(words: Sequence[str]) -> dict[str, str]:

@@ -59,6 +59,13 @@ def test_a_command_calls_the_method_of_the_flow_and_prints_its_answer(app, capfd
     assert AppState().names == []
 
 
+def test_the_words_of_a_name_may_be_written_apart(app, capfd):
+    assert call(capfd, "add", "name", "--name=Ada").out == '["Ada"]\n'
+    assert call(capfd, "app", "add", "name", "--name=Bob").out == '["Ada", "Bob"]\n'
+    assert call(capfd, "add", "name", "--help").out == "add_name --name=... --times=...\nAdd a name.\n"
+    is_refused(call(capfd, "add", "nothing", "--name=Ada"), 2, "there is no verb 'add'")
+
+
 def test_the_part_of_a_command_in_the_terminal_runs_there(app):
     """It is in the file of the app, which is not run again for it."""
     done = give("add_guest", "--name=Ada", "--age=36")
