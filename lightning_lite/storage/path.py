@@ -129,6 +129,15 @@ class Path(Transferable, SegmentsPath):
         _common_parent((self, key))  # raises; pathlib would hide the error
         return super().__truediv__(key)
 
+    def __rtruediv__(self, key: PathLike) -> Self:
+        # Python asks the class of the right path first only if it has this method.
+        return self.with_segments(key, self)
+
+    @property
+    def parents(self) -> list[Self]:
+        """The folders above, the nearest one first."""
+        return list(super().parents)
+
     def __reduce__(self) -> tuple[Any, ...]:
         origin = (self.origin_name, self.consumer_name, self._folder, self._assumed_root)
         return _revive, (type(self), str(self), *origin)

@@ -44,6 +44,7 @@ def path(own_place: pathlib.Path) -> Path:
 DERIVED = {
     "/": lambda path: path / "c",
     "/ on its right": lambda path: "c" / path,
+    "/ on the right of a path of pathlib": lambda path: pathlib.Path("c") / path,
     "parent": lambda path: path.parent,
     "parents": lambda path: path.parents[0],
     "with_name": lambda path: path.with_name("c"),
@@ -94,6 +95,7 @@ def test_paths_of_two_works_are_not_joined(join):
 
 def test_it_is_equal_and_hashes_like_a_path_of_pathlib(path: Path):
     assert path == pathlib.Path("a/b") == Path("a/b")
+    assert path.parents == [pathlib.Path("a"), pathlib.Path()]
     assert path in {pathlib.Path("a/b")}
     assert sorted([Path("b"), Path("a")]) == [pathlib.Path("a"), pathlib.Path("b")]
     assert isinstance(path, pathlib.Path)
