@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cached_property, partial
 from threading import Event, Lock
 from time import monotonic
 from typing import Any
@@ -23,8 +24,11 @@ from lightning_lite.errors import CommandError, NoAnswer, StateConflict, StateEr
 from lightning_lite.monitor.follower import RunFollower
 from lightning_lite.monitor.state_snapshot import read_state
 from lightning_lite.runners.command_channel import ask
-from lightning_lite.runs.catalog import read_runs, run_path
+from lightning_lite.runs.catalog import drives_of, read_runs, run_path
+from lightning_lite.runs.safe_unpickle import StandIn
 from lightning_lite.settings import resolve_root
+from lightning_lite.storage import Drive
+from lightning_lite.storage.errors import DriveError
 from lightning_lite.tree.node import STATE_PARTS
 from lightning_lite.values.json_form import are_equal, json_form
 
@@ -48,6 +52,18 @@ _NOT_RUNNING = "Failed to connect and fetch the app state. Is the app running? {
 
 #: Maximum number of runs that are read at the same time; the oldest give way.
 _MAX_READERS = 8
+
+
+#: The arguments of a drive that are in its pickle under their names.
+_DRIVE_FIELDS = (
+    "id",
+    "allow_duplicates",
+    "component_name",
+    "root_folder",
+    "durable",
+    "portable_names",
+    "root_mode",
+)
 
 
 class _Reader:
@@ -79,8 +95,24 @@ class _Reader:
                 raise AttributeError(_NOT_RUNNING.format(f"{follower.trouble or 'It has no state'}."))
             known = follower.generation, follower.revision
             if known != self._known:
-                self._state, self._known = read_state(follower.history), known
+                self._state, self._known = read_state(follower.history, _drive_of), known
             return self._state
+
+    @cached_property
+    def drives(self) -> str:
+        """Where the drives of the app are: an absolute folder, or the url of an object store."""
+        return drives_of(self.folder)
+
+
+def _drive_of(value: StandIn) -> Drive | None:
+    """Return the drive that an object in the journal is; `None` if it is none, or can't be used here."""
+    state = value.stand_in_state
+    if (value.stand_in_module, value.stand_in_name) != (Drive.__module__, Drive.__name__):
+        return None
+    try:
+        return Drive.from_dict({**{name: state[name] for name in _DRIVE_FIELDS}, "root_dir": state["_root"]})
+    except (DriveError, LookupError, TypeError):  # its `root_folder` may be missing
+        return None
 
 
 _readers: dict[str, _Reader] = {}
@@ -131,7 +163,7 @@ class StateReads:
             name: The attribute, or `None` for the names of the components below.
             part: The part of the state that `state` shows.
         """
-        key = (state._reader.folder, *state._path)
+        key = (state._reader.folder, *state._my_affiliation)
         self._seen.setdefault(key, (state._reader, {}))[1].setdefault(name, _looked_up(part, name))
 
     def have_changed(self) -> bool:
@@ -166,8 +198,9 @@ class AppState:
     An assignment changes the attribute of the flow or work, as an event of the run: it returns when the
     journal has it. In the flow itself it takes effect after the pass.
 
-    Values are copies, as JSON has them: assign the whole list to change an item of it. A `Drive` or a `Path`
-    is a text. A change from another process has the old and the new value, which may have 2 MiB together.
+    Values are copies, as JSON has them: assign the whole list to change an item of it. A `Drive` is a `Drive`
+    of the component, and another object, such as a `Path`, is a text. A change from another process has the
+    old and the new value, which may have 2 MiB together.
 
     `_state` is the whole part of the state that the object shows, as nested dicts with `vars`, `flows`,
     `works` and `structures`.
@@ -208,7 +241,7 @@ class AppState:
     """
 
     _reader: _Reader
-    _path: tuple[str, ...]
+    _my_affiliation: tuple[str, ...]
     _seen: dict[
         tuple[tuple[str, ...], str], Any
     ]  # the values that were read, of all components of one object
@@ -225,9 +258,10 @@ class AppState:
         try:
             _part(self)
         except LookupError:
-            name = ".".join(("root", *self._path))
+            name = ".".join(("root", *self._my_affiliation))
             raise ValueError(
-                f"Failed to extract the state under the affiliation {self._path}: there is no {name}."
+                f"Failed to extract the state under the affiliation {self._my_affiliation}: there is no "
+                f"{name}."
             ) from None
 
     def __getattr__(self, name: str) -> Any:
@@ -245,7 +279,7 @@ class AppState:
         variables = part.get("vars", {})
         if name not in variables:
             raise AttributeError(_missing(self, name, part))
-        old = self._seen.pop((self._path, name), variables[name])
+        old = json_form(self._seen.pop((self._my_affiliation, name), variables[name]), repr)
         new = json_form(value, _refuse)
         _change(self._reader.folder, StateChange(_name(self), name, old, new))
 
@@ -289,11 +323,11 @@ class AppState:
 
 def _set_up(state: AppState, reader: _Reader, path: tuple[str, ...], seen: dict[Any, Any]) -> None:
     # Past `__setattr__`, which changes the app.
-    state.__dict__.update(_reader=reader, _path=path, _seen=seen)
+    state.__dict__.update(_reader=reader, _my_affiliation=path, _seen=seen)
 
 
 def _name(state: AppState) -> str:
-    return ".".join(("root", *state._path))
+    return ".".join(("root", *state._my_affiliation))
 
 
 def _part(state: AppState) -> dict[str, Any]:
@@ -302,7 +336,7 @@ def _part(state: AppState) -> dict[str, Any]:
     Raises:
         LookupError: The component is not there.
     """
-    return _part_at(state._reader.read(), state._path)
+    return _part_at(state._reader.read(), state._my_affiliation)
 
 
 def _part_at(part: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
@@ -349,15 +383,23 @@ def _get(state: AppState, name: str) -> Any:
         reads.note(state, name, part)
     variables = part.get("vars", {})
     if name in variables:
-        state._seen[state._path, name] = variables[name]
-        return json_form(variables[name], _refuse)  # a copy
+        state._seen[state._my_affiliation, name] = variables[name]
+        return json_form(variables[name], partial(_copy_of_drive, state))
     if name in _keys(part):
         below = AppState.__new__(AppState)
-        _set_up(below, state._reader, (*state._path, name), state._seen)
+        _set_up(below, state._reader, (*state._my_affiliation, name), state._seen)
         return below
     if name == _WHOLE:
         return json_form(part, _refuse)
     raise AttributeError(_missing(state, name, part))
+
+
+def _copy_of_drive(state: AppState, drive: Drive) -> Drive:
+    """Return a copy of a drive for the code that reads the state, which may run in another process."""
+    content = drive.to_dict()
+    content["component_name"] = content["component_name"] or _name(state)
+    content["root_dir"] = content["root_dir"] or state._reader.drives
+    return Drive.from_dict(content)
 
 
 def _missing(state: AppState, name: str, part: dict[str, Any]) -> str:

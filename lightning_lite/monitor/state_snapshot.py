@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from lightning_lite.engine.history import RunHistory
@@ -15,11 +16,15 @@ from lightning_lite.values.json_form import json_form
 _DICTS = frozenset({"Counter", "OrderedDict", "defaultdict"})
 
 
-def read_state(history: RunHistory) -> dict[str, Any]:
+def read_state(
+    history: RunHistory, object_of: Callable[[StandIn], object | None] = lambda _: None
+) -> dict[str, Any]:
     """Return the state of all components as nested dicts, ready for JSON.
 
     Args:
         history: The history of the run; no other thread may change it at the same time.
+        object_of: Returns the object that is to be in the state for one that is no plain data; `None` for a
+            text.
 
     Returns:
         For the root `vars`, the values of its attributes, and `flows`, `works` and `structures`, which have
@@ -37,7 +42,7 @@ def read_state(history: RunHistory) -> dict[str, Any]:
             kind = _kind_of(history, path)
             part = part[kind].setdefault(key, _branch(kind))
         part["vars"] = {
-            attribute: _read(encoded)
+            attribute: _read(encoded, object_of)
             for attribute, encoded in history.states[name].items()
             if attribute[:1] != "_"
         }
@@ -78,16 +83,20 @@ def _kind_of(history: RunHistory, name: str) -> str:
     return "flows" if work is None or work.is_detached else "works"
 
 
-def _read(encoded: bytes) -> Any:
+def _read(encoded: bytes, object_of: Callable[[StandIn], object | None]) -> Any:
     """Return an encoded value, without code of the user; other objects than plain data are texts."""
+
+    def describe(value: Any) -> Any:
+        if isinstance(value, StandIn):
+            if value.stand_in_name in _DICTS:
+                given = [part for part in value.stand_in_args if isinstance(part, dict)]  # of a `Counter`
+                return json_form({**(given[0] if given else {}), **dict(value.stand_in_items)}, describe)
+            found = object_of(value)
+            if found is not None:
+                return found
+        return write(value, LONG)[0]
+
     try:
-        return json_form(read_value(encoded), _describe)
+        return json_form(read_value(encoded), describe)
     except Exception as error:  # noqa: BLE001 - odd data fail in many ways; the text says so
         return f"not readable: {error}"
-
-
-def _describe(value: Any) -> Any:
-    if isinstance(value, StandIn) and value.stand_in_name in _DICTS:
-        given = [part for part in value.stand_in_args if isinstance(part, dict)]  # of a `Counter`
-        return json_form({**(given[0] if given else {}), **dict(value.stand_in_items)}, _describe)
-    return write(value, LONG)[0]

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from lightning_lite.errors import NothingToResume, RootRefused
 from lightning_lite.regular_files import read_regular
-from lightning_lite.root_access import UNSHARED, opened, own_root
+from lightning_lite.root_access import UNSHARED, USERS, opened, own_root
 from lightning_lite.runs.journal_format import has_journal
 from lightning_lite.runs.lock import Holder, find_holder
 from lightning_lite.text import one_line
@@ -177,6 +177,30 @@ def runs_folder(root: str) -> str:
         with opened(own, ("runs",), mode=UNSHARED):
             pass
     return os.path.join(own, "runs")
+
+
+def drives_of(path: str) -> str:
+    """Return where the drives of a run are: an absolute folder, or the url of an object store.
+
+    Args:
+        path: Absolute path of the folder of the run.
+
+    Raises:
+        PermissionError: This user may not read the folder.
+    """
+    drives = read_run(path).details.get("drives")
+    return drives if isinstance(drives, str) else _root_of(path)
+
+
+def _root_of(path: str) -> str:
+    """Return the root of a run, which is above the folder of its user if it is a group root."""
+    own = os.path.dirname(os.path.dirname(path))
+    users = os.path.dirname(own)
+    root = os.path.dirname(users)
+    if os.path.basename(users) == USERS:
+        with suppress(OSError, RootRefused):
+            return root if own_root(root) == own else own
+    return own
 
 
 def list_runs(runs: str) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.app_state import FLOW_VARIABLE, RUN_VARIABLE, AppState, StateReads
 from lightning_lite.errors import StateConflict, StateError
+from lightning_lite.storage import Drive
 from lightning_lite.testing import poll_until
 
 from tests.app.state_works import Inner, Reported, Root
@@ -125,6 +126,39 @@ def test_a_value_is_a_copy(app: LightningApp):
 def test_what_is_no_attribute_is_refused_by_name(app: LightningApp, change, text):
     with pytest.raises(AttributeError, match=text.replace("(", "[(]")):
         change(AppState())
+
+
+def test_a_drive_is_that_of_the_app_and_belongs_to_the_component(own_place: Path):
+    Path("note.txt").write_text("remember")
+    app = LightningApp(Root(), root_dir=own_place / "other")
+    with app.start() as running:
+        run_id = poll_until(lambda: running.run_id, DEADLINE)
+        printed = run_outside(
+            f"drive = AppState(run={run_id!r}, root_dir='other').drive\n"
+            "drive.put('note.txt')\n"
+            "print(type(drive).__qualname__, drive.component_name, drive.root_dir)\n"
+        )
+        Path("end").touch()
+        running.wait(DEADLINE)
+
+    assert printed == f"Drive root {own_place / 'other'}\n"
+    assert Drive("lit://shared", root_dir="other").list(component_name="root") == ["note.txt"]
+
+
+def test_a_drive_that_can_not_be_used_here_is_a_text(own_place: Path):
+    class Holder(Root):
+        def __init__(self):
+            super().__init__()
+            Path("removed").mkdir()
+            self.drive = Drive("lit://shared", root_folder="removed")
+
+    app = LightningApp(Holder())
+    with app.start() as running:
+        poll_until(lambda: running.run_id, DEADLINE)
+        Path("removed").rmdir()
+        assert "lit://shared" in AppState().drive
+        Path("end").touch()
+        running.wait(DEADLINE)
 
 
 def test_a_component_that_is_not_there_is_refused(app: LightningApp):
