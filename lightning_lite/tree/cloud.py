@@ -23,6 +23,22 @@ _ID = "_internal_id"
 _MOUNT = "lightning_lite.storage.mount"
 
 
+class _OfDataclass:
+    """An attribute of `BuildConfig` that dataclasses have, made when it is read.
+
+    The module `dataclasses` takes 4 ms to import, which each work would pay, and few apps need it.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        from dataclasses import make_dataclass  # noqa: PLC0415 - see above
+
+        fields = [(name, "Any", None) for name in ("requirements", "dockerfile", "image")]
+        return getattr(make_dataclass("BuildConfig", fields), self._name)
+
+
 class Dockerfile:
     """A Dockerfile that was read.
 
@@ -60,6 +76,8 @@ class BuildConfig:
     A relative path is one from the folder of the file that calls. A work whose configuration has no
     requirements or no Dockerfile takes the `requirements.txt` or the `Dockerfile` next to its own file.
 
+    A subclass may have the decorator `dataclass`: it takes the arguments above, too.
+
     Raises:
         TypeError: `requirements` is a single string.
 
@@ -68,10 +86,13 @@ class BuildConfig:
         ['torch>=2']
     """
 
-    # Also in the class: a subclass with the decorator `dataclass` has an `__init__` that sets none of them.
-    requirements: Sequence[str] = ()
-    dockerfile: Dockerfile | str | None = None
-    image: str | None = None
+    requirements: Sequence[str]
+    dockerfile: str | os.PathLike[str] | Dockerfile | None
+    image: str | None
+
+    # The decorator `dataclass` reads both of each base class, to know the fields of a subclass.
+    __dataclass_fields__ = _OfDataclass()
+    __dataclass_params__ = _OfDataclass()
 
     def __init__(
         self,
@@ -83,28 +104,50 @@ class BuildConfig:
             raise TypeError(
                 f"requirements must be a list of names or files, found the string {requirements!r}."
             )
-        folder = os.path.dirname(sys._getframe(1).f_code.co_filename)
-        self.requirements = _expand_requirements(requirements or (), folder)
-        self.dockerfile = _read_dockerfile(dockerfile, folder)
+        self.requirements = requirements or ()
+        self.dockerfile = dockerfile
         self.image = image
+        self._read_files(sys._getframe(1).f_code.co_filename)
 
-    def take_nearby_files(self, cls: type) -> Self:
+    def __post_init__(self) -> None:
+        # The `__init__` that `dataclass` makes for a subclass has set the fields, and calls this.
+        self._read_files(sys._getframe(2).f_code.co_filename)
+
+    def _read_files(self, caller: str) -> None:
+        folder = os.path.dirname(caller)
+        self.requirements = _expand_requirements(self.requirements, folder)
+        self.dockerfile = _read_dockerfile(self.dockerfile, folder)
+
+    def on_work_init(self, work: Any, cloud_compute: CloudCompute | None = None) -> None:
         """Read the files next to the module of a work, where the configuration has nothing else.
 
-        Args:
-            cls: The class of the work.
+        Called when a work gets the configuration; override it to find the requirements in another way.
 
-        Returns:
-            This configuration.
+        Args:
+            work: The work.
+            cloud_compute: Its kind of machine, if this is its configuration in the cloud.
         """
-        file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-        if isinstance(file, str):
-            folder = os.path.dirname(os.path.abspath(file))
-            if not self.requirements and os.path.isfile(f"{folder}/requirements.txt"):
-                self.requirements = _expand_requirements(["requirements.txt"], folder)
-            if self.dockerfile is None and os.path.isfile(f"{folder}/Dockerfile"):
-                self.dockerfile = _read_dockerfile("Dockerfile", folder)
-        return self
+        requirements = self._find_requirements(work)
+        if not self.requirements:
+            self.requirements = requirements
+        elif requirements and requirements != self.requirements:
+            _say(f"A 'requirements.txt' exists with {requirements} but {self.requirements} was passed", work)
+        dockerfile = self._find_dockerfile(work)
+        if self.dockerfile is None:
+            self.dockerfile = _read_dockerfile(dockerfile, "")
+        elif dockerfile not in (None, getattr(self.dockerfile, "path", self.dockerfile)):
+            _say(f"A Dockerfile exists at {dockerfile!r} but {self.dockerfile!r} was passed", work)
+
+    def _find_requirements(self, work: Any) -> list[str]:
+        """Return the requirements in the file next to the module of a work."""
+        folder = _folder_of(work)
+        return [] if folder is None else load_requirements(folder, "requirements.txt")
+
+    def _find_dockerfile(self, work: Any) -> str | None:
+        """Return the path of the Dockerfile next to the module of a work."""
+        folder = _folder_of(work)
+        path = None if folder is None else os.path.join(folder, "Dockerfile")
+        return path if path is not None and os.path.isfile(path) else None
 
     def build_commands(self) -> list[str]:
         """Return the commands to run before the installation; override it to return some."""
@@ -280,6 +323,20 @@ def _check_interruptible(machine: str) -> None:
         )
 
 
+def _say(what: str, work: Any) -> None:
+    import logging  # noqa: PLC0415 - each work would pay for it, and few have such files
+
+    logging.getLogger("lightning_lite").info(
+        "%s to a %s; the file is not read.", what, type(work).__qualname__
+    )
+
+
+def _folder_of(work: Any) -> str | None:
+    """Return the folder of the module of a work, or `None` if it has no file."""
+    file = getattr(sys.modules.get(type(work).__module__), "__file__", None)
+    return os.path.dirname(os.path.abspath(file)) if isinstance(file, str) else None
+
+
 def _read_dockerfile(
     dockerfile: str | os.PathLike[str] | Dockerfile | None, folder: str
 ) -> Dockerfile | str | None:
@@ -293,9 +350,9 @@ def _read_dockerfile(
         return Dockerfile(path, list(lines))
 
 
-def _expand_requirements(requirements: Iterable[str], folder: str) -> list[str]:
+def _expand_requirements(requirements: Iterable[str] | None, folder: str) -> list[str]:
     expanded: list[str] = []
-    for requirement in requirements:
+    for requirement in requirements or ():
         path = os.path.join(folder, requirement)
         if os.path.isfile(path):
             with open(path, encoding="utf-8") as lines:

@@ -151,9 +151,13 @@ class LightningWork(Component):
             restart_period=restart_period,
         ).checked(type(self).__qualname__)
         self._records = CallRecords()
-        self._local_build_config = local_build_config or BuildConfig()
-        self._cloud_build_config = cloud_build_config or BuildConfig()
         self._cloud_compute = cloud_compute or CloudCompute()
+        self._local_build_config: BuildConfig | None = None
+        self._cloud_build_config: BuildConfig | None = None
+        if local_build_config is not None:
+            self.local_build_config = local_build_config
+        if cloud_build_config is not None:
+            self.cloud_build_config = cloud_build_config
         self._node.names |= dict.fromkeys(("_url", "_host", "_port", "_display_name"))
         self._url = self._node_address = ""
         self._host = host
@@ -490,20 +494,28 @@ class LightningWork(Component):
     @property
     def local_build_config(self) -> BuildConfig:
         """Requirements of the work on this machine; without effect."""
-        return self._local_build_config.take_nearby_files(type(self))
+        config = self._local_build_config
+        if config is None:
+            config = self.local_build_config = BuildConfig()
+        return config
 
     @local_build_config.setter
     def local_build_config(self, config: BuildConfig) -> None:
         self._local_build_config = config
+        config.on_work_init(self)
 
     @property
     def cloud_build_config(self) -> BuildConfig:
         """Requirements of the work in the cloud; without effect."""
-        return self._cloud_build_config.take_nearby_files(type(self))
+        config = self._cloud_build_config
+        if config is None:
+            config = self.cloud_build_config = BuildConfig()
+        return config
 
     @cloud_build_config.setter
     def cloud_build_config(self, config: BuildConfig) -> None:
         self._cloud_build_config = config
+        config.on_work_init(self, self._cloud_compute)
 
     @property
     def cloud_compute(self) -> CloudCompute:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter, OrderedDict, defaultdict
+from importlib import import_module
 from pathlib import Path as LocalPath
+from typing import ClassVar
 
 import pytest
 from upstream_works import HasPath, Reads
@@ -506,16 +509,61 @@ def test_a_work_takes_the_requirements_beside_its_file_unless_it_has_others(tmp_
     assert EmptyWork().local_build_config.requirements == []
 
 
-def test_a_configuration_that_is_a_dataclass_has_its_commands():
+def test_a_configuration_that_is_a_dataclass_has_its_commands_and_arguments(tmp_path):
     from dataclasses import dataclass  # noqa: PLC0415 - as such apps do
 
     @dataclass
     class Own(BuildConfig):
+        level: int = 1
+
         def build_commands(self):
             return ["make"]
 
     assert Own().to_dict()["build_commands"] == ["make"]
-    assert list(Own().requirements) == []
+    assert Own().requirements == []
+
+    needs = tmp_path / "needs.txt"
+    needs.write_text("dask\n")
+    made = Own([os.path.relpath(needs, os.path.dirname(__file__)), "torch"], image="base", level=2)
+    assert (made.requirements, made.image, made.dockerfile) == (["dask", "torch"], "base", None)
+    assert made.level == 2
+
+
+def test_a_work_tells_its_configurations_that_it_has_them():
+    class Notes(BuildConfig):
+        told: ClassVar[list[tuple[LightningWork, CloudCompute | None]]] = []
+
+        def on_work_init(self, work, cloud_compute=None):
+            self.told.append((work, cloud_compute))
+
+    compute = CloudCompute("gpu")
+    work = EmptyWork(local_build_config=Notes(), cloud_build_config=Notes(), cloud_compute=compute)
+    assert Notes.told == [(work, None), (work, compute)]
+
+    work.local_build_config = Notes()
+    assert Notes.told[2:] == [(work, None)]
+
+
+def test_a_file_beside_a_work_that_is_not_read_is_logged(tmp_path, monkeypatch, caplog):
+    (tmp_path / "requirements.txt").write_text("torch\n")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "work_beside_files.py").write_text(
+        "from lightning_lite import BuildConfig, LightningWork\n"
+        "class Work(LightningWork):\n"
+        "    def run(self): ...\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    work = import_module("work_beside_files").Work
+    with caplog.at_level("INFO"):
+        work(local_build_config=BuildConfig(["torch"]))
+        assert not caplog.records
+        work(local_build_config=BuildConfig(["dask"], dockerfile="Dockerfile.cpu"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "A 'requirements.txt' exists with ['torch'] but ['dask'] was passed to a Work; the file is not read.",
+        f"A Dockerfile exists at '{tmp_path}/Dockerfile' but 'Dockerfile.cpu' was passed to a Work; "
+        "the file is not read.",
+    ]
+    del sys.modules["work_beside_files"]
 
 
 def test_a_drive_of_a_work_in_a_structure_belongs_to_its_last_name():
