@@ -55,12 +55,14 @@ class LayoutEntry(NamedTuple):
         content: What it shows: a flow, a work, or an address, which is "" as long as there is none.
         url: Address of the page of a work or of an address.
         note: Why there is none.
+        is_empty: Whether it is that of a work that has returned `None`: there will be no page.
     """
 
     name: str
     content: LightningFlow | LightningWork | str
     url: str = ""
     note: str = ""
+    is_empty: bool = False
 
 
 class Collected(NamedTuple):
@@ -98,12 +100,15 @@ def is_headless(root: LightningFlow) -> bool:
     Raises:
         LayoutError: A flow returns no layout.
     """
-    found = collect_layout(root)
-    return not found.frontends and not _has_page(found.root)
+    return not any(map(_shows_page, (root, *root.flows.values())))
 
 
-def _has_page(tab: Tab) -> bool:
-    return tab["kind"] == "page" or any(map(_has_page, tab["tabs"]))
+def _shows_page(flow: LightningFlow) -> bool:
+    """Return whether the layout of a flow has a page, beside those of flows in it."""
+    found = read_layout(flow)
+    if isinstance(found, Frontend):
+        return True
+    return any(not isinstance(entry.content, LightningFlow) and not entry.is_empty for entry in found)
 
 
 def collect_layout(root: LightningFlow) -> Collected:
@@ -189,13 +194,16 @@ def read_layout(flow: LightningFlow) -> Frontend | list[LayoutEntry]:
         return found
     given = [found] if isinstance(found, dict) else found
     if not isinstance(given, list | tuple) or not all(isinstance(each, dict) for each in given):
-        raise _unsupported(flow, "is an unsupported layout format", found)
+        raise LayoutError(
+            f"The return value of configure_layout() in `{type(flow).__name__}` is an unsupported layout "
+            f"format: {flow.name} returned {_show(found)}. {_FORMS}."
+        )
     entries: list[LayoutEntry] = []
     for each in given:
         entry = _read_entry(flow, each)
         if isinstance(entry, Frontend):
             if len(given) > 1:
-                work = type(each["content"]).__qualname__
+                work = type(each["content"]).__name__
                 raise LayoutError(
                     f"The tab containing a `{work}` must be the only tab in the layout of this flow. "
                     f"{flow.name} has {len(given)} tabs, and {each['content'].name} shows a Frontend."
@@ -209,7 +217,7 @@ def _read_entry(flow: LightningFlow, given: dict[Any, Any]) -> LayoutEntry | Fro
     """Return one tab of a flow; or the frontend of the work in it."""
     if "content" not in given:
         raise LayoutError(
-            f"A dictionary returned by `{type(flow).__qualname__}.configure_layout()` is missing a key "
+            f"A dictionary returned by `{type(flow).__name__}.configure_layout()` is missing a key "
             f"'content': {flow.name} returned {_show(given)}. {_FORMS}."
         )
     content = given["content"]
@@ -228,16 +236,20 @@ def _read_entry(flow: LightningFlow, given: dict[Any, Any]) -> LayoutEntry | Fro
                 return shown
             if shown is not None and not isinstance(shown, str):
                 raise LayoutError(
-                    f"The value returned by `{type(content).__qualname__}.configure_layout()` is of an "
+                    f"The value returned by `{type(content).__name__}.configure_layout()` is of an "
                     f"unsupported type: {content.name} returned {_show(shown)}. Return the address of a "
                     "page, None, or a Frontend."
                 )
             url = _check_url(content, shown or "")
-            return LayoutEntry(name, content, url, "" if url else f"{content.name} does not serve now.")
+            note = "" if url else f"{content.name} does not serve now."
+            return LayoutEntry(name, content, url, note, is_empty=shown is None)
         case str():
             url = _check_url(flow, content)
             return LayoutEntry(name, content, url, "" if url else "It has no address now.")
-    raise _unsupported(flow, "contains an unsupported entry", given)
+    raise LayoutError(
+        f"A dictionary returned by `{type(flow).__name__}.configure_layout()` contains an unsupported entry. "
+        f"{flow.name} returned {_show(given)}. {_FORMS}."
+    )
 
 
 def _check_is_in_tree(flow: LightningFlow, content: LightningFlow | LightningWork) -> None:
@@ -303,13 +315,6 @@ def _call(component: LightningFlow | LightningWork) -> Any:
                 "is called after each change: do this in run()."
             )
     return found
-
-
-def _unsupported(flow: LightningFlow, what: str, found: object) -> LayoutError:
-    return LayoutError(
-        f"The return value of configure_layout() in `{type(flow).__qualname__}` {what}: {flow.name} returned "
-        f"{_show(found)}. {_FORMS}."
-    )
 
 
 def _show(found: object) -> str:

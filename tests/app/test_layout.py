@@ -201,10 +201,10 @@ def test_more_tabs_than_the_page_shows_are_counted():
     ],
 )
 def test_an_app_is_headless_if_no_flow_shows_a_page(shown, expected):
-    app = LightningApp(WorkShows(shown))
-    if shown is None:
-        app = LightningApp(Shows(lambda flow: [], inner=EmptyFlow()))
-    assert app.is_headless is expected
+    assert LightningApp(WorkShows(shown)).is_headless is expected
+    root = Shows(lambda flow: {"content": flow.work}, work=WorkShows(shown))
+    assert LightningApp(root).is_headless is expected
+    assert LightningApp(Shows(lambda flow: [], inner=EmptyFlow())).is_headless
 
 
 def test_a_work_as_root_shows_itself_if_it_says_so():
