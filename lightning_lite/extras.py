@@ -24,7 +24,27 @@ def missing_package(*packages: str) -> str:
         >>> missing_package("json", "absent")
         'absent'
     """
-    return next((package for package in packages if find_spec(package) is None), "")
+    return next(iter(missing_packages(*packages)), "")
+
+
+def missing_packages(*packages: str) -> list[str]:
+    """Return those of these packages that are not installed.
+
+    Args:
+        *packages: Their names in an import; a name with a dot is that of a module in a package.
+
+    Example:
+        >>> missing_packages("json", "absent", "absent.module")
+        ['absent', 'absent.module']
+    """
+    return [package for package in packages if not _is_installed(package)]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # of the package that the module would be in
+        return False
 
 
 def install_command(extra: str) -> str:

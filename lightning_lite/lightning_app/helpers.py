@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from lightning_lite.app.app import LightningApp
 from lightning_lite.app.layout import LayoutEntry, read_layout
-from lightning_lite.extras import missing_package
+from lightning_lite.extras import missing_packages
 from lightning_lite.frontends.base import Frontend
 from lightning_lite.sockets import find_free_port
 from lightning_lite.tree.flow import LightningFlow
@@ -162,17 +162,18 @@ def requires(module_paths: str | list[str]) -> Callable[[Callable[..., _R]], Cal
         >>> load()
         Traceback (most recent call last):
             ...
-        ModuleNotFoundError: load needs absent, which is not installed: pip install absent
+        ModuleNotFoundError: load needs packages that are not installed. Please run: pip install 'absent'
     """
     packages = [module_paths] if isinstance(module_paths, str) else module_paths
 
     def decorate(function: Callable[..., _R]) -> Callable[..., _R]:
         @wraps(function)
         def call(*args: Any, **kwargs: Any) -> _R:
-            if package := missing_package(*packages):
+            if missing := missing_packages(*packages):
                 raise ModuleNotFoundError(
-                    f"{function.__qualname__} needs {package}, which is not installed: pip install {package}",
-                    name=package,
+                    f"{function.__qualname__} needs packages that are not installed. Please run: pip install "
+                    + " ".join(map(repr, missing)),
+                    name=missing[0],
                 )
             return function(*args, **kwargs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import time
@@ -18,6 +19,8 @@ from lightning_lite.events import WorkStatusChanged
 from lightning_lite.lightning_app.stubs import MisconfigurationException
 from lightning_lite.status import WorkStageStatus, WorkStatus
 from lightning_lite.tracebacks import RemoteTraceback, leave_out_own_frames
+from lightning_lite.tree.cloud import BuildConfig
+from lightning_lite.tree.component import Component
 from lightning_lite.tree.work import LightningWork
 
 
@@ -26,6 +29,18 @@ class RuntimeType(Enum):
 
     MULTIPROCESS = "multiprocess"
     CLOUD = "cloud"
+
+    def get_runtime(self) -> type[MultiProcessRuntime]:
+        """Return the class of the runtime.
+
+        Raises:
+            ValueError: It is that of the cloud.
+        """
+        if self is not RuntimeType.MULTIPROCESS:
+            raise ValueError(
+                f"There is no cloud here: runtime_type is RuntimeType.MULTIPROCESS, found {self}."
+            )
+        return MultiProcessRuntime
 
 
 class MultiProcessRuntime:
@@ -105,19 +120,17 @@ def dispatch(
         runtime_type: Only `RuntimeType.MULTIPROCESS` is possible.
         *args: Without effect.
         env_vars: Environment variables to set before the file is loaded.
-        **options: Without effect.
+        **options: As for `MultiProcessRuntime`.
 
     Raises:
         ValueError: `runtime_type` is that of the cloud.
+        FileNotFoundError: There is no such file.
         MisconfigurationException: The file has no app, or several.
         SystemExit: The file or the app has failed.
     """
-    if runtime_type is not RuntimeType.MULTIPROCESS:
-        raise ValueError(
-            f"There is no cloud here: runtime_type is RuntimeType.MULTIPROCESS, found {runtime_type}."
-        )
+    runtime = RuntimeType(runtime_type).get_runtime()
     app = load_app_from_file(os.fspath(entrypoint_file), env_vars=env_vars)
-    MultiProcessRuntime(app, entrypoint_file).dispatch()
+    runtime(app, entrypoint_file, **options).dispatch()
 
 
 def load_app_from_file(
@@ -135,9 +148,12 @@ def load_app_from_file(
         env_vars: Environment variables to set before.
 
     Raises:
+        FileNotFoundError: There is no such file.
         MisconfigurationException: The file has no app, or several.
         SystemExit: The file has raised an exception, and `raise_exception` is false; the exit code is 1.
     """
+    with open(filepath, "rb"):
+        pass  # raises, if there is no such file
     os.environ.update(env_vars or {})
     try:
         return load_app(filepath, sys.argv[1:])
@@ -166,19 +182,31 @@ def extract_metadata_from_app(app: LightningApp) -> list[dict[str, Any]]:
     return [_describe(components[name]) for name in sorted(components)]
 
 
-def _describe(component: Any) -> dict[str, Any]:
+def _describe(component: Component) -> dict[str, Any]:
     cls = type(component)
-    found = {
+    found: dict[str, Any] = {
         "affiliation": component.name.split("."),
         "cls_name": cls.__name__,
         "module": cls.__module__,
-        "docstring": cls.__doc__,
+        "docstring": _docstring(cls),
     }
     if isinstance(component, LightningWork):
-        found["local_build_config"] = {"__build_config__": component.local_build_config.to_dict()}
-        found["cloud_build_config"] = {"__build_config__": component.cloud_build_config.to_dict()}
-        found["cloud_compute"] = {"__cloud_compute__": component.cloud_compute.to_dict()}
+        found["local_build_config"] = _describe_config(component.local_build_config)
+        found["cloud_build_config"] = _describe_config(component.cloud_build_config)
+        compute = component.cloud_compute
+        found["cloud_compute"] = {"type": "__cloud_compute__", **compute.to_dict(), "name": compute.name}
     return found
+
+
+def _docstring(cls: type) -> str | None:
+    """Return the docstring of the `__init__` that a class defines, else that of the class."""
+    found = getattr(cls.__dict__.get("__init__"), "__doc__", None) or cls.__doc__
+    return None if found is None else inspect.cleandoc(found)
+
+
+def _describe_config(config: BuildConfig) -> dict[str, Any]:
+    plain = config.to_dict()
+    return {"__build_config__": {name: plain[name] for name in ("requirements", "dockerfile", "image")}}
 
 
 def _is_of_work(error: BaseException) -> bool:

@@ -23,6 +23,7 @@ from lightning_lite.lightning_app.helpers import (
     is_running_in_cloud,
     is_static_method,
     pretty_state,
+    requires,
 )
 from lightning_lite.lightning_app.runtime import (
     MultiProcessRuntime,
@@ -385,9 +386,33 @@ def test_a_file_without_one_app_is_refused(text, error):
     assert done.stderr.splitlines()[-1].rpartition("stubs.")[2].startswith(error)
 
 
+def test_a_file_that_is_not_there_is_an_error_of_its_own():
+    with pytest.raises(FileNotFoundError, match=r"absent\.py"):
+        dispatch("absent.py", RuntimeType.MULTIPROCESS, start_server=False)
+
+
+def test_dispatch_of_a_file_may_be_without_a_server(own_place: LocalPath):
+    LocalPath("app.py").write_text(
+        "from lightning.app import LightningApp, LightningFlow\n"
+        "class Root(LightningFlow):\n"
+        "    def run(self):\n"
+        "        self.stop()\n"
+        "    def configure_layout(self):\n"
+        "        return {'name': 'Home', 'content': 'https://home.example'}\n"
+        "app = LightningApp(Root())\n"
+    )
+
+    def output(options: str) -> str:
+        return in_a_process(f"from lightning.app.runners import dispatch\ndispatch('app.py'{options})").stderr
+
+    assert "The page of this run: http://" in output("")
+    assert output(", start_server=False") == ""
+
+
 def test_the_cloud_is_refused():
     with pytest.raises(ValueError, match="There is no cloud here"):
         dispatch("app.py", RuntimeType.CLOUD)
+    assert RuntimeType("multiprocess").get_runtime() is MultiProcessRuntime
 
 
 def test_metadata_of_a_work_has_the_plain_data_of_its_machine():
@@ -399,7 +424,36 @@ def test_metadata_of_a_work_has_the_plain_data_of_its_machine():
         ["root", "listed", "0"],
         ["root", "work"],
     ]
-    assert found[-1]["cloud_compute"]["__cloud_compute__"]["name"] == "default"
+    assert found[-1]["cloud_compute"]["type"] == "__cloud_compute__"
+    assert found[-1]["cloud_compute"]["name"] == "cpu-small"
+    assert found[-1]["local_build_config"] == {
+        "__build_config__": {"requirements": [], "dockerfile": None, "image": None}
+    }
+
+
+def test_metadata_has_the_text_of_init_before_that_of_the_class():
+    class Described(EmptyFlow):
+        """What the class is."""
+
+        def __init__(self):
+            """What it is made of."""
+            super().__init__()
+
+    class Inherits(Described):
+        """Another class."""
+
+    assert extract_metadata_from_app(LightningApp(Described()))[0]["docstring"] == "What it is made of."
+    assert extract_metadata_from_app(LightningApp(Inherits()))[0]["docstring"] == "Another class."
+
+
+def test_a_function_that_requires_packages_names_all_that_are_missing():
+    @requires(["json", "absent", "absent.module"])
+    def load():
+        raise AssertionError("it was called")
+
+    with pytest.raises(ModuleNotFoundError, match=r"Please run: pip install 'absent' 'absent\.module'"):
+        load()
+    assert requires("lightning_lite.text")(lambda: 1)() == 1
 
 
 # Commands at the top of a file.
