@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Coroutine, MutableMapping, Sequence
@@ -158,13 +159,16 @@ class AppApi:
         owner = getattr(method, "__self__", None)
         if not isinstance(owner, Component):
             return method
+        is_plain = not inspect.iscoroutinefunction(inspect.unwrap(method))
 
         async def endpoint(**arguments: Any) -> Any:
             from starlette.requests import Request  # noqa: PLC0415 - as FastAPI in `__init__`
 
             for argument in arguments.values():
                 if isinstance(argument, Request):
-                    await argument.body()  # kept there, so that the method need not wait for it
+                    body = await argument.body()  # kept there, so that the method need not wait for it
+                    if is_plain:
+                        _give_at_once(argument, body)
             return await self._ask(partial(_call, method, arguments), min(route.timeout, TIME_LIMIT))
 
         endpoint.__name__ = name
@@ -184,6 +188,11 @@ class AppApi:
         with suppress(TimeoutError):
             await asyncio.wait_for(is_answered.wait(), timeout)
         return request.end(timeout)
+
+
+def _give_at_once(request: Request, body: bytes) -> None:
+    """Let a method that can't await call `request.json()` and `request.body()`, as in Lightning App."""
+    vars(request).update(body=lambda: body, json=lambda: json.loads(body))
 
 
 def _signature_of(method: Callable[..., Any]) -> inspect.Signature:

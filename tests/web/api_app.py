@@ -86,6 +86,9 @@ class Root(LightningFlow):
             "method": request.method,
         }
 
+    def echo(self, request: Request) -> list[object]:
+        return [request.method, request.json(), len(request.body())]
+
     async def sleep(self) -> None:
         await __import__("asyncio").sleep(10)
 
@@ -106,6 +109,7 @@ class Root(LightningFlow):
             Get("/api/v1/guests", self.seen_names),
             Delete("/guests/{name}", self.remove),
             Put("/mirror", self.mirror),
+            Post("/echo", self.echo),
             Post("/sleep", self.sleep),
             Post("/hang", self.hang, timeout=0.2),
             Post("/end", self.end),

@@ -166,6 +166,10 @@ def test_unknown_routes_and_methods_are_refused(api: RunningApi):
     assert api.send("GET", "/api/nothing").status == 404
 
 
+def test_a_plain_method_reads_the_request_without_await(api: RunningApi):
+    assert api.send("POST", "/echo", {"a": [1]}).data == ["POST", {"a": [1]}, 10]
+
+
 def test_the_description_of_the_api_has_all_routes(api: RunningApi):
     description = api.send("GET", "/openapi.json").data
 
@@ -173,6 +177,7 @@ def test_the_description_of_the_api_has_all_routes(api: RunningApi):
         "/api/v1/guests",
         "/below/count",
         "/double",
+        "/echo",
         "/end",
         "/fail",
         "/guests",
