@@ -6,6 +6,7 @@ of security are added to the answer as to any other.
 
 from __future__ import annotations
 
+from asyncio import Semaphore
 from base64 import b64decode, b64encode
 from functools import partial
 
@@ -24,6 +25,9 @@ from lightning_lite.web.threads import in_thread
 
 #: The methods that routes of apps can have.
 METHODS = ("GET", "POST", "PUT", "DELETE")
+
+#: Requests that an app has at the same time; others wait here. Its command channel drops the 33rd one.
+_MAX_FORWARDED = 24
 
 #: Seconds to wait for an app; it answers within 30, unless it is suspended.
 _TIME_LIMIT = 40.0
@@ -49,6 +53,7 @@ def make_app_route(server_state: ServerState) -> Route:
     Args:
         server_state: What all endpoints share.
     """
+    free = Semaphore(_MAX_FORWARDED)
 
     async def serve(request: Request) -> Response:
         try:
@@ -57,17 +62,17 @@ def make_app_route(server_state: ServerState) -> Route:
             path, query = request.scope["path"], request.url.query
             headers = [(name, text) for name, text in request.headers.items() if name not in _OWN_HEADERS]
             body = b64encode(await request.body()).decode()
-            return await in_thread(
-                partial(
-                    _forward,
-                    server_state,
-                    method=request.method,
-                    path=path,
-                    query=query,
-                    headers=headers,
-                    body=body,
-                )
+            forward = partial(
+                _forward,
+                server_state,
+                method=request.method,
+                path=path,
+                query=query,
+                headers=headers,
+                body=body,
             )
+            async with free:
+                return await in_thread(forward)
         except Refused as refused:
             return error_answer(refused.status, refused.reason)
 

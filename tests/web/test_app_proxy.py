@@ -202,6 +202,14 @@ def test_requests_at_the_same_time_lose_nothing(api: RunningApi):
         api.send("DELETE", f"/guests/{name.replace(' ', '%20')}")
 
 
+def test_more_requests_at_once_than_an_app_takes_wait_for_their_turn(api: RunningApi):
+    numbers = range(300)
+    with ThreadPoolExecutor(150) as pool:
+        replies = list(pool.map(lambda number: api.send("GET", f"/double?number={number}"), numbers))
+
+    assert [reply.data for reply in replies] == [2 * number for number in numbers]
+
+
 @pytest.mark.parametrize(
     ("options", "status"),
     [
