@@ -10,10 +10,10 @@ from lightning_lite.tree.work import LightningWork
 
 
 class _OneCall(LightningFlow):
-    def __init__(self, work: LightningWork, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(self, work: LightningWork) -> None:
         super().__init__()
         self.work = work
-        self._arguments = (args, kwargs)
+        self._arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         self._value: Any = None
 
     def run(self) -> None:
@@ -30,7 +30,8 @@ def run_work_isolated(work: LightningWork, *args: Any, runner: str | None = None
     Afterwards the work has the status, the state and the record of the call.
 
     Args:
-        work: A work that is not part of a flow.
+        work: A work that is not part of a flow. It may be run several times, one after the other; its state
+            stays.
         *args: Arguments of the call.
         runner: As for `LightningApp.run`.
         **kwargs: Keyword arguments of the call.
@@ -45,6 +46,9 @@ def run_work_isolated(work: LightningWork, *args: Any, runner: str | None = None
         >>> work.has_succeeded
         True
     """
-    flow = _OneCall(work, args, kwargs)
+    # A work has one place in one tree, so the next call is one of the same flow.
+    parent = work._node.parent
+    flow = parent if isinstance(parent, _OneCall) else _OneCall(work)
+    flow._arguments, flow._value = (args, kwargs), None
     LightningApp(flow).run(runner)
     return flow._value
