@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from lightning_lite import CloudCompute, LightningApp, LightningWork
+from lightning_lite.app import session
 from lightning_lite.components import AutoScaler, ColdStartProxy, LoadBalancer
 from lightning_lite.errors import AppFailed, ComponentError
 from lightning_lite.messages import StartWork, StopWork
@@ -40,6 +41,17 @@ OPTIONS: dict[str, Any] = {
     "max_batch_size": 4,
     "timeout_batching": 0.05,
 }
+
+
+@pytest.fixture(autouse=True)
+def forked_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the servers of an app from a process that has imported theirs, and fastapi with it.
+
+    That import takes most of the time of a server. `test_python_server.py` has servers that are spawned.
+    """
+    listed = session._modules_for_works
+    monkeypatch.setattr(session, "_modules_for_works", lambda method: [*listed(method), Square.__module__])
+    monkeypatch.setenv("LIGHTNING_LITE_START_METHOD", "forkserver")
 
 
 @contextmanager
