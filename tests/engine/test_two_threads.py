@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -195,13 +197,16 @@ def assigns_a_number(threads):
         threads.work.step = 9
 
 
-KINDS = pytest.mark.parametrize("kind", [Plain, OfTheClass])
-BEFORE = pytest.mark.parametrize("before", [3, [3]], ids=repr)
+def cases(assigns: Callable[..., object]) -> pytest.MarkDecorator:
+    """Give each two of kind, value before and action together, and all three of each in `make torture`."""
+    found = []
+    for kind, before, work_does in itertools.product([Plain, OfTheClass], [3, [3]], [assigns, grows]):
+        is_always = (kind is Plain) ^ (before == 3) ^ (work_does is grows)
+        found.append(pytest.param(kind, before, work_does, marks=() if is_always else pytest.mark.torture))
+    return pytest.mark.parametrize(("kind", "before", "work_does"), found)
 
 
-@KINDS
-@BEFORE
-@pytest.mark.parametrize("work_does", [assigns_nine, grows])
+@cases(assigns_nine)
 def test_nothing_is_lost_whatever_the_helper_does_between_two_instructions_of_the_work(
     kind, before, work_does
 ):
@@ -209,9 +214,7 @@ def test_nothing_is_lost_whatever_the_helper_does_between_two_instructions_of_th
         assert play(kind, before, OF_THE_WORK, waits_for_an_answer(work_does), helper_does) > 10
 
 
-@KINDS
-@BEFORE
-@pytest.mark.parametrize("work_does", [assigns_a_number, grows])
+@cases(assigns_a_number)
 def test_nothing_is_lost_whatever_the_work_does_between_two_instructions_of_the_helper(
     kind, before, work_does
 ):

@@ -94,16 +94,17 @@ def use(root: Path, **options: Any) -> list[str]:
 
 # A file system that keeps no owners or no modes.
 
+OTHER_OWNER = f"keeps no owners: a new file belongs to user {EVE.uid}, not to user {ALICE.uid}"
+
 
 @needs_users
-@pytest.mark.parametrize("chmod", ["ignored", "refused"])
 @pytest.mark.parametrize(
-    ("user", "mode", "text"),
+    ("chmod", "user", "mode", "text"),
     [
-        (EVE, 0o777, f"keeps no owners: a new file belongs to user {EVE.uid}, not to user {ALICE.uid}"),
-        (EVE, 0o700, f"keeps no owners: a new file belongs to user {EVE.uid}, not to user {ALICE.uid}"),
-        (ALICE, 0o777, "keeps no modes: a new file has the mode 777, not 600"),
-        (ALICE, 0o775, "keeps no modes: a new file has the mode 775, not 600"),
+        ("ignored", EVE, 0o777, OTHER_OWNER),
+        ("refused", EVE, 0o700, OTHER_OWNER),
+        ("refused", ALICE, 0o777, "keeps no modes: a new file has the mode 777, not 600"),
+        ("ignored", ALICE, 0o775, "keeps no modes: a new file has the mode 775, not 600"),
     ],
 )
 def test_the_file_system_is_named_with_two_ways_on(place: Path, user, mode: int, text: str, chmod: str):
@@ -135,8 +136,7 @@ def refusals(root: Path, root_mode: Any) -> list[Any]:
 
 
 @needs_users
-@pytest.mark.parametrize("chmod", ["ignored", "refused"])
-@pytest.mark.parametrize("way", ["argument", "variable"])
+@pytest.mark.parametrize(("chmod", "way"), [("ignored", "argument"), ("refused", "variable")])
 def test_all_verbs_work_in_a_trusted_root_there(
     place: Path, monkeypatch: pytest.MonkeyPatch, chmod: str, way: str
 ):
