@@ -1,4 +1,4 @@
-"""Fixtures of several folders: the place of drives."""
+"""Fixtures of several folders: the place of drives, and a process that runs scripts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from lightning_lite.storage import stores
 
+from tests.support.forked_scripts import ForkedScripts, forking_scripts
 from tests.support.object_stores import ObjectServer
 
 
@@ -31,3 +32,10 @@ def drives_place(request: pytest.FixtureRequest, running_object_server: ObjectSe
     The server is an argument, so that it starts before the test begins, and is not a process that it leaves.
     """
     return str(request.getfixturevalue("remote_place")) if request.param == "objects" else None
+
+
+@pytest.fixture(scope="session")
+def forked_scripts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedScripts]:
+    """Give what runs scripts whose test is about what they print, not about how their process begins."""
+    with forking_scripts(tmp_path_factory.mktemp("forked")) as scripts:
+        yield scripts

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.forked_scripts import ForkedScripts
 from tests.support.pages import PAGES, PROJECT, Program, programs, run_program
 
 #: Programs on pages that are files, too, which `make check` gives to mypy and pyright.
@@ -21,8 +22,8 @@ HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
     [program for program in programs() if not program.needs_large_packages],
     ids=lambda program: program.place,
 )
-def test_a_program_prints_the_text_below_it(program: Program, own_place: Path):
-    assert run_program(program, own_place) == program.printed
+def test_a_program_prints_the_text_below_it(program: Program, own_place: Path, forked_scripts: ForkedScripts):
+    assert run_program(program, own_place, forked_scripts) == program.printed
 
 
 @pytest.mark.parametrize(("page", "file"), TYPED.items())

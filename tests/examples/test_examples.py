@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.forked_scripts import ForkedScripts
 from tests.support.processes import run_script
 
 pytestmark = pytest.mark.dependencies
@@ -46,12 +47,12 @@ IN_ANY_ORDER = {"beyond/retries.py", "ui/app.py"}
 NO_APPS = {"beyond/cluster.py"}
 
 
-def run(script: Path, folder: Path, runner: str = "processes") -> str:
-    """Run `script` in `folder`, as a user does, and return what it printed."""
+def run(script: Path, folder: Path, runner: str = "processes", scripts: ForkedScripts | None = None) -> str:
+    """Run `script` in `folder`, as a user does, or by `scripts`, and return what it printed."""
     arguments = next((ARGUMENTS[name] for name in ARGUMENTS if script.match(name)), [])
     environment = {name: value for name, value in os.environ.items() if name != "LIGHTNING_LITE_ROOT"}
     environment["LIGHTNING_LITE_RUNNER"] = runner
-    return run_script(script, *arguments, cwd=folder, env=environment)
+    return (scripts.run if scripts else run_script)(script, *arguments, cwd=folder, env=environment)
 
 
 def test_each_example_is_in_the_gallery():
@@ -71,8 +72,12 @@ def test_an_example_prints_the_text_in_the_gallery(example: str, own_place: Path
 
 
 @pytest.mark.parametrize("example", sorted(PRINTED.keys() - NEEDS_TWO_PROCESSES))
-def test_an_example_prints_the_same_in_one_process(example: str, own_place: Path):
-    assert run(EXAMPLES / example, own_place, runner="inline") == PRINTED[example]
+def test_an_example_prints_the_same_in_one_process(
+    example: str, own_place: Path, forked_scripts: ForkedScripts
+):
+    printed = run(EXAMPLES / example, own_place, "inline", forked_scripts)
+
+    assert printed == PRINTED[example]
 
 
 def test_the_drive_example_runs_with_spaces_in_its_path_and_leaves_only_its_file_and_the_root(tmp_path: Path):

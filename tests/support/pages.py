@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.support.forked_scripts import ForkedScripts
 from tests.support.processes import run_script
 
 PROJECT = Path(__file__).parents[2]
@@ -54,8 +55,14 @@ def programs() -> list[Program]:
     return found
 
 
-def run_program(program: Program, folder: Path) -> str:
-    """Run a program as `app.py` in `folder`, and return what it printed."""
+def run_program(program: Program, folder: Path, scripts: ForkedScripts | None = None) -> str:
+    """Run a program as `app.py` in `folder`, and return what it printed.
+
+    Args:
+        program: The program.
+        folder: Where its file is written.
+        scripts: What runs it; by default it gets an interpreter of its own.
+    """
     script = folder / "app.py"
     script.write_text(program.source, "utf-8")
-    return run_script(script)
+    return scripts.run(script) if scripts else run_script(script)
