@@ -28,7 +28,7 @@ from tests.support.object_stores import ObjectServer, any_server
 PATIENCE = 20.0
 
 # Each run takes other examples: many short runs find what a long one finds. A deadline would measure speed.
-hypothesis.settings.register_profile("suite", max_examples=40, deadline=None)
+hypothesis.settings.register_profile("suite", max_examples=25, deadline=None)
 hypothesis.settings.load_profile("suite")
 
 # Otherwise each process of each test compiles the package for itself, which takes longer than most tests.

@@ -199,7 +199,7 @@ def survives_each_kill(stage: Stage, operations: tuple[str, ...] = CHANGING, ste
         number += step
 
 
-@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("step", [8, pytest.param(1, marks=pytest.mark.torture)])
 @pytest.mark.parametrize("case", [*DRIVE_CASES, *GET_CASES], ids=repr)
 def test_a_verb_that_is_killed_anywhere_has_happened_or_has_not(case: Case, step: int, quick_place: Path):
     assert survives_each_kill(Stage(case, quick_place), step=step) > 5
@@ -211,7 +211,7 @@ def test_a_verb_that_is_killed_at_a_reading_operation_has_happened_or_has_not(ca
     assert survives_each_kill(Stage(case, quick_place), OPERATIONS) > 10
 
 
-@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("step", [8, pytest.param(1, marks=pytest.mark.torture)])
 @pytest.mark.parametrize("case", [DRIVE_CASES[4], DRIVE_CASES[7], DRIVE_CASES[8]], ids=repr)
 def test_the_same_holds_where_folders_are_replaced_in_two_steps(
     case: Case, step: int, quick_place: Path, monkeypatch
@@ -265,7 +265,7 @@ def test_the_harness_fails_without_recovery(
             survives_each_kill(stage)
 
 
-@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("step", [8, pytest.param(1, marks=pytest.mark.torture)])
 @pytest.mark.parametrize("case", MOVE_CASES, ids=repr)
 def test_a_source_that_is_moved_is_never_lost(case: Case, step: int, quick_place: Path):
     stage = Stage(case, quick_place)
