@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -51,25 +52,27 @@ class Shared(NamedTuple):
     Attributes:
         database: Its work, as the flow sees it.
         client: A client.
+        file: Its file.
     """
 
     database: Any
     client: DatabaseClient
+    file: Path
 
 
 @pytest.fixture(scope="module")
 def shared_database(tmp_path_factory):
     place = tmp_path_factory.mktemp("shared")
     with working_in(place), running(Database([Team, Member, Rich])) as (database, client):
-        yield Shared(database, client)
+        yield Shared(database, client, place / "database.db")
 
 
 @pytest.fixture
 def shared(shared_database):
     yield shared_database
-    for model in (Team, Member, Rich):
-        for row in shared_database.client.select_all(model):
-            shared_database.client.delete(row)
+    with closing(sqlite3.connect(shared_database.file)) as connection, connection:
+        for table in ("team", "member", "rich"):
+            connection.execute(f"DELETE FROM {table}")
 
 
 @pytest.fixture
@@ -207,11 +210,11 @@ def test_a_database_that_is_not_there_is_an_error():
     assert caught.value.status == 0
 
 
-def test_hundred_parallel_inserts_are_all_stored(own_place):
-    with running(Database([Member])) as (_, client), ThreadPoolExecutor(20) as threads:
-        list(threads.map(lambda i: client.insert(Member(count=i)), range(100)))
+def test_hundred_parallel_inserts_are_all_stored(shared):
+    with ThreadPoolExecutor(20) as threads:
+        list(threads.map(lambda i: shared.client.insert(Member(count=i)), range(100)))
 
-    assert counts_in(own_place / "database.db") == list(range(100))
+    assert counts_in(shared.file) == list(range(100))
 
 
 # The file and its copy.
@@ -238,7 +241,7 @@ def test_rows_are_there_after_a_restart_in_another_directory_and_back_in_the_fir
     assert count_on(4) == [1, 2, 3]
 
 
-def test_the_copy_is_stored_at_intervals_and_only_after_a_change(own_place):
+def test_the_copy_is_stored_at_intervals_after_a_change_and_the_process_ends_with_its_app(own_place):
     drive = Drive("lit://database", root_folder=own_place)
     with running(Database([Member], "data/rows.db", store_interval=0.01)) as (_, client):
         poll_until(lambda: drive.exists("rows.db"), timeout=DEADLINE)
@@ -250,10 +253,12 @@ def test_the_copy_is_stored_at_intervals_and_only_after_a_change(own_place):
 
         poll_until(stored, timeout=DEADLINE)
     stamp = drive.entries("rows.db")[0].time
-    with running(Database([Member], "data/rows.db")):
-        pass
+    with running(Database([Member], "data/rows.db")) as (database, _):
+        port = database.port
+        pids = {each.pid for each in psutil.net_connections("tcp4") if each.laddr.port == port}
 
     assert drive.entries("rows.db")[0].time == stamp
+    wait_until_gone(*filter(None, pids))
 
 
 def test_a_killed_database_has_all_rows_that_it_has_confirmed(own_place):
@@ -337,13 +342,6 @@ def test_a_table_without_a_column_of_its_model_is_an_error_that_names_it(own_pla
 
     with pytest.raises(DatabaseError, match=r"table member in .* has no column 'team'"):
         LightningApp(Holds(Database([Member]))).run()
-
-
-def test_the_process_of_the_database_ends_with_its_app():
-    with running(Database([Member])) as (database, _):
-        port = database.port
-        pids = {each.pid for each in psutil.net_connections("tcp4") if each.laddr.port == port}
-    wait_until_gone(*filter(None, pids))
 
 
 # What is refused.
