@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -71,7 +72,11 @@ class ForkedScripts:
         assert self._process.stdout is not None
         self._process.stdin.write(f"{json.dumps(request)}\n")
         self._process.stdin.flush()
-        code = self._process.stdout.readline()
+        try:
+            code = self._process.stdout.readline()
+        except BaseException:  # a time limit of the test: the answer would be read by the next test
+            os.killpg(self._process.pid, signal.SIGKILL)
+            raise
         out, err = (stream.read_text("utf-8") for stream in self._streams)
         assert code == "0\n", err
         return out
@@ -85,8 +90,12 @@ def forking_scripts(folder: Path) -> Iterator[ForkedScripts]:
         folder: An empty folder.
     """
     command = [sys.executable, "-c", _SERVER]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    # A group of its own, so that a script that hangs ends with it.
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0
+    ) as process:
         try:
             yield ForkedScripts(process, folder)
         finally:
-            process.kill()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
