@@ -5,8 +5,10 @@ through drives. The packages, from the highest layer to the lowest; a module imp
 lower one:
 
     cli · testing · lightning_app    the command line; helpers for tests; existing Lightning Apps
-    core · structures                old import paths of Lightning App
     components                       ready-made works and flows
+    web · frontends                  the page and its API; servers of pages that flows show
+    core · structures                old import paths of Lightning App
+    monitor                          reads and controls runs, for the command line and the page
     app                              LightningApp, one run of it, background, notebook
     engine                           the two state machines; history and recording of a run
     tree                             what users write: flows, works, calls, schedules

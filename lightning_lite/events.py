@@ -1,6 +1,6 @@
 """The events of a run: one small immutable class for each kind.
 
-The engine emits events, the journal stores them, and one fold (`tree.calls.CallRecords.apply` for the calls
+The machine emits events, the journal stores them, and one fold (`tree.calls.CallRecords.apply` for the calls
 of a work, `engine.history.RunHistory.apply` for a whole run) applies them: while the app runs, on resume, and
 for `status`, `timeline` and pages.
 

@@ -54,9 +54,10 @@ class UsageMeter:
             pids: Ids of processes on this host; a descendant that is among them counts only for itself.
         """
         wanted = set(pids)
-        if not wanted:
-            return {}
         now = monotonic()
+        if not wanted:
+            self._seconds, self._elapsed_from, self._measured_at = {}, now, time()
+            return {}
         elapsed = max(now - self._elapsed_from, 1e-6)
         before, self._seconds = self._seconds, {}
         import psutil  # noqa: PLC0415 - it takes 20 ms, and most apps measure nothing

@@ -22,8 +22,8 @@ class WorkRow(NamedTuple):
         progress: Completed part of the call, from 0 to 1, or `None` if the work does not report it.
         since: Time of the last change of `state`, in seconds since 1970, or `None` if unknown.
         place: Host and id of its process, or `None`; not shown.
-        cpu: Use of one CPU by its process, from 0 to 1 or more, or `None` without a process.
-        memory: Main memory of its process in bytes, or `None` without a process.
+        cpu: Use of one CPU by its process and all that it has started, 1.0 for all of it; `None` without one.
+        memory: Main memory of these in bytes, or `None` without a process.
         last_line: The last line that it printed, as harmless text.
     """
 

@@ -1,8 +1,8 @@
 """One run of an app: connects machine, runner, journal and terminal; all reports and requests pass here.
 
 runner.wait ──reports──▶ machine.step ──requests──▶ runner.send, then events ──▶ recorder.record
-▲                                                                                   │
-└──────────────────────────────────── works ◀──────────────────────────────────────┘
+▲                                                        │
+└──────────────────────── works ◀────────────────────────┘
 
 While a pass of the flow waits for a call, `machine.step` has not returned: it calls `Session._exchange`, and
 the same circle goes on inside.
@@ -250,7 +250,7 @@ class Session:
         if self._page is not None:
             self.layout.serve(self._folder.frontends, say)
 
-    def _look_at_layout(self) -> None:
+    def _collect_layout(self) -> None:
         """Collect what the flows show after a change."""
         self.layout.collect()
         self._open_page()
@@ -304,7 +304,7 @@ class Session:
         except _LoopEnded:
             return True
         if self.layout.is_stale and not machine.ended:
-            self._look_at_layout()
+            self._collect_layout()
         if machine.num_passes > num_passes:
             self._warn_if_slow(self._clock.now().monotonic - now.monotonic - self._waited)
         self._show_works(now)
@@ -331,7 +331,7 @@ class Session:
         began = self._machine.now
         self._carry_out(step, began)
         if self.layout.is_stale:
-            self._look_at_layout()
+            self._collect_layout()
         if self._run_once() and not self._machine.ended:
             self.loop_ended = True
             raise _LoopEnded  # a hook of `LightningTestApp` ends the app
@@ -486,15 +486,17 @@ class Session:
         """Send the requests of a step, and write its events to the journal while the works read them.
 
         A death of the app in between is as one before the step: on resume the flow asks again. A resumed run
-        writes first, because it may have died of a call, which has to be counted before it can kill again.
+        writes first, because it may have died of a call, which has to be counted before it can kill again. So
+        does a step with a failure, because its report quotes what the work has printed last.
         """
-        if self._is_resumed:
+        writes_first = self._is_resumed or any(type(event) is CallFailed for event in step.events)
+        if writes_first:
             self._record(step.events, now)
         try:
             for request in step.requests:
                 self.runner.send(request)
         finally:
-            if not self._is_resumed:  # also after Ctrl-C, because later events refer to these
+            if not writes_first:  # also after Ctrl-C, because later events refer to these
                 self._record(step.events, now)
         machine = self._machine
         if machine.unneeded or machine.has_exits:

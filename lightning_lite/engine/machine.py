@@ -147,7 +147,7 @@ class Machine:
         values = caller.values if kinds is None else None
         self._outbox = Outbox(ArgumentWatch(), values, durable=caller.durable)
         self._timers = Timers()
-        self._requests: list[Request] = []  # to send when the events of the step are written
+        self._requests: list[Request] = []  # to send after the step
         self._supervisors = Supervisors(self._outbox, self._timers, self._requests, max_running, kinds)
         self._kinds = kinds
         self.is_waiting = False

@@ -64,7 +64,7 @@ class CallGraph:
     """The graph of one run.
 
     It must not be used by two threads at once, nor while another one changes the history. Each call is read
-    once; a look reads for at most 0.3 seconds, and the next one continues.
+    once; one description reads for at most 0.3 seconds, and the next one continues.
 
     Args:
         history: The history, which may grow.

@@ -3,7 +3,7 @@
     Timeline.describe   works in sight, a range, its width in pixels ─▶ one row for each work
 
 The index of a work consists of plain sorted arrays and grows with the history. An ended call is read once.
-So a look costs the pixels that are shown, not the calls that the run has made.
+So a description costs the pixels that are shown, not the calls that the run has made.
 """
 
 from __future__ import annotations

@@ -60,6 +60,9 @@ from lightning_lite.storage.stores import open_store
 from lightning_lite.store_url import is_url
 from lightning_lite.values.base import Transferable
 
+#: The argument of the user: a path, or several.
+Given = PathLike | tuple[PathLike, ...]
+
 #: What becomes of the symbolic links in a folder that is put.
 Symlinks = Literal["copy", "keep"]
 
@@ -635,10 +638,6 @@ def _check_seconds(timeout: object) -> None:
 
 def _component(name: str | None) -> str | None:
     return None if name is None else component_folder(name)
-
-
-#: The argument of the user: a path, or several.
-Given = PathLike | tuple[PathLike, ...]
 
 
 class Selection(NamedTuple):

@@ -306,6 +306,8 @@ class Component(TreeMember, metaclass=ComponentType):
         """Convert a value, and store it as a state attribute."""
         if type(value) is str:
             value = from_text(value)
+        elif isinstance(value, float) and type(value).__module__ == "numpy":
+            value = float(value)  # a numpy.float64, as functions of NumPy return it
         if isinstance(value, Transferable) and self._travels:
             value.attached(node.name, name)  # before storing, because it may change or refuse the value
         if node.link is None:

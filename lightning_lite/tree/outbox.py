@@ -1,4 +1,4 @@
-"""Answers the calls of the flow; collects its requests and the events of a step until the engine takes them.
+"""Answers the calls of the flow; collects its requests and the events of a step until the machine takes them.
 
 The process of a work has no flow, and does not load this module.
 """
@@ -110,7 +110,7 @@ class ComponentRemoved(NamedTuple):
 #: Requests of the flow that concern one work.
 WorkRequest = CallRequested | StartRequested | StopRequested | RestartRequested | StacksRequested
 
-#: All requests of the flow to the engine.
+#: All requests of the flow to the machine.
 FlowRequest = WorkRequest | ComponentRemoved
 
 
@@ -142,7 +142,7 @@ class PassRecord:
 
 
 class Outbox:
-    """Queue between the tree in the main process and the engine, which empties it after each step.
+    """Queue between the tree in the main process and the machine, which empties it after each step.
 
     Args:
         argument_watch: Finds calls whose arguments are new in each pass.
@@ -220,7 +220,7 @@ class Outbox:
         self.writes = {}
 
     def unhandled_changes(self) -> dict[str, str]:
-        """Return what was asked for or changed since the engine has emptied this, by full name, in words.
+        """Return what was asked for or changed since the machine has emptied this, by full name, in words.
 
         A private attribute, such as the port that a work has chosen on its first use, is left out.
 
@@ -501,7 +501,7 @@ class Outbox:
         )
 
     def paused(self) -> Pause:
-        """Return the `Pause` to raise, and store it, so that the engine knows that it was raised."""
+        """Return the `Pause` to raise, and store it, so that the machine knows that it was raised."""
         self.end_left_blocks()
         self.this_pass.pause = pause = Pause("a call has not ended yet")
         return pause

@@ -445,7 +445,7 @@ class LightningWork(Component):
     def display_name(self, name: str) -> None:
         if name == self._display_name:
             return
-        if self.has_started:
+        if self._records.has_started:
             raise DetachedError("The display name can be set only before the work has started.")
         self._display_name = name
 

@@ -1,7 +1,7 @@
 """The live view: a thread that draws the table of works on the terminal.
 
     session ── request_redraw ──▶ LiveView ─ read_rows ─▶ rows ── live_table ──▶ Footer
-                        its own thread      snapshots of the works
+                                  its own thread          snapshots of the works
 
 `request_redraw` never blocks. The thread sleeps while nothing calls `request_redraw` and no work is busy.
 """
@@ -186,7 +186,7 @@ class LiveView:
     def _measure(self, pids: set[int]) -> None:
         """Measure processes, if one is new or has ended, or if the last measurement is a second old.
 
-        Over a shorter time, the CPU use of a process is not meaningful.
+        Over less than the 0.25 s between two drawings, the CPU use of a process is not meaningful.
         """
         if pids != self._measured or monotonic() - self._measured_at >= _TICK:
             self._measured, self._measured_at = pids, monotonic()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.app import session
 from lightning_lite.clock import ManualClock
 from lightning_lite.engine.history import read_history
 from lightning_lite.errors import AppFailed, JournalMismatch, NothingToResume, PoisonCall
@@ -551,3 +552,30 @@ def test_a_call_whose_request_was_interrupted_is_recorded(monkeypatch):
     assert [call.record.key] == interrupted
     root, error = start(script, resume=True, step=Step(), what=None)
     assert (root.what, error) == (["a"], None)
+
+
+def test_a_failure_is_reported_before_the_next_call_is_sent(monkeypatch):
+    order = []
+
+    def send(self, request, send=InlineRunner.send):
+        if isinstance(request, RunCall):
+            order.append(f"call {request.key}")
+        send(self, request)
+
+    def report(name, failure, logs):
+        order.append("report")
+
+    monkeypatch.setattr(InlineRunner, "send", send)
+    monkeypatch.setattr(session, "report_failure", report)
+
+    def script(flow):
+        flow.step.run("a", fails=True)
+        flow.step.run("b")
+        if flow.step.num_successes:
+            flow.stop()
+
+    start(script, step=Step(parallel=True, raise_exception=False))
+
+    first, reported, second = order
+    assert reported == "report"
+    assert first != second

@@ -291,6 +291,14 @@ def test_a_component_that_is_set_outside_init_and_run_is_refused():
         root.work = Work()
 
 
+def test_a_float_of_numpy_becomes_the_float_that_it_is():
+    flow = ScriptedFlow(do_nothing, first=numpy.float64(0.5), score=None)
+    flow.score = numpy.sqrt(2.0)
+
+    assert (type(flow.first), flow.first) == (float, 0.5)
+    assert (type(flow.score), flow.score) == (float, math.sqrt(2))
+
+
 @pytest.mark.parametrize(("old", "kind"), [(Work, "work"), (lambda: ScriptedFlow(do_nothing), "flow")])
 def test_a_component_can_not_be_replaced_by_assignment(old, kind):
     root = ScriptedFlow(do_nothing, child=old())
@@ -457,7 +465,7 @@ class Mute:
     ("bad", "advice"),
     [
         (numpy.float32(1.5), r"value\.item\(\)"),
-        (numpy.float64(1.5), r"value\.item\(\)"),
+        ([numpy.float64(1.5)], r"value\.item\(\)"),
         (numpy.zeros(3), r"value\.tolist\(\)"),
         (Color.RED, "its value or its name"),
         (pathlib.Path("a"), r"str\(path\)"),

@@ -68,9 +68,8 @@ class InlineRunner(Runner):
         self._jobs: deque[Job] = deque()
         # `SimpleQueue`, because threads and signal handlers may put into it. `None` only wakes the reader.
         self._arrived: SimpleQueue[Report | InlineWork | None] = SimpleQueue()
-        self._reports_due: dict[
-            InlineWork, float
-        ] = {}  # monotonic time of the next `report_changes` of each parallel work
+        # Monotonic time of the next `report_changes` of each parallel work.
+        self._reports_due: dict[InlineWork, float] = {}
         self._is_awake = False
         self._output = OutputPump(options.logs, display)
         self._streams = WorkStreams(self._output, display)

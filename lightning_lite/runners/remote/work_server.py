@@ -128,7 +128,7 @@ class WorkServer:
         self._send_queue = SendQueue()
         self._unsent = 0  # bytes of output since the last time that the main process had all
         self._kill_after: int | None = None  # number of the request after which the work is killed
-        self._is_over = False  # the exit of the work is in the sent
+        self._is_over = False  # the exit of the work is in the send queue
         self._methods: dict[str, Callable[..., Any]] = {
             "describe": self._describe,
             "open": self._open,
