@@ -58,7 +58,7 @@ class Root(LightningFlow):
         self.stop()
 
 
-def look(run_root: str, follower: RunFollower | None = None) -> dict[str, object]:
+def describe(run_root: str, follower: RunFollower | None = None) -> dict[str, object]:
     run = read_runs(run_root)[-1]
     follower = follower or RunFollower(run.path)
     follower.follow(60.0)
@@ -70,7 +70,7 @@ def look(run_root: str, follower: RunFollower | None = None) -> dict[str, object
 def test_an_ended_run_is_shown_from_its_journal():
     LightningTestApp(Root()).run(runner="inline")
 
-    found = look(os.environ["LIGHTNING_LITE_ROOT"])
+    found = describe(os.environ["LIGHTNING_LITE_ROOT"])
 
     assert [(one["name"], one["kind"]) for one in found["components"]] == [
         ("root", "flow"),

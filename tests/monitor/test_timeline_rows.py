@@ -15,7 +15,7 @@ from lightning_lite.monitor.timeline import Timeline
 from tests.monitor.histories import Story
 
 
-def look(story: Story, *works: str, running: bool = True, now: float = 100.0, **options):
+def describe(story: Story, *works: str, running: bool = True, now: float = 100.0, **options):
     names = [f"root.{work}" for work in works or ("a",)]
     found = Timeline(story.history).describe(names, now=now, is_running=running, **options)
     json.dumps(found, allow_nan=False)
@@ -23,7 +23,7 @@ def look(story: Story, *works: str, running: bool = True, now: float = 100.0, **
 
 
 def row(story: Story, **options):
-    return look(story, **options)["rows"][0]
+    return describe(story, **options)["rows"][0]
 
 
 def many(number: int) -> Story:
@@ -97,7 +97,7 @@ def test_a_call_that_was_running_when_the_run_died_is_lost_at_the_last_event():
     story.change("a", story.ask("a", 1.0), 2.0, "running")
     story.call("b", 3.0, 4.0, 9.0)
 
-    found = look(story, "a", running=False)
+    found = describe(story, "a", running=False)
 
     assert found["rows"][0]["spans"] == [[2.0, 9.0, "lost", 1, 1]]
     assert found["to"] == 9.0
@@ -109,7 +109,7 @@ def test_a_call_that_was_stopped_waits_until_then():
     story.call("a", 2.0, 3.0, 9.0)
 
     assert row(story)["waits"] == [[2.0, 3.0], [1.0, 6.0]]
-    assert look(story, running=False)["rows"][0]["waits"] == [[2.0, 3.0], [1.0, 6.0]]
+    assert describe(story, running=False)["rows"][0]["waits"] == [[2.0, 3.0], [1.0, 6.0]]
 
 
 def test_a_call_that_was_waiting_when_the_run_died_waits_until_the_last_event():
@@ -117,7 +117,7 @@ def test_a_call_that_was_waiting_when_the_run_died_waits_until_the_last_event():
     story.ask("a", 1.0)
     story.call("a", 2.0, 3.0, 9.0)
 
-    assert look(story, running=False)["rows"][0]["waits"] == [[2.0, 3.0], [1.0, 9.0]]
+    assert describe(story, running=False)["rows"][0]["waits"] == [[2.0, 3.0], [1.0, 9.0]]
 
 
 def test_a_call_that_was_running_before_a_resume_is_lost():
@@ -125,7 +125,7 @@ def test_a_call_that_was_running_before_a_resume_is_lost():
     story.change("a", story.ask("a", 1.0), 2.0, "running")
     story.resume(50.0)
 
-    found = look(story)
+    found = describe(story)
 
     assert found["rows"][0]["spans"] == [[2.0, 2.0, "lost", 1, 1]]
     assert found["begun"] == [0.0, 50.0]
@@ -273,7 +273,7 @@ def test_thousands_of_restarts_are_as_many_as_can_be_seen():
 def test_passes_are_counted_in_bins():
     story = many(100)
 
-    found = look(story, now=200.0, pixels=300)
+    found = describe(story, now=200.0, pixels=300)
 
     assert sum(count for _, count in found["passes"]) == len(story.history.times)
     assert all(moment < 100 for moment, _ in found["passes"])
@@ -305,9 +305,9 @@ def test_too_many_works_and_unknown_ones_are_refused():
     story = Story("a")
 
     with pytest.raises(ValueError, match="61 works are too many"):
-        look(story, *["a"] * 61)
+        describe(story, *["a"] * 61)
     with pytest.raises(LookupError, match=r"no work 'root\.b'"):
-        look(story, "b")
+        describe(story, "b")
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 10), st.booleans()), max_size=60), st.data())
@@ -351,5 +351,5 @@ def test_calls_that_ended_in_another_order_are_the_same_as_in_order():
 
     in_steps = timeline.describe(["root.a"], now=200.0, is_running=True)
 
-    assert in_steps == look(story, now=200.0)
+    assert in_steps == describe(story, now=200.0)
     assert [span[3] for span in in_steps["rows"][0]["spans"]] == numbers
