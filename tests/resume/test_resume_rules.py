@@ -457,7 +457,7 @@ def launch(*arguments):
     )
 
 
-def test_a_call_that_killed_the_flow_three_times_is_refused_with_advice():
+def test_a_call_that_killed_the_flow_at_least_three_times_is_refused_with_advice():
     times = 0
     while (done := finish(launch("Deadly")))[0] == -signal.SIGKILL:
         times += 1
