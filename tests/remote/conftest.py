@@ -8,19 +8,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from ray_cluster import ENVIRONMENT, RayCluster
+from two_nodes import ENVIRONMENT, TwoNodes
 
 # The suite of all runners, and the works that it starts.
 sys.path.append(str(Path(__file__).parent.parent / "runners"))
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
     if find_spec("ray") is None:
         pytest.skip("these tests need the package ray, see `make test-remote`")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        cluster = RayCluster(str(tmp_path_factory.mktemp("cluster") / "cluster.log"))
+        cluster = TwoNodes(str(tmp_path_factory.mktemp("cluster") / "cluster.log"))
         yield cluster
         cluster.close()

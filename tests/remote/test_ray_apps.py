@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from ray_cluster import ENVIRONMENT
+from two_nodes import ENVIRONMENT
 
 from lightning_lite import CloudCompute, LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import RunnerError, WorkStartFailed

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from ray_cluster import ENVIRONMENT, RayCluster
+from two_nodes import ENVIRONMENT, TwoNodes
 
 from lightning_lite.storage.stores import drive_names
 
@@ -21,21 +21,21 @@ EXAMPLES = Path(__file__).parents[2] / "examples/drive"
 @pytest.fixture(scope="module")
 def cluster_with_keys(
     running_object_server: ObjectServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RayCluster]:
+) -> Iterator[TwoNodes]:
     """A cluster whose nodes have the keys of the store in their environment, as in a cluster of a user."""
     if find_spec("ray") is None:
         pytest.skip("these tests need the package ray, see `make test-remote`")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (ENVIRONMENT | running_object_server.environment()).items():
             patch.setenv(name, value)
-        cluster = RayCluster(str(tmp_path_factory.mktemp("cluster") / "cluster.log"))
+        cluster = TwoNodes(str(tmp_path_factory.mktemp("cluster") / "cluster.log"))
         yield cluster
         cluster.close()
 
 
 @pytest.mark.parametrize("example", ["app", "producer_consumer", "three_works"])
 def test_an_example_prints_the_same_on_a_cluster_with_drives_on_an_object_store(
-    example: str, cluster_with_keys: RayCluster, remote_place: str, own_place: Path, tmp_path: Path
+    example: str, cluster_with_keys: TwoNodes, remote_place: str, own_place: Path, tmp_path: Path
 ):
     script = EXAMPLES / f"{example}.py"
     far = {"LIGHTNING_LITE_RUNNER": "ray", "LIGHTNING_LITE_RAY_ADDRESS": cluster_with_keys.address}

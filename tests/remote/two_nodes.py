@@ -42,7 +42,7 @@ NODE: dict[str, Any] = {
 }
 
 
-class RayCluster:
+class TwoNodes:
     """The cluster, with a head, which has the resource `first`, and a node with the resource `second`."""
 
     def __init__(self, log: str) -> None:
