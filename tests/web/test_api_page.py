@@ -15,7 +15,7 @@ import pytest
 
 from lightning_lite.testing import poll_until
 
-from tests.cli.short_apps import running
+from tests.cli.short_apps import RunningApp, running
 from tests.support.page_servers import Server, serving
 from tests.support.pages import PROJECT
 from tests.support.processes import DEADLINE, run_script
@@ -33,15 +33,15 @@ COMMANDS = [
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
-    """A server, and the id of the run of the example."""
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, RunningApp]]:
+    """A server, and the app of the example."""
     folder = tmp_path_factory.mktemp("page")
     with running(folder, source=Path(__file__).with_name("api_example.py").read_text()) as app:
         app.wait_for_output("up")
         with serving("--root", app.root) as server:
             log = Path(app.run.path, "logs", "root.wait.log")
             poll_until(lambda: log.exists() and "waiting" in log.read_text(), DEADLINE)
-            yield server, app.run.id
+            yield server, app
         app.process.terminate()
         app.code()
 
@@ -56,9 +56,9 @@ def form(value: Any) -> Any:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_commands_of_the_page_answer_as_it_shows(asked: tuple[Server, str]):
-    server, run = asked
-    environ = {**os.environ, "URL": f"http://{server.host}", "TOKEN": server.token, "RUN": run}
+def test_the_commands_of_the_page_answer_as_it_shows(asked: tuple[Server, RunningApp]):
+    server, app = asked
+    environ = {**os.environ, "URL": f"http://{server.host}", "TOKEN": server.token, "RUN": app.run.id}
 
     assert len(COMMANDS) >= 8
     for command, shown in COMMANDS:
@@ -80,6 +80,10 @@ def test_the_commands_of_the_page_answer_as_it_shows(asked: tuple[Server, str]):
                 }
         elif shown:
             assert done.stdout.strip() == shown, command
+        if '"stop"' in command:
+            # Without a call the app ends, in a terminal not: between later requests, that changes the tag.
+            app.process.terminate()
+            app.code()
 
 
 def test_the_page_has_the_reference_of_all_endpoints():
