@@ -12,6 +12,9 @@ from pydantic import BaseModel
 from lightning_lite import LightningFlow
 from lightning_lite.components import AutoScaler, ColdStartProxy, PythonServer
 
+#: The process that has imported this module; one that is forked from it has another id.
+IMPORTED_BY = os.getpid()
+
 
 class Number(BaseModel):
     number: float
@@ -34,18 +37,21 @@ class Square(PythonServer):
 
     Attributes:
         pid: Its process, once it has answered.
+        imported_by: The process that has imported this module for it, by then.
         sizes: The sizes of the batches.
     """
 
     def __init__(self, pause=0.0, gate="", **options):
         super().__init__(input_type=Batch, output_type=Squares, **options)
         self.pid = 0
+        self.imported_by = 0
         self.sizes = []
         self._pause = pause
         self._gate = gate
 
     def predict(self, request):
         self.pid = os.getpid()
+        self.imported_by = IMPORTED_BY
         numbers = [each.number for each in request.inputs]
         self.sizes.append(len(numbers))
         if -1 in numbers:

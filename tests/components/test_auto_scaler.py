@@ -126,6 +126,8 @@ def test_each_client_gets_its_own_answer_or_its_own_error_from_a_batch(monkeypat
         assert max(sizes) > 1
         assert max(sizes) <= 4
         assert all(work.sizes for work in scaler.workers)
+        # `forked_servers` still does what it says: the process that forks both has imported their module.
+        assert len({work.imported_by for work in scaler.workers}) == 1
 
         answers = clients.ask_all([1, 2, -1, 3, -2, 4, -4, 5])
         assert [answers[place] for place in (0, 1, 3, 5, 7)] == [square(n) for n in (1, 2, 3, 4, 5)]
