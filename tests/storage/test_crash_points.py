@@ -187,22 +187,31 @@ def without_exchange(monkeypatch: pytest.MonkeyPatch):
         yield
 
 
+def first_kill(stage: Stage, operations: tuple[str, ...], step: int) -> int:
+    """Return the number of an operation of the verb, at random, the first of a series with this step."""
+    drive = stage.set_up()
+    with guarded(Plan(), operations) as plan:
+        stage.case.verb(drive)
+    return random.randint(1, min(step, plan.count))
+
+
 def survives_each_kill(stage: Stage, operations: tuple[str, ...] = CHANGING, step: int = 1) -> int:
+    """Kill the verb at each operation, or at each `step`-th from a random one; return the number of kills."""
     allowed = stage.outcomes()
-    number = random.randint(1, step)
+    number, kills = first_kill(stage, operations, step), 0
     while True:
         drive = stage.set_up()
         killed = killed_at(number, lambda drive=drive: stage.case.verb(drive), operations)
         stage.check(allowed)
         if not killed:
-            return number - 1
-        number += step
+            return kills
+        number, kills = number + step, kills + 1
 
 
 @pytest.mark.parametrize("step", [8, pytest.param(1, marks=pytest.mark.torture)])
 @pytest.mark.parametrize("case", [*DRIVE_CASES, *GET_CASES], ids=repr)
 def test_a_verb_that_is_killed_anywhere_has_happened_or_has_not(case: Case, step: int, quick_place: Path):
-    assert survives_each_kill(Stage(case, quick_place), step=step) > 5
+    assert survives_each_kill(Stage(case, quick_place), step=step) * step > 5
 
 
 @pytest.mark.torture
@@ -217,7 +226,7 @@ def test_the_same_holds_where_folders_are_replaced_in_two_steps(
     case: Case, step: int, quick_place: Path, monkeypatch
 ):
     with without_exchange(monkeypatch):
-        assert survives_each_kill(Stage(case, quick_place), step=step) > 10
+        assert survives_each_kill(Stage(case, quick_place), step=step) * step > 10
 
 
 @pytest.mark.parametrize(
@@ -229,7 +238,7 @@ def test_the_same_holds_where_a_get_replaces_a_folder_in_two_steps(
     step: int, codes: tuple[int, ...], quick_place: Path, monkeypatch
 ):
     with without_exchange(monkeypatch):
-        assert survives_each_kill(StageOfTwoSteps(GET_CASES[4], quick_place), step=step) > 10
+        assert survives_each_kill(StageOfTwoSteps(GET_CASES[4], quick_place), step=step) * step > 10
         fails_everywhere(StageOfTwoSteps(GET_CASES[4], quick_place), codes)
 
 
@@ -270,7 +279,7 @@ def test_the_harness_fails_without_recovery(
 def test_a_source_that_is_moved_is_never_lost(case: Case, step: int, quick_place: Path):
     stage = Stage(case, quick_place)
     (old, source), (new, _) = stage.outcomes()
-    number, killed = random.randint(1, step) - step, True
+    number, killed = first_kill(stage, CHANGING, step) - step, True
     while killed:
         number += step
         drive = stage.set_up()
@@ -280,6 +289,7 @@ def test_a_source_that_is_moved_is_never_lost(case: Case, step: int, quick_place
         # The drive has all of it, or the source still has: a folder being removed may be half gone by then.
         assert there == new or (there, here) == (old, source)
         stage.check(((there, here),))
+    assert number > step, "killed nowhere"
 
 
 def writable(folder: Path) -> list[Path]:
