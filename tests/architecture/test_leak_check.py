@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CONFTEST = Path(__file__).parents[2] / "conftest.py"
 
 SUITE = """
@@ -44,8 +46,13 @@ def test_is_tidy():
 DEADLINE = 60
 
 
-def test_every_test_that_leaves_something_is_blamed_and_no_other(own_place: Path):
+@pytest.mark.parametrize("last_pid", ["changes", "constant", "unknown"])
+def test_every_test_that_leaves_something_is_blamed_and_no_other(last_pid: str, own_place: Path):
     quick = CONFTEST.read_text("utf-8").replace("PATIENCE = 20.0", "PATIENCE = 0.5")
+    if last_pid != "changes":
+        quick = quick.replace("/proc/loadavg", str(own_place / "loadavg"))
+    if last_pid == "constant":
+        (own_place / "loadavg").write_text("0.00 0.00 0.00 0/0 0\n")
     (own_place / "conftest.py").write_text(quick, "utf-8")
     (own_place / "test_suite.py").write_text(SUITE, "utf-8")
     command = [
