@@ -95,7 +95,7 @@ class _Reader:
                 raise AttributeError(_NOT_RUNNING.format(f"{follower.trouble or 'It has no state'}."))
             known = follower.generation, follower.revision
             if known != self._known:
-                self._state, self._known = read_state(follower.history, _drive_of), known
+                self._state, self._known = read_state(follower.history, self._drive_of), known
             return self._state
 
     @cached_property
@@ -103,16 +103,19 @@ class _Reader:
         """Where the drives of the app are: an absolute folder, or the url of an object store."""
         return drives_of(self.folder)
 
+    def _drive_of(self, value: StandIn) -> Drive | None:
+        """Return the drive that an object in the journal is; `None` if it is none, or can't be used here.
 
-def _drive_of(value: StandIn) -> Drive | None:
-    """Return the drive that an object in the journal is; `None` if it is none, or can't be used here."""
-    state = value.stand_in_state
-    if (value.stand_in_module, value.stand_in_name) != (Drive.__module__, Drive.__name__):
-        return None
-    try:
-        return Drive.from_dict({**{name: state[name] for name in _DRIVE_FIELDS}, "root_dir": state["_root"]})
-    except (DriveError, LookupError, TypeError):  # its `root_folder` may be missing
-        return None
+        It has its root, because two drives without one ask the settings when they are compared.
+        """
+        state = value.stand_in_state
+        if (value.stand_in_module, value.stand_in_name) != (Drive.__module__, Drive.__name__):
+            return None
+        try:
+            content = {name: state[name] for name in _DRIVE_FIELDS}
+            return Drive.from_dict({**content, "root_dir": state["_root"] or self.drives})
+        except (DriveError, LookupError, TypeError):  # its `root_folder` may be missing
+            return None
 
 
 _readers: dict[str, _Reader] = {}
@@ -203,7 +206,7 @@ class AppState:
     old and the new value, which may have 2 MiB together.
 
     `_state` is the whole part of the state that the object shows, as nested dicts with `vars`, `flows`,
-    `works` and `structures`.
+    `works` and `structures`; a drive in it is the dict that `Drive.from_dict` takes.
 
     `keys`, `items` and `values` are methods, as those of a dict of the components below. An attribute of the
     flow or work with such a name is read as `state["items"]`.
@@ -390,16 +393,18 @@ def _get(state: AppState, name: str) -> Any:
         _set_up(below, state._reader, (*state._my_affiliation, name), state._seen)
         return below
     if name == _WHOLE:
-        return json_form(part, _refuse)
+        return json_form(part, Drive.to_dict)
     raise AttributeError(_missing(state, name, part))
 
 
-def _copy_of_drive(state: AppState, drive: Drive) -> Drive:
-    """Return a copy of a drive for the code that reads the state, which may run in another process."""
+def _copy_of_drive(state: AppState, drive: Drive) -> Drive | str:
+    """Return a copy of a drive for the code that reads the state, or a text if it can't be used here."""
     content = drive.to_dict()
     content["component_name"] = content["component_name"] or _name(state)
-    content["root_dir"] = content["root_dir"] or state._reader.drives
-    return Drive.from_dict(content)
+    try:
+        return Drive.from_dict(content)
+    except DriveError:  # its `root_folder` has been removed since the journal was read
+        return repr(drive)
 
 
 def _missing(state: AppState, name: str, part: dict[str, Any]) -> str:

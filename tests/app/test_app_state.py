@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -145,7 +146,8 @@ def test_a_drive_is_that_of_the_app_and_belongs_to_the_component(own_place: Path
     assert Drive("lit://shared", root_dir="other").list(component_name="root") == ["note.txt"]
 
 
-def test_a_drive_that_can_not_be_used_here_is_a_text(own_place: Path):
+@pytest.mark.parametrize("is_read_before", [True, False])
+def test_a_drive_that_can_not_be_used_here_is_a_text(own_place: Path, is_read_before: bool):
     class Holder(Root):
         def __init__(self):
             super().__init__()
@@ -154,7 +156,9 @@ def test_a_drive_that_can_not_be_used_here_is_a_text(own_place: Path):
 
     app = LightningApp(Holder())
     with app.start() as running:
-        poll_until(lambda: running.run_id, DEADLINE)
+        poll_until(lambda: running.run_id and app.root.wait.status.stage == "running", DEADLINE)
+        if is_read_before:
+            assert AppState().drive.id == "lit://shared"
         Path("removed").rmdir()
         assert "lit://shared" in AppState().drive
         Path("end").touch()
@@ -266,6 +270,9 @@ def test_the_whole_state_is_there_as_nested_dicts(app: LightningApp):
         found = state._state
 
     assert found["vars"]["number"] == 0
+    drive = Drive.from_dict(found["vars"]["drive"])
+    assert (drive.id, drive.root_dir) == ("lit://shared", os.environ["LIGHTNING_LITE_ROOT"])
+    assert json.loads(json.dumps(found)) == found
     assert found["structures"]["several"]["flows"]["one"]["vars"] == state.several.one._state["vars"]
     found["vars"]["number"] = 7
     assert state.number == 0  # it is a copy
@@ -273,6 +280,17 @@ def test_the_whole_state_is_there_as_nested_dicts(app: LightningApp):
 
     state.several.one.text = "y"
     assert reads.have_changed()
+
+
+def test_a_comparison_of_drives_reads_no_settings(app: LightningApp):
+    state, reads = AppState(), StateReads()
+    with reads.recording():
+        assert state.drive.id == "lit://shared"
+    Path("pyproject.toml").write_text("[tool.lightning_lite\n")  # as an editor may leave it for a moment
+    app.set_state({"vars": {"number": 8}})  # so that there is another state to compare with
+
+    assert state.number == 8
+    assert not reads.have_changed()
 
 
 def test_of_a_value_that_was_read_twice_the_first_one_counts(app: LightningApp):

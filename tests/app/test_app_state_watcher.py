@@ -11,6 +11,7 @@ import pytest
 
 from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.frontends import AppStateWatcher
+from lightning_lite.storage import Drive
 from lightning_lite.testing import poll_until
 
 from tests.support.processes import DEADLINE
@@ -54,3 +55,29 @@ def test_a_watcher_ends_with_its_run_and_the_next_one_is_of_the_next_run(own_pla
 
     assert seen == ["a1", "a2", "b1", "b2"]
     assert capfd.readouterr().err.count("SystemExit: the end of a function") == 4
+
+
+class Holder(LightningFlow):
+    def __init__(self, text: str):
+        super().__init__()
+        self.drive = Drive("lit://shared")  # first, so that it is compared before the text that differs
+        self.text = text
+
+    def run(self):
+        pass
+
+
+def test_a_watcher_of_a_drive_survives_an_invalid_file_of_settings(own_place: Path):
+    seen = []
+    with LightningApp(Holder("a")).start(on_idle="wait") as running:
+        poll_until(lambda: running.run_id, DEADLINE)
+        watcher = AppStateWatcher()
+        watcher.param.watch(lambda event: seen.append(event.new.text), "state")
+        Path("pyproject.toml").write_text("[tool.lightning_lite\n")
+
+        watcher.state.text = "b"
+
+        poll_until(lambda: "b" in seen, DEADLINE)
+        Path("pyproject.toml").unlink()
+        running.stop()
+    poll_until(lambda: not watcher._thread.is_alive(), DEADLINE)
