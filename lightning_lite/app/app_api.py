@@ -159,7 +159,6 @@ class AppApi:
         owner = getattr(method, "__self__", None)
         if not isinstance(owner, Component):
             return method
-        is_plain = not inspect.iscoroutinefunction(inspect.unwrap(method))
 
         async def endpoint(**arguments: Any) -> Any:
             from starlette.requests import Request  # noqa: PLC0415 - as FastAPI in `__init__`
@@ -167,8 +166,7 @@ class AppApi:
             for argument in arguments.values():
                 if isinstance(argument, Request):
                     body = await argument.body()  # kept there, so that the method need not wait for it
-                    if is_plain:
-                        _give_at_once(argument, body)
+                    _give_at_once(argument, body)
             return await self._ask(partial(_call, method, arguments), min(route.timeout, TIME_LIMIT))
 
         endpoint.__name__ = name
@@ -195,6 +193,12 @@ def _give_at_once(request: Request, body: bytes) -> None:
     vars(request).update(body=lambda: body, json=lambda: json.loads(body))
 
 
+def _give_awaited(request: Request) -> None:
+    """Let a coroutine await them, as is usual: undo `_give_at_once`."""
+    for name in ("body", "json"):
+        vars(request).pop(name, None)
+
+
 def _signature_of(method: Callable[..., Any]) -> inspect.Signature:
     """Return the signature of a method, with type hints that are no texts if their names are known."""
     try:
@@ -213,10 +217,14 @@ def _call(method: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         Exception: The method has raised it.
     """
     from fastapi.encoders import jsonable_encoder  # noqa: PLC0415 - as FastAPI in `AppApi`
+    from starlette.requests import Request  # noqa: PLC0415
     from starlette.responses import Response  # noqa: PLC0415
 
     value = method(**arguments)
-    if inspect.iscoroutine(value):
+    if inspect.iscoroutine(value):  # the method may be plain, and return that of another one
+        for argument in arguments.values():
+            if isinstance(argument, Request):
+                _give_awaited(argument)
         value = _finish(value, method)
     return value if isinstance(value, Response) else jsonable_encoder(value)
 

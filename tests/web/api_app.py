@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Coroutine
+from typing import Any
 
 from fastapi import HTTPException, Request
 from pydantic import BaseModel
@@ -86,6 +88,9 @@ class Root(LightningFlow):
             "method": request.method,
         }
 
+    def mirror_by_another(self, request: Request) -> Coroutine[Any, Any, dict[str, object]]:
+        return self.mirror(request)
+
     def echo(self, request: Request) -> list[object]:
         return [request.method, request.json(), len(request.body())]
 
@@ -109,6 +114,7 @@ class Root(LightningFlow):
             Get("/api/v1/guests", self.seen_names),
             Delete("/guests/{name}", self.remove),
             Put("/mirror", self.mirror),
+            Put("/mirror/by-another", self.mirror_by_another, response_model=None),
             Post("/echo", self.echo),
             Post("/sleep", self.sleep),
             Post("/hang", self.hang, timeout=0.2),

@@ -136,8 +136,9 @@ def test_a_function_that_exits_ends_its_request_only(api: RunningApi):
     assert api.send("GET", "/double?number=1").status == 200
 
 
-def test_a_method_may_be_a_coroutine_that_reads_the_request(api: RunningApi):
-    reply = api.send("PUT", "/mirror", {"a": [1]}, headers={"X-Of-Mine": "yes"})
+@pytest.mark.parametrize("path", ["/mirror", "/mirror/by-another"])
+def test_a_method_may_be_or_return_a_coroutine_that_reads_the_request(api: RunningApi, path: str):
+    reply = api.send("PUT", path, {"a": [1]}, headers={"X-Of-Mine": "yes"})
 
     assert reply.data == {"body": {"a": [1]}, "header": "yes", "method": "PUT"}
 
@@ -185,6 +186,7 @@ def test_the_description_of_the_api_has_all_routes(api: RunningApi):
         "/hang",
         "/kill",
         "/mirror",
+        "/mirror/by-another",
         "/sleep",
     ]
     assert description["paths"]["/guests"]["post"]["description"] == "Add a guest, and return all."
