@@ -4,24 +4,59 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 
-# Each line of its input names a script; it answers with the exit code. A fork is like a process that has just
-# started: `__main__` is the script, and the streams, environment, arguments and first path are its own.
+import psutil
+
+from tests.support.processes import DEADLINE
+
+#: Seconds that a process which a script has left may take to end. A bound on hanging, not on speed.
+PATIENCE = 20.0
+
+# Each line of its input names a script; it answers with the exit code, and with whether a process that the
+# script has started is still there. For that, it becomes the parent of those whose parent has ended: a fork
+# without exec has no mark of the test in its environment. Without `prctl`, such a fork is not seen.
+# A fork is like a process that has just started: `__main__` is the script, and the streams, environment,
+# arguments and first path are its own.
 _SERVER = """
-import gc, json, os, runpy, sys
+import gc, json, os, runpy, sys, time
 import lightning_lite.app.app, lightning_lite.app.session, lightning_lite.storage.drive
+
+PR_SET_CHILD_SUBREAPER = 36
+try:
+    import ctypes
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+except (AttributeError, ImportError, OSError):
+    pass  # not Linux, or a Python without ctypes
+
+def wait_for(pid):
+    while (ended := os.waitpid(-1, 0))[0] != pid:
+        pass
+    return os.waitstatus_to_exitcode(ended[1])
+
+def is_any_left(patience):
+    until = time.monotonic() + patience
+    try:
+        while time.monotonic() < until:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(0.005)
+    except ChildProcessError:
+        return False
+    return True
 
 gc.freeze()
 while line := sys.stdin.readline():
     if not (pid := os.fork()):
         break
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+    code = wait_for(pid)
+    print(json.dumps([code, is_any_left(json.loads(line)["patience"])]), flush=True)
 if line:
     script, *arguments = json.loads(line)["command"]
     os.chdir(json.loads(line)["folder"])
@@ -37,65 +72,149 @@ if line:
 """
 
 
+class _Server:
+    """The process that forks, in a `with` block, at whose end it is killed with all that it has started."""
+
+    def __init__(self) -> None:
+        # A group of its own: where it can't become the parent of orphans, they end with the group.
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _SERVER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            process_group=0,
+        )
+
+    def __enter__(self) -> _Server:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.end()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it runs no more scripts."""
+        return self._process.poll() is not None
+
+    def ask(self, request: Mapping[str, object], deadline: float) -> str | None:
+        """Return its answer: "" if it has ended, and none if the script hangs.
+
+        Args:
+            request: What it reads.
+            deadline: Seconds to wait.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(f"{json.dumps(request)}\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return ""
+        answers, _, _ = select.select([self._process.stdout], [], [], deadline)
+        return self._process.stdout.readline() if answers else None
+
+    def started(self) -> list[str]:
+        """Describe the processes that it or its scripts have started, and that are still there."""
+        return [str(process.as_dict(["pid", "status", "cmdline"])) for process in self._descendants()]
+
+    def end(self) -> int:
+        """Kill it and all that it has started, and return its exit code, which is -9 if it was alive."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        if not self.has_ended:
+            for process in self._descendants():
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+        if not self.has_ended:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(BrokenPipeError):  # a request that it has not read
+            self._process.stdin.close()
+        self._process.stdout.close()
+        return self._process.wait()
+
+    def _descendants(self) -> list[psutil.Process]:
+        found: list[psutil.Process] = []
+        with suppress(psutil.NoSuchProcess):
+            found = psutil.Process(self._process.pid).children(recursive=True)
+        return found
+
+
 class ForkedScripts:
     """Runs one script after the other.
 
     Args:
-        process: The process that forks.
+        server: The process that forks.
         folder: Where it keeps their output.
+        patience: Seconds that a process which a script has left may take to end.
     """
 
-    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
-        self._process = process
+    def __init__(self, server: _Server, folder: Path, patience: float = PATIENCE) -> None:
+        self._server = server
         self._streams = folder / "out", folder / "err"
+        self._patience = patience
 
     def run(
-        self, script: Path, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+        self,
+        script: Path,
+        *arguments: str,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        deadline: float = DEADLINE,
     ) -> str:
         """Run a script as `run_script` does, without input, and return its output.
+
+        A script that hangs, or leaves a process, ends with the process that forks. Each later script then has
+        one of its own: a new one for all of them would be a process that the test leaves.
 
         Args:
             script: Path of the script.
             arguments: Its arguments.
             cwd: Its working directory, by default that of this process.
             env: Its environment, by default that of this process.
+            deadline: Seconds after which it hangs.
         """
-        for stream in self._streams:
-            stream.unlink(missing_ok=True)
         request = {
             "command": [str(script), *arguments],
             "folder": str(cwd or Path.cwd()),
             "streams": list(map(str, self._streams)),
             "environ": dict(os.environ if env is None else env),
+            "patience": self._patience,
         }
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{json.dumps(request)}\n")
-        self._process.stdin.flush()
-        try:
-            code = self._process.stdout.readline()
-        except BaseException:  # a time limit of the test: the answer would be read by the next test
-            os.killpg(self._process.pid, signal.SIGKILL)
-            raise
-        out, err = (stream.read_text("utf-8") for stream in self._streams)
-        assert code == "0\n", err
+        for stream in self._streams:
+            stream.unlink(missing_ok=True)  # what an earlier script has left might still write to it
+            stream.touch()
+        with ExitStack() as stack:
+            server = stack.enter_context(_Server()) if self._server.has_ended else self._server
+            try:
+                answer = server.ask(request, deadline)
+            except BaseException:  # a time limit of the test: the answer would be read by the next test
+                server.end()
+                raise
+            out, err = (stream.read_text("utf-8", "replace") for stream in self._streams)
+            if answer is None:
+                server.end()
+                raise AssertionError(f"{script} did not end in {deadline:g} seconds; it wrote:\n{err}")
+            if not answer:
+                code = server.end()
+                raise AssertionError(f"{script} ended the process that forks, with {code}; it wrote:\n{err}")
+            code, is_any_left = json.loads(answer)
+            if is_any_left:
+                left = "\n".join(server.started())
+                server.end()
+                raise AssertionError(f"{script} left\n{left}\nIt wrote:\n{err}")
+        assert code == 0, err
         return out
 
 
 @contextmanager
-def forking_scripts(folder: Path) -> Iterator[ForkedScripts]:
+def forking_scripts(folder: Path, patience: float = PATIENCE) -> Iterator[ForkedScripts]:
     """Give a process that forks for the `with` block.
 
     Args:
         folder: An empty folder.
+        patience: Seconds that a process which a script has left may take to end.
     """
-    command = [sys.executable, "-c", _SERVER]
-    # A group of its own, so that a script that hangs ends with it.
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0
-    ) as process:
-        try:
-            yield ForkedScripts(process, folder)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+    with _Server() as server:
+        yield ForkedScripts(server, folder, patience)
