@@ -6,7 +6,6 @@ of security are added to the answer as to any other.
 
 from __future__ import annotations
 
-from asyncio import Semaphore
 from base64 import b64decode, b64encode
 from functools import partial
 
@@ -26,10 +25,7 @@ from lightning_lite.web.threads import in_thread
 #: The methods that routes of apps can have.
 METHODS = ("GET", "POST", "PUT", "DELETE")
 
-#: Requests that an app has at the same time; others wait here. Its command channel drops the 33rd one.
-_MAX_FORWARDED = 24
-
-#: Seconds to wait for an app; it answers within 30, unless it is suspended.
+#: Seconds to wait for a turn, and for an app; it answers within 30, unless it is suspended.
 _TIME_LIMIT = 40.0
 
 #: Headers that are not handed on, in lower case: the token is for this server only, and the others describe
@@ -53,7 +49,6 @@ def make_app_route(server_state: ServerState) -> Route:
     Args:
         server_state: What all endpoints share.
     """
-    free = Semaphore(_MAX_FORWARDED)
 
     async def serve(request: Request) -> Response:
         try:
@@ -71,7 +66,7 @@ def make_app_route(server_state: ServerState) -> Route:
                 headers=headers,
                 body=body,
             )
-            async with free:
+            async with server_state.turn(_TIME_LIMIT):
                 return await in_thread(forward)
         except Refused as refused:
             return error_answer(refused.status, refused.reason)

@@ -29,7 +29,8 @@ _log = logging.getLogger("lightning_lite")
 _MAX_ANSWERS = 32
 
 #: Maximum number of actions at the same time. They wait for apps for many seconds, and delay no answers.
-_MAX_ACTIONS = 16
+#: With `server_state.MAX_TURNS` they are as many peers as the command channel of an app has.
+_MAX_ACTIONS = 8
 
 
 class Endpoint(NamedTuple):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from lightning_lite.monitor.activity import Activity
@@ -16,6 +19,10 @@ from lightning_lite.web.tickets import Tickets
 
 #: Seconds between two questions of a page.
 PERIOD = 0.4
+
+#: Requests that the app has at the same time; others wait. Its command channel drops a peer at the 33rd one,
+#: and the actions of the page are among them.
+MAX_TURNS = 24
 
 
 class ServerState:
@@ -55,6 +62,28 @@ class ServerState:
         self.tickets: Tickets[Any] = Tickets()
         self.port = 0
         self.last_request = float("-inf")
+        self._turns = asyncio.Semaphore(MAX_TURNS)
+
+    @asynccontextmanager
+    async def turn(self, timeout: float) -> AsyncIterator[None]:
+        """Wait until the app may get one more request; it has it until the end of the block.
+
+        Args:
+            timeout: Seconds to wait at most.
+
+        Raises:
+            Refused: The app has answered too few of the requests before in this time.
+        """
+        try:
+            await asyncio.wait_for(self._turns.acquire(), timeout)
+        except TimeoutError:
+            raise Refused(
+                504, f"The app has {MAX_TURNS} requests already, and has answered none within {timeout:g} s."
+            ) from None
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def find_run(self, run_id: str) -> RunSummary:
         """Return a run as it is now.

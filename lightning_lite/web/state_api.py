@@ -48,7 +48,7 @@ SOCKET_PACKAGE = "websockets"
 #: Seconds for which a first request reads a long journal.
 _READ_LIMIT = 20.0
 
-#: Seconds to wait for the app; it answers within 30, unless it is suspended.
+#: Seconds to wait for a turn, and for the app; it answers within 30, unless it is suspended.
 _ANSWER_LIMIT = 40.0
 
 
@@ -79,14 +79,21 @@ def make_state_routes(server_state: ServerState) -> list[BaseRoute]:
 
         return await _refusing(request, answer)
 
+    async def taking_turns(request: Request, answer: Callable[[], Response]) -> Response:
+        try:
+            async with server_state.turn(_ANSWER_LIMIT):
+                return await _refusing(request, answer)
+        except Refused as refused:
+            return error_answer(refused.status, refused.reason, refused.headers)
+
     async def show_layout(request: Request) -> Response:
         return await _refusing(request, lambda: _json(_tabs(read_layout(app_run(server_state))["root"])))
 
     async def change(request: Request) -> Response:
-        return await _refusing(request, partial(_change, server_state, await request.body()))
+        return await taking_turns(request, partial(_change, server_state, await request.body()))
 
     async def take_state(request: Request) -> Response:
-        return await _refusing(
+        return await taking_turns(
             request, partial(_take_state, server_state, served, _client_of(request), await request.body())
         )
 

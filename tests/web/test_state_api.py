@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from lightning_lite.testing import poll_until
+from lightning_lite.web.refusals import Refused
 from lightning_lite.web.served_states import ServedStates
+from lightning_lite.web.server_state import MAX_TURNS, ServerState
 
 from tests.support.page_servers import Reply, Server, serving
 from tests.support.processes import DEADLINE, starting
@@ -61,6 +66,12 @@ class RunningState:
         """Open a websocket, with these headers."""
         url = f"ws://{self.server.host}{path}"
         return connect(url, additional_headers=headers, open_timeout=DEADLINE, proxy=None)
+
+
+def open_connections(server: Server) -> int:
+    """Return how many connections this process has with the server of a page."""
+    found = psutil.Process().net_connections("tcp")
+    return sum(each.status == "ESTABLISHED" and each.raddr.port == server.port for each in found)
 
 
 @pytest.fixture(scope="module")
@@ -429,6 +440,41 @@ def test_the_state_is_read_while_a_pass_takes_long(app: RunningState):
 
     (app.folder / "busy").unlink()
     poll_until(lambda: app.state["vars"]["seen"] == number + 1, DEADLINE)
+
+
+def test_more_changes_at_once_than_an_app_takes_wait_for_their_turn(app: RunningState):
+    busy, text = app.folder / "busy", app.state["flows"]["inner"]["vars"]["text"]
+    (app.folder / "is_busy").unlink(missing_ok=True)
+    busy.touch()  # the flow answers none of them until all have arrived
+    same = {"changes": [{"component": "root.inner", "attribute": "text", "old": text, "new": text}]}
+    number = app.state["vars"]["number"]
+    try:
+        assert app.change(("root", "number", number, number + 1)).status == 200  # the pass after it is busy
+        poll_until((app.folder / "is_busy").exists, DEADLINE)
+        with ThreadPoolExecutor(150) as pool:
+            replies = [pool.submit(app.post, same) for _ in range(150)]
+            poll_until(lambda: open_connections(app.server) >= 150, DEADLINE)
+            for _ in range(5):  # each is answered after the server has read the requests before it
+                assert app.get("/api/v1/status").status == 200
+            busy.unlink()
+    finally:
+        busy.unlink(missing_ok=True)
+
+    assert {reply.result().status for reply in replies} == {200}
+
+
+def test_the_wait_for_a_turn_is_answered_by_504(own_place: Path):
+    async def wait_for_one_more() -> Refused:
+        server_state = ServerState(str(own_place))
+        async with AsyncExitStack() as turns:
+            for _ in range(MAX_TURNS):
+                await turns.enter_async_context(server_state.turn(DEADLINE))
+            with pytest.raises(Refused) as refused:
+                await turns.enter_async_context(server_state.turn(0.01))
+        async with server_state.turn(0.01):  # they were given back
+            return refused.value
+
+    assert asyncio.run(wait_for_one_more()).status == 504
 
 
 def test_a_read_only_server_gives_the_state_and_changes_nothing(app: RunningState):
