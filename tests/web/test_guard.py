@@ -140,7 +140,7 @@ def test_a_link_of_another_site_may_open_the_page_but_nothing_else(server: Serve
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/static/index.html", "/api/server", "/api/runs/x/actions", "/api/v1/nothing"]
+    "path", ["/", "/static/index.html", "/api/server", "/api/runs/x/actions", "/api/v1/state"]
 )
 @pytest.mark.parametrize(
     "method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get"]
@@ -152,18 +152,23 @@ def test_other_methods_are_refused(server: Server, method: str, path: str):
     assert reply.headers["allow"] == "GET, POST"
 
 
-@pytest.mark.parametrize("method", ["PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "put"])
-def test_other_methods_are_refused_for_the_routes_of_apps(server: Server, method: str):
-    reply = server.send(method, "/nothing")
+@pytest.mark.parametrize("path", ["/nothing", "/api/v1/nothing"])
+@pytest.mark.parametrize("method", ["PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "put", "get"])
+def test_other_methods_are_refused_for_the_routes_of_apps(server: Server, method: str, path: str):
+    reply = server.send(method, path)
 
     assert reply.status == 405
     assert reply.headers["allow"] == "GET, POST, PUT, DELETE"
 
 
+@pytest.mark.parametrize("path", ["/nothing", "/api/v1/nothing"])
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
-def test_a_server_without_an_app_has_no_routes_of_one(server: Server, method: str):
-    assert server.send(method, "/nothing").status == 404
-    assert server.send(method, "/nothing", token=False).status == 401
+def test_a_server_without_an_app_has_no_routes_of_one(server: Server, method: str, path: str):
+    assert server.send(method, path).status == 404
+    assert server.send(method, path, token=False).status == 401
+    assert server.send(method, path, host="evil.example").status == 421
+    assert server.send(method, path, {"Origin": "http://evil.example"}).status == 403
+    assert server.send(method, path, {"Sec-Fetch-Site": "cross-site"}).status == 403
 
 
 @pytest.mark.parametrize("path", ["/static/a%00", "/static/%0a", "/api/runs/%00", "/download/%1b"])

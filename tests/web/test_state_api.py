@@ -427,7 +427,9 @@ def test_the_health_is_that_of_the_app(app: RunningState):
     reply = app.server.get("/healthz")
 
     assert (reply.status, reply.data) == (200, {"status": "ok"})
-    assert app.get("/api/v1/nothing").status == 404
+    for method in ("GET", "POST", "PUT", "DELETE"):  # this app has no routes
+        assert app.server.send(method, "/api/v1/nothing").status == 404
+    assert app.server.send("PATCH", "/api/v1/nothing").status == 405
 
 
 def test_the_state_is_read_while_a_pass_takes_long(app: RunningState):
