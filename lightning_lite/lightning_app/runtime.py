@@ -49,9 +49,10 @@ class MultiProcessRuntime:
     Args:
         app: The app.
         entrypoint: The file of the app; without effect.
+        start_server: With `False` there is no page.
         env_vars: Environment variables to set before the app runs.
-        **options: The other arguments of Lightning App: with `start_server=False` there is no page; `host`,
-            `port`, `backend` and others are without effect.
+        **options: The other arguments of Lightning App; `host`, `port`, `backend` and others are without
+            effect.
 
     Example:
         >>> from lightning_lite import LightningApp, LightningFlow
@@ -66,12 +67,14 @@ class MultiProcessRuntime:
         self,
         app: LightningApp,
         entrypoint: str | os.PathLike[str] | None = None,
+        start_server: bool = True,
         *,
         env_vars: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
         self.app = app
         self.entrypoint = entrypoint
+        self.start_server = start_server
         self.env_vars = dict(env_vars or {})
         self.options = options
 
@@ -93,8 +96,7 @@ class MultiProcessRuntime:
         """
         os.environ.update(self.env_vars)
         try:
-            has_no_server = self.options.get("start_server") is False
-            self.app.run(ui=False if has_no_server else None)
+            self.app.run(ui=None if self.start_server else False)
         except Exception as error:
             if not isinstance(error, AppFailed | AppIdle | WorkFailed) and not _is_of_work(error):
                 raise
@@ -109,6 +111,7 @@ class MultiProcessRuntime:
 def dispatch(
     entrypoint_file: str | os.PathLike[str],
     runtime_type: RuntimeType = RuntimeType.MULTIPROCESS,
+    start_server: bool = True,
     *args: Any,
     env_vars: Mapping[str, str] | None = None,
     **options: Any,
@@ -118,6 +121,7 @@ def dispatch(
     Args:
         entrypoint_file: The file.
         runtime_type: Only `RuntimeType.MULTIPROCESS` is possible.
+        start_server: With `False` there is no page.
         *args: Without effect.
         env_vars: Environment variables to set before the file is loaded.
         **options: As for `MultiProcessRuntime`.
@@ -130,7 +134,7 @@ def dispatch(
     """
     runtime = RuntimeType(runtime_type).get_runtime()
     app = load_app_from_file(os.fspath(entrypoint_file), env_vars=env_vars)
-    runtime(app, entrypoint_file, **options).dispatch()
+    runtime(app, entrypoint_file, start_server, **options).dispatch()
 
 
 def load_app_from_file(

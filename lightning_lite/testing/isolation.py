@@ -24,7 +24,9 @@ class _OneCall(LightningFlow):
             self.stop()
 
 
-def run_work_isolated(work: LightningWork, *args: Any, runner: str | None = None, **kwargs: Any) -> Any:
+def run_work_isolated(
+    work: LightningWork, *args: Any, start_server: bool = False, runner: str | None = None, **kwargs: Any
+) -> Any:
     """Run one call of a work with the real runner and return its value.
 
     Afterwards the work has the status, the state and the record of the call.
@@ -33,6 +35,7 @@ def run_work_isolated(work: LightningWork, *args: Any, runner: str | None = None
         work: A work that is not part of a flow. It may be run several times, one after the other; its state
             stays.
         *args: Arguments of the call.
+        start_server: With `True`, the run has a page.
         runner: As for `LightningApp.run`.
         **kwargs: Keyword arguments of the call.
 
@@ -50,5 +53,5 @@ def run_work_isolated(work: LightningWork, *args: Any, runner: str | None = None
     parent = work._node.parent
     flow = parent if isinstance(parent, _OneCall) else _OneCall(work)
     flow._arguments, flow._value = (args, kwargs), None
-    LightningApp(flow).run(runner)
+    LightningApp(flow).run(runner, ui=True if start_server else None)
     return flow._value

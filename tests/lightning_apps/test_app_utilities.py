@@ -402,11 +402,21 @@ def test_dispatch_of_a_file_may_be_without_a_server(own_place: LocalPath):
         "app = LightningApp(Root())\n"
     )
 
-    def output(options: str) -> str:
-        return in_a_process(f"from lightning.app.runners import dispatch\ndispatch('app.py'{options})").stderr
+    imports = (
+        "from lightning.app.runners import MultiProcessRuntime, dispatch\n"
+        "from lightning_lite.lightning_app.runtime import RuntimeType, load_app_from_file\n"
+    )
 
-    assert "The page of this run: http://" in output("")
-    assert output(", start_server=False") == ""
+    def output(line: str) -> str:
+        return in_a_process(imports + line).stderr
+
+    assert "The page of this run: http://" in output("dispatch('app.py')")
+    for line in (
+        "dispatch('app.py', start_server=False)",
+        "dispatch('app.py', RuntimeType.MULTIPROCESS, False)",
+        "MultiProcessRuntime(load_app_from_file('app.py'), 'app.py', False).dispatch()",
+    ):
+        assert output(line) == ""
 
 
 def test_the_cloud_is_refused():

@@ -57,6 +57,13 @@ def test_a_parallel_work_runs_alone_too():
     assert run_work_isolated(Square(parallel=True), 3, runner="inline") == 9
 
 
+@pytest.mark.parametrize("start_server", [True, False])
+def test_a_work_that_runs_alone_may_have_a_page(start_server, capfd):
+    assert run_work_isolated(Square(), 3, runner="inline", start_server=start_server) == 9
+
+    assert ("The page of this run: http://" in capfd.readouterr().err) is start_server
+
+
 def test_the_exception_of_a_work_that_runs_alone_is_raised():
     with pytest.raises(ValueError, match="negative"):
         run_work_isolated(Square(), -1, runner="inline")
