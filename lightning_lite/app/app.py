@@ -504,7 +504,7 @@ class LightningApp(Generic[F]):
         """Whether the app shows no page: no flow returns one in `configure_layout`.
 
         Raises:
-            LayoutError: A flow returns something else.
+            LayoutError: A flow returns something else, also one that no other flow shows: all are asked.
         """
         return is_headless(self.root)
 

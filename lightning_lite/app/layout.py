@@ -98,7 +98,7 @@ def is_headless(root: LightningFlow) -> bool:
     """Return whether an app shows no page, now and with what its flows return now.
 
     Raises:
-        LayoutError: A flow returns no layout.
+        LayoutError: A flow returns something else, also one that no other flow shows: all flows are asked.
     """
     return not any(map(_shows_page, (root, *root.flows.values())))
 

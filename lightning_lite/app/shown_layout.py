@@ -29,7 +29,7 @@ class ShownLayout:
 
     Attributes:
         is_wanted: Whether a flow overrides `configure_layout`.
-        is_stale: Whether the layout has to be collected; the session sets it after changes, and calls `look`.
+        is_stale: Whether the layout has to be collected; the session sets it after changes, and calls `collect`.
     """
 
     def __init__(self, root: LightningFlow, caller: Caller, note: Callable[[Tab], None]) -> None:
@@ -95,16 +95,16 @@ class ShownLayout:
         with self._lock:
             if self._found is None:
                 return
-            shown = self._with_places(self._found.root)
+            shown = self._with_addresses(self._found.root)
             if shown != self._shown:
                 self._shown = shown
                 self._note(shown)
 
-    def _with_places(self, tab: Tab) -> Tab:
+    def _with_addresses(self, tab: Tab) -> Tab:
         """Return a copy of a tab with the addresses of the frontends."""
         if tab["frontend"]:
             url, note = ("", _NOT_SERVED)
             if self._servers is not None:
                 url, note = self._servers.address_of(tab["component"])
             return {**tab, "url": url, "note": note}
-        return {**tab, "tabs": [self._with_places(inner) for inner in tab["tabs"]]}
+        return {**tab, "tabs": [self._with_addresses(inner) for inner in tab["tabs"]]}

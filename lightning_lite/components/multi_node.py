@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import errno
 import random
-import socket
 from typing import Any
 
 from lightning_lite.errors import ComponentError
-from lightning_lite.sockets import machine_addresses
+from lightning_lite.sockets import bind, machine_addresses
 from lightning_lite.tree.cloud import CloudCompute
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.structures import List
@@ -170,12 +169,11 @@ def find_main_port(host: str) -> int:
     start = random.SystemRandom().randrange(len(_PORTS))
     ports: list[int] = [*_PORTS[start:], *_PORTS[:start]]
     for port in ports:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    raise
-            else:
-                return port
+        try:
+            bind(host, port, reuse=False).close()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return port
     raise OSError(errno.EADDRINUSE, f"All ports of {host} from {_PORTS[0]} to {_PORTS[-1]} are in use")

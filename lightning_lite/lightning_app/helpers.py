@@ -209,6 +209,9 @@ def find_free_network_port() -> int:
 def is_headless(app: LightningApp) -> bool:
     """Return whether an app shows no page.
 
+    Raises:
+        LayoutError: A flow returns something else, also one that no other flow shows: all flows are asked.
+
     Example:
         >>> from lightning_lite import LightningApp
         >>> from lightning_lite.testing import EmptyFlow

@@ -1,4 +1,4 @@
-"""Constants, values and errors of Lightning App that apps name, and that have hardly an effect here."""
+"""Constants, values and errors of Lightning App that apps name, and that have hardly any effect here."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from lightning_lite.monitor.state_tree import StateTree
 from lightning_lite.monitor.timeline import Timeline
 from lightning_lite.runs.catalog import RunSummary
 
-#: Maximum number of runs that are followed at the same time.
+#: Maximum number of runs that are read at the same time.
 MAX_READERS = 24
 
 #: Seconds after which a run that no page asks for is forgotten.
@@ -90,7 +90,7 @@ class RunReader:
         self._views: Views | None = None
         self._budget = Budget()
         self._starting = Lock()
-        self._reader: Thread | None = None
+        self._thread: Thread | None = None
 
     @property
     def views(self) -> Views:
@@ -107,19 +107,19 @@ class RunReader:
             is_running: Whether the run goes on, so that its app needs the processors, too.
         """
         self.asked = monotonic()
-        if self._reader is not None and self._reader.is_alive() and self._is_behind():
+        if self._thread is not None and self._thread.is_alive() and self._is_behind():
             return
         self._read(patience, is_running=is_running)
         if self._is_behind() and self._starting.acquire(blocking=False):
             try:
-                if self._reader is None or not self._reader.is_alive():
-                    self._reader = Thread(
+                if self._thread is None or not self._thread.is_alive():
+                    self._thread = Thread(
                         target=self._read_on,
                         args=(is_running,),
                         name="lightning-lite-page-reader",
                         daemon=True,
                     )
-                    self._reader.start()
+                    self._thread.start()
             finally:
                 self._starting.release()
 
@@ -187,7 +187,7 @@ class RunReaders:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._readers: dict[str, RunReader] = {}
+        self._threads: dict[str, RunReader] = {}
         self._sweeper: Thread | None = None
         self._woken = Event()  # ends the wait of the sweeper
 
@@ -203,15 +203,15 @@ class RunReaders:
         return reader
 
     def __len__(self) -> int:
-        return len(self._readers)
+        return len(self._threads)
 
     def _find(self, path: str) -> RunReader:
         with self._lock:
-            reader = self._readers.get(path)
+            reader = self._threads.get(path)
             if reader is None:
-                while len(self._readers) >= MAX_READERS:
-                    del self._readers[min(self._readers, key=lambda each: self._readers[each].asked)]
-                reader = self._readers[path] = RunReader(path)
+                while len(self._threads) >= MAX_READERS:
+                    del self._threads[min(self._threads, key=lambda each: self._threads[each].asked)]
+                reader = self._threads[path] = RunReader(path)
             reader.asked = monotonic()
             if self._sweeper is None:
                 self._sweeper = Thread(target=self._sweep, name="lightning-lite-page-sweeper", daemon=True)
@@ -221,9 +221,9 @@ class RunReaders:
     def close(self) -> None:
         """Forget all runs, and let the threads end."""
         with self._lock:
-            for reader in self._readers.values():
+            for reader in self._threads.values():
                 reader.asked = float("-inf")
-            self._readers.clear()
+            self._threads.clear()
             sweeper = self._sweeper
         self._woken.set()
         if sweeper is not None:
@@ -233,7 +233,7 @@ class RunReaders:
         """Forget the runs that no page asks for, until there are none."""
         while True:
             with self._lock:
-                oldest = min((each.asked for each in self._readers.values()), default=None)
+                oldest = min((each.asked for each in self._threads.values()), default=None)
                 if oldest is None:
                     self._sweeper = None
                     return
@@ -244,7 +244,7 @@ class RunReaders:
     def _forget(self) -> bool:
         with self._lock:
             old = monotonic() - _LIFETIME
-            paths = [path for path, each in self._readers.items() if each.asked <= old]
+            paths = [path for path, each in self._threads.items() if each.asked <= old]
             for path in paths:
-                del self._readers[path]
+                del self._threads[path]
         return bool(paths)

@@ -97,7 +97,7 @@ def test_the_reading_stops_when_no_page_asks(
     monkeypatch.setattr(module, "_READ_ON", 0.0)
 
     reader = readers.reader_of(run, patience=0.0001)
-    poll_until(lambda: reader._reader is not None and not reader._reader.is_alive(), DEADLINE)
+    poll_until(lambda: reader._thread is not None and not reader._thread.is_alive(), DEADLINE)
 
     assert not reader.follower.is_complete
 
