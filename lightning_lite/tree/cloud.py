@@ -100,20 +100,26 @@ class BuildConfig:
         dockerfile: str | os.PathLike[str] | Dockerfile | None = None,
         image: str | None = None,
     ) -> None:
-        if isinstance(requirements, str):
-            raise TypeError(
-                f"requirements must be a list of names or files, found the string {requirements!r}."
-            )
         self.requirements = requirements or ()
         self.dockerfile = dockerfile
         self.image = image
         self._read_files(sys._getframe(1).f_code.co_filename)
 
     def __post_init__(self) -> None:
-        # The `__init__` that `dataclass` makes for a subclass has set the fields, and calls this.
-        self._read_files(sys._getframe(2).f_code.co_filename)
+        # The `__init__` that `dataclass` makes for a subclass has set the fields, and calls this, or that of
+        # the subclass, which may call this. The file of that `__init__` has the name <string>.
+        frame = sys._getframe(1)
+        while frame.f_back and (
+            frame.f_code.co_name == "__post_init__" or frame.f_code.co_filename == "<string>"
+        ):
+            frame = frame.f_back
+        self._read_files(frame.f_code.co_filename)
 
     def _read_files(self, caller: str) -> None:
+        if isinstance(self.requirements, str):
+            raise TypeError(
+                f"requirements must be a list of names or files, found the string {self.requirements!r}."
+            )
         folder = os.path.dirname(caller)
         self.requirements = _expand_requirements(self.requirements, folder)
         self.dockerfile = _read_dockerfile(self.dockerfile, folder)
@@ -135,7 +141,7 @@ class BuildConfig:
         dockerfile = self._find_dockerfile(work)
         if self.dockerfile is None:
             self.dockerfile = _read_dockerfile(dockerfile, "")
-        elif dockerfile not in (None, getattr(self.dockerfile, "path", self.dockerfile)):
+        elif dockerfile is not None and not _is_at(self.dockerfile, dockerfile):
             _say(f"A Dockerfile exists at {dockerfile!r} but {self.dockerfile!r} was passed", work)
 
     def _find_requirements(self, work: Any) -> list[str]:
@@ -321,6 +327,12 @@ def _check_interruptible(machine: str) -> None:
         raise ValueError(
             f"CloudCompute(interruptible=True) is supported only with GPU machines, found {machine!r}."
         )
+
+
+def _is_at(dockerfile: str | os.PathLike[str] | Dockerfile, path: str) -> bool:
+    """Return whether a Dockerfile has this path, however it is written."""
+    given = dockerfile.path if isinstance(dockerfile, Dockerfile) else dockerfile
+    return os.path.abspath(given) == os.path.abspath(path)
 
 
 def _say(what: str, work: Any) -> None:

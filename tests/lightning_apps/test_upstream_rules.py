@@ -527,6 +527,29 @@ def test_a_configuration_that_is_a_dataclass_has_its_commands_and_arguments(tmp_
     made = Own([os.path.relpath(needs, os.path.dirname(__file__)), "torch"], image="base", level=2)
     assert (made.requirements, made.image, made.dockerfile) == (["dask", "torch"], "base", None)
     assert made.level == 2
+    with pytest.raises(TypeError, match="found the string 'torch'"):
+        Own("torch")
+
+
+def test_a_dataclass_that_goes_on_to_the_configuration_reads_the_files_of_its_caller(tmp_path):
+    (tmp_path / "needs.txt").write_text("dask\n")
+
+    made = run_module(
+        tmp_path,
+        "from dataclasses import dataclass\n"
+        "from lightning_lite import BuildConfig\n"
+        "@dataclass\n"
+        "class Own(BuildConfig):\n"
+        "    def __post_init__(self):\n"
+        "        super().__post_init__()\n"
+        "@dataclass\n"
+        "class Below(Own):\n"
+        "    def __post_init__(self):\n"
+        "        super().__post_init__()\n"
+        "configs = [Own(['needs.txt']), Below(['needs.txt'])]\n",
+    )["configs"]
+
+    assert [config.requirements for config in made] == [["dask"], ["dask"]]
 
 
 def test_a_work_tells_its_configurations_that_it_has_them():
@@ -556,6 +579,7 @@ def test_a_file_beside_a_work_that_is_not_read_is_logged(tmp_path, monkeypatch, 
     work = import_module("work_beside_files").Work
     with caplog.at_level("INFO"):
         work(local_build_config=BuildConfig(["torch"]))
+        work(local_build_config=BuildConfig(["torch"], dockerfile=f"{tmp_path}/./Dockerfile"))
         assert not caplog.records
         work(local_build_config=BuildConfig(["dask"], dockerfile="Dockerfile.cpu"))
     assert [record.getMessage() for record in caplog.records] == [
