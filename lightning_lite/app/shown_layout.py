@@ -29,7 +29,8 @@ class ShownLayout:
 
     Attributes:
         is_wanted: Whether a flow overrides `configure_layout`.
-        is_stale: Whether the layout has to be collected; the session sets it after changes, and calls `collect`.
+        is_stale: Whether the layout has to be collected; the session sets it after changes, and calls
+            `collect`.
     """
 
     def __init__(self, root: LightningFlow, caller: Caller, note: Callable[[Tab], None]) -> None:

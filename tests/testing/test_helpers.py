@@ -57,6 +57,7 @@ def test_a_parallel_work_runs_alone_too():
     assert run_work_isolated(Square(parallel=True), 3, runner="inline") == 9
 
 
+@pytest.mark.dependencies
 @pytest.mark.parametrize("start_server", [True, False])
 def test_a_work_that_runs_alone_may_have_a_page(start_server, capfd):
     assert run_work_isolated(Square(), 3, runner="inline", start_server=start_server) == 9
