@@ -187,7 +187,7 @@ class RunReaders:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._threads: dict[str, RunReader] = {}
+        self._readers: dict[str, RunReader] = {}
         self._sweeper: Thread | None = None
         self._woken = Event()  # ends the wait of the sweeper
 
@@ -203,15 +203,15 @@ class RunReaders:
         return reader
 
     def __len__(self) -> int:
-        return len(self._threads)
+        return len(self._readers)
 
     def _find(self, path: str) -> RunReader:
         with self._lock:
-            reader = self._threads.get(path)
+            reader = self._readers.get(path)
             if reader is None:
-                while len(self._threads) >= MAX_READERS:
-                    del self._threads[min(self._threads, key=lambda each: self._threads[each].asked)]
-                reader = self._threads[path] = RunReader(path)
+                while len(self._readers) >= MAX_READERS:
+                    del self._readers[min(self._readers, key=lambda each: self._readers[each].asked)]
+                reader = self._readers[path] = RunReader(path)
             reader.asked = monotonic()
             if self._sweeper is None:
                 self._sweeper = Thread(target=self._sweep, name="lightning-lite-page-sweeper", daemon=True)
@@ -221,9 +221,9 @@ class RunReaders:
     def close(self) -> None:
         """Forget all runs, and let the threads end."""
         with self._lock:
-            for reader in self._threads.values():
+            for reader in self._readers.values():
                 reader.asked = float("-inf")
-            self._threads.clear()
+            self._readers.clear()
             sweeper = self._sweeper
         self._woken.set()
         if sweeper is not None:
@@ -233,7 +233,7 @@ class RunReaders:
         """Forget the runs that no page asks for, until there are none."""
         while True:
             with self._lock:
-                oldest = min((each.asked for each in self._threads.values()), default=None)
+                oldest = min((each.asked for each in self._readers.values()), default=None)
                 if oldest is None:
                     self._sweeper = None
                     return
@@ -244,7 +244,7 @@ class RunReaders:
     def _forget(self) -> bool:
         with self._lock:
             old = monotonic() - _LIFETIME
-            paths = [path for path, each in self._threads.items() if each.asked <= old]
+            paths = [path for path, each in self._readers.items() if each.asked <= old]
             for path in paths:
-                del self._threads[path]
+                del self._readers[path]
         return bool(paths)
