@@ -9,6 +9,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from functools import partial
 
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -51,6 +52,19 @@ def make_app_route(server_state: ServerState) -> Route:
     """
 
     async def serve(request: Request) -> Response:
+        server_state.num_unsent += 1
+        try:
+            response = await answer(request)
+        except BaseException:
+            server_state.num_unsent -= 1
+            raise
+        response.background = BackgroundTask(count_sent)
+        return response
+
+    async def count_sent() -> None:
+        server_state.num_unsent -= 1
+
+    async def answer(request: Request) -> Response:
         try:
             if server_state.read_only and request.method != "GET":
                 raise Refused(403, "This server is read-only: it was started with --read-only.")

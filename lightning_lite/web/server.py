@@ -53,6 +53,9 @@ _REDIRECT_LIFETIME = 30.0
 #: Seconds since the last request in which a page still counts as open.
 _OPEN_PAGE = 3.0
 
+#: Seconds at most until an answer of the ended app is sent, and between two looks whether it is.
+_LAST_ANSWER, _PAUSE = 2.0, 0.005
+
 #: Seconds within which an open page asks again.
 _LAST_QUESTION = 2 * PERIOD
 
@@ -162,10 +165,13 @@ class PageServer:
     def _end_with_parent(self) -> None:
         """End the process when its parent writes to its standard input, closes that, or ends.
 
-        An open page asks once more, so that it shows how the run has ended.
+        An open page asks once more, so that it shows how the run has ended. Answers of the app are sent
+        before, because a request may have ended it.
         """
         wait_for_end(os.getppid())
         now = monotonic()
+        while self._server_state.num_unsent and monotonic() < now + _LAST_ANSWER:
+            Event().wait(_PAUSE)
         if now - self._server_state.last_request < _OPEN_PAGE:
             Event().wait(_LAST_QUESTION)
         os._exit(0)  # there is nothing to clean up, and the app waits

@@ -46,6 +46,7 @@ class ServerState:
         tickets: The tickets for downloads and previews.
         port: The port of the server; 0 before it is bound.
         last_request: When a request passed the guard last, in monotonic seconds.
+        num_unsent: Number of requests for routes of the app whose answers are not sent yet.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class ServerState:
         self.tickets: Tickets[Any] = Tickets()
         self.port = 0
         self.last_request = float("-inf")
+        self.num_unsent = 0
         self._turns = asyncio.Semaphore(MAX_TURNS)
 
     @asynccontextmanager
