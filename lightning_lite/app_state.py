@@ -53,7 +53,6 @@ _NOT_RUNNING = "Failed to connect and fetch the app state. Is the app running? {
 #: Maximum number of runs that are read at the same time; the oldest give way.
 _MAX_READERS = 8
 
-
 #: The arguments of a drive that are in its pickle under their names.
 _DRIVE_FIELDS = (
     "id",
@@ -245,9 +244,8 @@ class AppState:
 
     _reader: _Reader
     _my_affiliation: tuple[str, ...]
-    _seen: dict[
-        tuple[tuple[str, ...], str], Any
-    ]  # the values that were read, of all components of one object
+    # The values that were read, of all components of one object.
+    _seen: dict[tuple[tuple[str, ...], str], Any]
 
     def __init__(
         self,

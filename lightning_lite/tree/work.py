@@ -434,10 +434,10 @@ class LightningWork(Component):
 
     @property
     def display_name(self) -> str:
-        """Name for people, by default the last part of `name`; can be set until the work has started.
+        """Name for people, by default the last part of `name`; can be set until its process has started.
 
         Raises:
-            DetachedError: It is set after the work has started.
+            DetachedError: It is set after the process has started.
         """
         return self._display_name or self.name.rpartition(".")[2]
 

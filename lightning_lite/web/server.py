@@ -53,7 +53,7 @@ _REDIRECT_LIFETIME = 30.0
 #: Seconds since the last request in which a page still counts as open.
 _OPEN_PAGE = 3.0
 
-#: Seconds at most until an answer of the ended app is sent, and between two looks whether it is.
+#: Seconds at most until an answer of the ended app is sent, and between two checks whether it is.
 _LAST_ANSWER, _PAUSE = 2.0, 0.005
 
 #: Seconds within which an open page asks again.
@@ -141,9 +141,8 @@ class PageServer:
         server = uvicorn.Server(config)
         if with_parent:
             Thread(target=self._end_with_parent, name="lightning-lite-page-parent", daemon=True).start()
-        if (
-            self._server_state.run is None
-        ):  # the first view is the list of runs: read it while the browser loads the page
+        # Without a run, the first view is the list of runs: read it while the browser loads the page.
+        if self._server_state.run is None:
             Thread(target=self._server_state.runs.page, name="lightning-lite-page-runs", daemon=True).start()
         # uvicorn sends the signal that has ended it once more, to the handler from before.
         previous = signal.signal(signal.SIGTERM, _exit)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from http import HTTPStatus
 from importlib.util import find_spec
@@ -79,23 +80,16 @@ def make_state_routes(server_state: ServerState) -> list[BaseRoute]:
 
         return await _refusing(request, answer)
 
-    async def taking_turns(request: Request, answer: Callable[[], Response]) -> Response:
-        try:
-            async with server_state.turn(_ANSWER_LIMIT):
-                return await _refusing(request, answer)
-        except Refused as refused:
-            return error_answer(refused.status, refused.reason, refused.headers)
-
     async def show_layout(request: Request) -> Response:
         return await _refusing(request, lambda: _json(_tabs(read_layout(app_run(server_state))["root"])))
 
     async def change(request: Request) -> Response:
-        return await taking_turns(request, partial(_change, server_state, await request.body()))
+        answer = partial(_change, server_state, await request.body())
+        return await _refusing(request, answer, server_state.turn(_ANSWER_LIMIT))
 
     async def take_state(request: Request) -> Response:
-        return await taking_turns(
-            request, partial(_take_state, server_state, served, _client_of(request), await request.body())
-        )
+        answer = partial(_take_state, server_state, served, _client_of(request), await request.body())
+        return await _refusing(request, answer, server_state.turn(_ANSWER_LIMIT))
 
     async def send_changes(socket: WebSocket) -> None:
         try:
@@ -142,13 +136,22 @@ def app_run(server_state: ServerState) -> RunSummary:
     return server_state.find_run(server_state.run)
 
 
-async def _refusing(request: Request, answer: Callable[[], Response]) -> Response:
-    """Return the answer of a function that is called in a thread, or why the request is refused."""
+async def _refusing(
+    request: Request, answer: Callable[[], Response], turn: AbstractAsyncContextManager[None] | None = None
+) -> Response:
+    """Return the answer of a function that is called in a thread, or why the request is refused.
+
+    Args:
+        request: The request.
+        answer: The function.
+        turn: What the request waits for first, and holds until the answer, if it is for the app.
+    """
     missing = [name for name in SESSION_HEADERS if name.lower() not in request.headers]
     try:
         if missing:
             raise Refused(400, f"The header {missing[0]} is missing; any text will do.")
-        return await in_thread(answer)
+        async with turn or nullcontext():
+            return await in_thread(answer)
     except Refused as refused:
         return error_answer(refused.status, refused.reason, refused.headers)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -103,6 +103,17 @@ def check_who_answers(server: Echo, url: str) -> None:
         assert (third, asked[1].result().json()) == ("/predict: next", "/proxy: wait")
 
 
+def rotation_of_single_requests(changed: Callable[[list[str]], object]) -> ServerRotation:
+    return ServerRotation(
+        "/predict",
+        max_batch_size=1,
+        timeout_batching=0,
+        timeout=DEADLINE,
+        is_batched=True,
+        changed=changed,
+    )
+
+
 def test_a_server_that_comes_back_to_the_rotation_answers_its_batch_before_it_gets_another():
     asyncio.run(check_a_return())
 
@@ -124,14 +135,7 @@ async def check_a_return() -> None:
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         in_use: list[Any] = []
-        rotation = ServerRotation(
-            "/predict",
-            max_batch_size=1,
-            timeout_batching=0,
-            timeout=DEADLINE,
-            is_batched=True,
-            changed=in_use.append,
-        )
+        rotation = rotation_of_single_requests(in_use.append)
         rotation.set_servers([url])
         first = asyncio.create_task(rotation.ask(1))
         async with asyncio.timeout(DEADLINE):
@@ -155,14 +159,7 @@ def test_servers_are_listed_in_the_order_of_the_flow():
 
 async def check_the_order() -> None:
     first, second, third = (f"http://127.0.0.1:{port}" for port in (1, 2, 3))
-    rotation = ServerRotation(
-        "/predict",
-        max_batch_size=1,
-        timeout_batching=0,
-        timeout=DEADLINE,
-        is_batched=True,
-        changed=lambda urls: None,
-    )
+    rotation = rotation_of_single_requests(lambda urls: None)
     rotation.set_servers([second])
     rotation.set_servers([third, first, second])
     assert rotation.ready_servers == [third, first, second]
