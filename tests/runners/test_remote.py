@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import Counter
 from contextlib import suppress
 from itertools import islice
 
@@ -273,6 +274,30 @@ def test_nothing_is_lost_or_repeated_when_calls_are(tmp_path):
         ended = remote.until(lambda message: hasattr(message, "key"))
         assert (ended.key, unpack(ended.value)) == (key, number)
     remote.runner.close(DEADLINE)
+
+
+def test_a_call_of_a_work_is_one_call_of_its_server(by_calls, cluster):
+    calls = Counter[str]()
+    cluster.change = lambda method, value: calls.update([method]) or value
+    remote = by_calls(RemoteOptions().lease)
+    remote.up()
+    remote.run(tasks.answer, 0)
+    calls.clear()
+
+    for number in range(100):
+        assert remote.run(tasks.answer, number) == number
+
+    assert calls["exchange"] < 110
+
+
+def test_many_requests_at_once_all_arrive_by_calls(by_calls):
+    remote = by_calls(RemoteOptions().lease)
+    remote.up()
+
+    keys = [remote.call(tasks.answer, number) for number in range(600)]
+
+    ended = [remote.until(RunEnded) for _ in keys]
+    assert [(one.key, unpack(one.value)) for one in ended] == list(zip(keys, range(600), strict=True))
 
 
 def test_output_arrives_in_order_and_a_work_that_prints_faster_than_the_network_waits(remote, cluster):

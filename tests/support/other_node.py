@@ -44,7 +44,7 @@ class OtherNodeCluster(SubprocessCluster):
             return (*value[:-1], self._sees_root)
         if method == "open_direct":
             return None  # all messages have to pass here
-        if method != "take" or value is None or value[-1] is None:
+        if method != "exchange" or value is None or value[-1] is None:
             return value
         first, messages = pickle.loads(value[-1])
         moved = [

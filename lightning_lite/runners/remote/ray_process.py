@@ -30,7 +30,7 @@ from lightning_lite.runners.remote.work_server import WorkServer
 from lightning_lite.sockets import NODE_ADDRESS_VARIABLE
 from lightning_lite.text import one_line
 
-#: Calls that one server carries out at the same time: `take` waits in one of them.
+#: Calls that one server carries out at the same time: two of `exchange` wait there.
 _CONCURRENCY = 8
 
 #: Seconds for the orderly end of the connection.

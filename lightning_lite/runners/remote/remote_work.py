@@ -1,7 +1,7 @@
 """One work on another machine, as the main process sees it, from its place to its exit.
 
     asked for ─▶ described: the versions are equal ─▶ open: its server runs ─▶ exited, dead or lost
-                                                       post, take, take, ... beat, beat, ...
+                                                       exchange, exchange, ... beat, beat, ...
 
 All methods but `send` are called in the loop of the runner, one after another, so there are no locks. A call
 is made again until it has an answer; messages have numbers, see `message_queue`, so none is lost or handled
@@ -40,7 +40,7 @@ from lightning_lite.values.pickling import pack
 #: Seconds until a call is made again whose answer was lost.
 _AGAIN = 0.2
 
-#: Maximum of seconds that one `take` waits on the server.
+#: Maximum of seconds that one `exchange` waits on the server.
 _PATIENCE = 10.0
 
 #: Calls that renew the lease, in the time of one.
@@ -121,8 +121,8 @@ class RemoteWork:
         self._resources = resources
         self._send_queue = SendQueue()
         self._receive_queue = ReceiveQueue()
-        self._posted = 0  # number of the newest request that was posted, perhaps in vain
-        self._num_posts = 0  # calls of `post` without an answer
+        self._sent = 0  # number of the newest request that was sent by an exchange, perhaps in vain
+        self._num_exchanges = 0  # those without an answer
         self._answer = 0
         self._heard = 0.0
         self._machine = ""
@@ -166,7 +166,7 @@ class RemoteWork:
         if self._direct is not None:
             self._send_by(self._direct, self._send_queue.acknowledged)
         elif self._is_open:
-            self._post(self._posted)
+            self._exchange()
 
     def limit_wait_for_death(self) -> None:
         """Report its exit soon after its server was killed, also if nothing confirms that."""
@@ -194,25 +194,34 @@ class RemoteWork:
         self._call("kill", (self._send_queue.last,), self._ignore)
         self._later(_KILL_GRACE, self._kill_server)
 
-    def _post(self, after: int) -> None:
-        batch = self._send_queue.batch(after)
+    def _exchange(self) -> None:
+        """Send the requests that were not sent; let one call at least wait for what the server sends."""
+        while self._direct is None and (requests := self._send_queue.batch(self._sent)) is not None:
+            self._sent = self._send_queue.end_of_batch(self._sent)
+            self._call_exchange(requests)
+        if not self._num_exchanges:
+            self._call_exchange(None)
+
+    def _call_exchange(self, requests: bytes | None) -> None:
+        self._num_exchanges += 1
+        self._call("exchange", (self._receive_queue.received, requests, _PATIENCE), self._on_exchanged)
+
+    def _exchange_again(self) -> None:
+        """Send what may be lost, and what is new."""
+        self._sent = self._send_queue.acknowledged
+        self._exchange()
+
+    def _on_exchanged(self, answer: tuple[int, bytes | None] | None, error: Exception | None) -> None:
+        self._num_exchanges -= 1
+        if error is not None or answer is None:
+            self._retry_or_fail(error, self._exchange_again)
+            return
+        received, batch = answer
+        self._send_queue.acknowledge(received)
         if batch is not None:
-            self._posted = self._send_queue.end_of_batch(after)
-            self._num_posts += 1
-            self._call("post", (batch,), self._on_posted)
-
-    def _on_posted(self, received: int | None, error: Exception | None) -> None:
-        self._num_posts -= 1
-        if error is None and received is not None:
-            self._send_queue.acknowledge(received)
-            self._post_rest()
-        else:
-            self._retry_or_fail(error, self._post_rest)
-
-    def _post_rest(self) -> None:
-        """Post what was lost, or did not fit into one batch."""
-        if not self._num_posts and self._direct is None:
-            self._post(self._send_queue.acknowledged)
+            self._receive(batch)
+        if not self.is_gone:
+            self._exchange()
 
     # The server.
 
@@ -248,15 +257,14 @@ class RemoteWork:
         self._is_open = True
         self._heard = read_clock()
         self._watch_silence()
-        self._post(0)
-        self._take()
+        self._exchange()
         self._later(self._context.lease / _BEATS, self._beat)
         self._open_direct()
 
     def _beat(self) -> None:
         if self._is_server_killed:
             return  # if the request to kill it was lost, the end of the lease ends its work
-        # Not a part of `take`, whose answer may be a big value that takes longer than a lease.
+        # Not a part of an exchange, whose answer may be a big value that takes longer than a lease.
         self._call("beat", (self._answer,), self._on_beat)
 
     def _on_beat(self, answer: tuple[int, int, int] | None, error: Exception | None) -> None:
@@ -268,21 +276,6 @@ class RemoteWork:
         self._send_queue.acknowledge(received)
         self._check_direct(received, last)
         self._later(self._context.lease / _BEATS, self._beat)
-
-    def _take(self) -> None:
-        self._call("take", (self._receive_queue.received, _PATIENCE), self._on_taken)
-
-    def _on_taken(self, taken: tuple[int, bytes | None] | None, error: Exception | None) -> None:
-        if error is not None or taken is None:
-            self._retry_or_fail(error, self._take)
-            return
-        received, batch = taken
-        self._send_queue.acknowledge(received)
-        if batch is not None:
-            self._receive(batch)
-        if self.is_gone:
-            return
-        self._take()
 
     # The direct connection.
 
@@ -345,7 +338,7 @@ class RemoteWork:
         self._direct = None
         if not self.is_gone:
             self._call("close_direct", (), self._ignore)
-            self._post_rest()
+            self._exchange_again()
             self._later(_RECONNECT_PAUSE, self._open_direct)
 
     # What the server sends.

@@ -1,8 +1,8 @@
 """The runner of works on other machines.
 
     thread of the app                  thread of the loop                    a cluster, a machine
-    send ── request ──▶ loop ───────── RemoteWork ── post ──────────────────▶ WorkServer
-    wait ◀─ reports ────────────────── RemoteWork ◀─ take ──────────────────  WorkServer
+    send ── request ──▶ loop ───────── RemoteWork ── exchange ──────────────▶ WorkServer
+    wait ◀─ reports ────────────────── RemoteWork ◀─ its answer ────────────  WorkServer
                                        output ─▶ logs
 
 The app calls no function of a cluster, so a signal or a busy flow never meets a call in the middle. The loop

@@ -2,8 +2,8 @@
 
     main process                      server                                       machine of the work
     describe, open ─────────────────▶ versions, then the setup
-    post(requests) ─────────────────▶ ReceiveQueue ──▶ thread: ProcessRunner ────▶ process of the work
-    take ◀─ reports, output ───────── SendQueue ◀─ thread ◀───────────────────────  its reports, its output
+    exchange(requests) ─────────────▶ ReceiveQueue ──▶ thread: ProcessRunner ────▶ process of the work
+             ◀─ reports, output ───── SendQueue ◀─ thread ◀───────────────────────  its reports, its output
     beat ───────────────────────────▶ renews the lease
     kill ───────────────────────────▶ at once, past all requests
     open_direct, close_direct ──────▶ a connection besides these calls, see `direct_channel`
@@ -12,7 +12,9 @@ All methods may be called again: a call whose answer was lost does no harm. The 
 same as on one machine, so signals, groups, the guardian and exit codes are. When the lease is over, the
 server ends, and the guardian ends all that the work has started.
 
-A cluster calls `WorkServer.call` in any thread; `take` waits there.
+A cluster calls `WorkServer.call` in any thread; `exchange` waits there until there is something to answer.
+Two of them may wait. So one call carries a request there, the answer of the call before it carries the report
+back, and no further call has to be made in between.
 """
 
 from __future__ import annotations
@@ -44,6 +46,14 @@ from lightning_lite.values.secret_texts import add_texts
 
 #: Bytes of output on their way to the main process, from which on a work that prints has to wait.
 _ROOM = 16 * 1024 * 1024
+
+#: Exchanges that wait at the same time; a further one lets the oldest return without messages.
+_MAX_EXCHANGES = 2
+
+#: Seconds after which messages that were not acknowledged are sent again, because the answer with them may be
+#: lost; in addition to the time that they take at so many bytes per second.
+_RESEND_PAUSE = 0.25
+_SLOW = 10_000_000
 
 #: Exit codes of the server: an error of ours, the lease is over. Otherwise the main process kills it.
 _FAILED, _LEASE_OVER = 1, 3
@@ -114,7 +124,6 @@ class WorkServer:
         self._end = end
         self._direct: DirectServer | None = None
         self._watched: DirectServer | None = None  # the same, once the main process is connected
-        self._direct_sent = 0  # number of the last message that was sent by it
         self._thread = 0  # that of the runner
         self._lock = threading.Condition()
         self._opened: tuple[int, bool] | None = None
@@ -126,14 +135,16 @@ class WorkServer:
         self._receive_lock = threading.Lock()
         self._requests: list[Any] = []
         self._send_queue = SendQueue()
+        self._sent = 0  # number of the last message that was sent, and not lost as far as is known
+        self._resend_at = 0.0  # when what was sent is taken for lost if it was not acknowledged
+        self._exchanges: list[object] = []  # those that wait, the oldest one first
         self._unsent = 0  # bytes of output since the last time that the main process had all
         self._kill_after: int | None = None  # number of the request after which the work is killed
         self._is_over = False  # the exit of the work is in the send queue
         self._methods: dict[str, Callable[..., Any]] = {
             "describe": self._describe,
             "open": self._open,
-            "post": self._post,
-            "take": self._take,
+            "exchange": self._exchange,
             "beat": self._beat,
             "kill": self._kill,
             "open_direct": self._open_direct,
@@ -178,10 +189,60 @@ class WorkServer:
                 self._opened = self._lease.note_answer(), sees_drives
             return self._opened
 
-    def _post(self, batch: bytes) -> int:
-        """Accept requests, and return the number of the last one that has arrived."""
-        self._accept(batch)
-        return self._receive_queue.received
+    def _exchange(
+        self, acknowledged: int, requests: bytes | None, patience: float
+    ) -> tuple[int, bytes | None]:
+        """Accept requests, and return messages; wait for them.
+
+        Args:
+            acknowledged: Number of the last message that the main process has.
+            requests: A batch, or `None`.
+            patience: Maximum of seconds to wait.
+
+        Returns:
+            The number of the last request that has arrived, and a batch, or `None` if there are no messages.
+        """
+        if requests is not None:
+            self._accept(requests)
+        until = monotonic() + patience
+        this = object()
+        with self._lock:
+            self._acknowledge(acknowledged)
+            self._exchanges.append(this)
+            if len(self._exchanges) > _MAX_EXCHANGES:
+                self._lock.notify_all()
+            while not (self._exchanges[0] is this and self._must_answer()):
+                left = until - monotonic()
+                if left <= 0:
+                    break
+                self._lock.wait(min(left, _RESEND_PAUSE) if self._has_unacknowledged() else left)
+            self._exchanges.remove(this)
+            self._lock.notify_all()  # another one is the oldest now
+            batch = None if self._is_direct() else self._next_batch()
+        return self._receive_queue.received, batch
+
+    def _must_answer(self) -> bool:
+        """Return whether the oldest exchange has to return now."""
+        if len(self._exchanges) > _MAX_EXCHANGES:
+            return True
+        return not self._is_direct() and (self._send_queue.last > self._sent or self._seems_lost())
+
+    def _has_unacknowledged(self) -> bool:
+        return self._sent > self._send_queue.acknowledged
+
+    def _seems_lost(self) -> bool:
+        return self._has_unacknowledged() and monotonic() >= self._resend_at
+
+    def _next_batch(self) -> bytes | None:
+        """Return the messages that are to be sent next, and note that they are."""
+        if not self._has_unacknowledged() or self._seems_lost():
+            self._sent = self._send_queue.acknowledged
+            self._resend_at = monotonic() + _RESEND_PAUSE
+        batch = self._send_queue.batch(self._sent)
+        if batch is not None:
+            self._sent = self._send_queue.end_of_batch(self._sent)
+            self._resend_at += len(batch) / _SLOW
+        return batch
 
     def _beat(self, answer: int) -> tuple[int, int, int]:
         """Renew the lease.
@@ -202,7 +263,6 @@ class WorkServer:
             return None
         self._close_direct()
         with self._lock:
-            self._direct_sent = self._send_queue.acknowledged
             try:
                 self._direct = DirectServer(self._address, key, self._next_body, self._runner.wake)
             except OSError:
@@ -213,6 +273,7 @@ class WorkServer:
         """End the direct connection, if there is one."""
         with self._lock:
             direct, self._direct = self._direct, None
+            self._sent = self._send_queue.acknowledged
             self._lock.notify_all()
         if direct is not None:
             direct.end()
@@ -220,25 +281,6 @@ class WorkServer:
 
     def _is_direct(self) -> bool:
         return self._direct is not None and self._direct is self._watched
-
-    def _take(self, acknowledged: int, patience: float) -> tuple[int, bytes | None]:
-        """Return what the main process has not acknowledged, and wait for the first of it.
-
-        Args:
-            acknowledged: Number of the last message that the main process has.
-            patience: Maximum of seconds to wait.
-
-        Returns:
-            The number of the last request that has arrived, and a batch.
-        """
-        until = monotonic() + patience
-        with self._lock:
-            self._acknowledge(acknowledged)
-            while self._is_direct() or self._send_queue.last == self._send_queue.acknowledged:
-                left = until - monotonic()
-                if left <= 0 or not self._lock.wait(left):
-                    break
-        return self._receive_queue.received, None if self._is_direct() else self._send_queue.batch()
 
     def _kill(self, after: int) -> None:
         """Kill the work, but not before the request with that number, which may start it."""
@@ -253,10 +295,13 @@ class WorkServer:
             self._runner.wake()
 
     def _acknowledge(self, number: int) -> None:
+        if number > self._send_queue.acknowledged:
+            self._resend_at = max(self._resend_at, monotonic() + _RESEND_PAUSE)
         self._send_queue.acknowledge(number)
-        if self._send_queue.acknowledged == self._send_queue.last:
+        self._sent = max(self._sent, self._send_queue.acknowledged)
+        if self._unsent and self._send_queue.acknowledged == self._send_queue.last:
             self._unsent = 0
-        self._lock.notify_all()
+            self._lock.notify_all()
 
     # The thread that has the runner: its processes live as long as this thread.
 
@@ -327,7 +372,7 @@ class WorkServer:
                 self._send(*reports)
             if not self._is_over:
                 self._carry_direct()
-        self._close_direct()  # `take` carries the end
+        self._close_direct()  # an exchange carries the end
         with self._lock:
             self._watched = None
             self._lock.notify_all()
@@ -376,6 +421,7 @@ class WorkServer:
             self._runner.watch(direct.connection.fileno(), partial(self._read_direct, direct))
             with self._lock:
                 self._watched = direct
+                self._sent = self._send_queue.acknowledged
         self._runner.push(direct)
 
     def _read_direct(self, direct: DirectServer) -> None:
@@ -402,14 +448,15 @@ class WorkServer:
                 self._watched = None
             if direct is self._direct:
                 self._direct = None
-            self._lock.notify_all()  # `take` has to carry what comes
+            self._sent = self._send_queue.acknowledged
+            self._lock.notify_all()  # an exchange has to carry what comes
 
     def _next_body(self) -> bytes | None:
         with self._lock:
-            batch = self._send_queue.batch(self._direct_sent)
+            batch = self._send_queue.batch(self._sent)
             if batch is None:
                 return None
-            self._direct_sent = self._send_queue.end_of_batch(self._direct_sent)
+            self._sent = self._send_queue.end_of_batch(self._sent)
             return pack_body(self._receive_queue.received, batch)
 
     def _wait_for_room(self) -> None:
