@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from select import select
@@ -290,9 +291,8 @@ def test_a_name_that_a_signal_handler_puts_is_found(drive: Drive, monkeypatch: p
     drive.put("file", to="A")
     number = 0
     was_cut = True
-    while (
-        was_cut
-    ):  # a put at each operation of another one, on the top level, where no process holds the folder
+    # A put at each operation of another one, on the top level, where no process holds the folder.
+    while was_cut:
         number += 1
         plan = Plan(number, lambda name, number=number: drive.put("file", to=f"Within-{number}"))
         with guarded(plan, ("pread", "pwrite", "fstat", "stat", "rename")):
@@ -437,8 +437,8 @@ def test_indexes_of_deleted_folders_are_removed(big: Drive, monkeypatch: pytest.
 
 def change_at_random(drive: Drive, luck: random.Random, turns: int) -> None:
     """Put and delete a few names in all their forms, as files and as folders."""
-    here = Path(f"random-{os.getpid()}")
-    (here / "folder").mkdir(parents=True)
+    here = Path(tempfile.mkdtemp(dir="."))  # no process id in its name: a thousand kills use up all of them
+    (here / "folder").mkdir()
     (here / "file").touch()
     mine = Drive(drive.id, root_dir=drive.root_dir, root_folder=here)
     words = [f"{one}{other}" for one in "abcdef" for other in "uvw"]
