@@ -49,9 +49,8 @@ class Root(LightningFlow):
             self._ages.append(time.monotonic() - self.sender.sent)
             self._seen = self.sender.sent
         if self.sender.is_running and self._go_on is None:
-            self._go_on = os.open(
-                GO_ON, os.O_RDWR
-            )  # opened for reading too, because then open() does not block
+            # Opened for reading too, because then open() does not block.
+            self._go_on = os.open(GO_ON, os.O_RDWR)
         if self._go_on is not None and self._asked == len(self._ages) < CHANGES:
             os.write(self._go_on, b"x")
             self._asked += 1

@@ -22,9 +22,8 @@ _running: list[tuple[AskedProgram, tempfile.TemporaryDirectory[str]]] = []
 def address() -> str:
     """Return the address of the cluster; start it if it does not run."""
     if not _running:
-        folder = tempfile.TemporaryDirectory(
-            dir="/tmp"
-        )  # short, because the path of a socket has 107 characters
+        # Short, because the path of a socket has 107 characters.
+        folder = tempfile.TemporaryDirectory(dir="/tmp")
         _running.append((AskedProgram(__name__, "serve", folder.name), folder))
     _, folder = _running[0]
     return Path(folder.name, "address").read_text()

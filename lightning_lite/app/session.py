@@ -360,9 +360,8 @@ class Session:
             if self._page is not None:
                 ends.callback(self._page.close)  # last, so that it still shows how the run has ended
             ends.callback(self._recorder.close)
-            ends.callback(
-                self.layout.close
-            )  # it writes into the folder, so before the lock of that is released
+            # It writes into the folder, so before the lock of that is released.
+            ends.callback(self.layout.close)
             ends.callback(self._note_end, state)
             ends.callback(self._close_flow_log)
             ends.callback(self._terminal.close)

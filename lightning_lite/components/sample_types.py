@@ -171,9 +171,8 @@ def check_model(argument: str, found: Any) -> None:
 def _sample_png() -> bytes:
     """Return an image with a gradient of grey levels."""
     step = 256 // _SIZE
-    rows = b"".join(
-        bytes([0, *((x + y) * step // 2 for x in range(_SIZE))]) for y in range(_SIZE)
-    )  # each row begins with the number of its filter
+    # Each row begins with the number of its filter.
+    rows = b"".join(bytes([0, *((x + y) * step // 2 for x in range(_SIZE))]) for y in range(_SIZE))
     header = struct.pack(">IIBBBBB", _SIZE, _SIZE, 8, 0, 0, 0, 0)
     chunks = (b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(

@@ -368,9 +368,8 @@ class Supervisor:
             self._emit_status(call, WorkStageStatus.PENDING, now)
             return
         goes_on = failure.captured if failure.captured is not None else not self._policy.raise_exception
-        where = (
-            "" if goes_on else f"{self._describe(call)}{attempt}"
-        )  # before `call.fail` deletes the arguments
+        # Before `call.fail` deletes the arguments.
+        where = "" if goes_on else f"{self._describe(call)}{attempt}"
         if goes_on:
             self._outbox.release(call)
             self._outbox.emit(self.work, CallFailed(self.work._node.name, call.key, now.wall, failure))

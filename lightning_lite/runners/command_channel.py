@@ -367,9 +367,8 @@ def _connect(connection: _socket.socket, address: str, due: float) -> None:
         connection.settimeout(_rest(due))
         try:
             connection.connect(address)
-        except (
-            BlockingIOError
-        ):  # Linux: too many peers wait until the app accepts them, and it may be suspended
+        except BlockingIOError:
+            # Linux: too many peers wait until the app accepts them, and it may be suspended
             select.select((), (), (), _RETRY_INTERVAL)
         else:
             return

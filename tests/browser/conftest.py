@@ -78,9 +78,8 @@ def browser() -> Iterator[Browser]:
     program = find_browser()
     if not program:
         reason = f"no browser: apt-get install chromium, or name its program in {VARIABLE}"
-        if os.environ.get(VARIABLE) or os.environ.get(
-            "CI"
-        ):  # where it has to be, a skip would hide that it is gone
+        # Where it has to be, a skip would hide that it is gone.
+        if os.environ.get(VARIABLE) or os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
     with sync_playwright() as playwright:

@@ -57,9 +57,8 @@ def test_gets_that_replace_the_same_folder_do_not_disturb_each_other(drive: Driv
             drive.get("folder", to="copy", overwrite=True)
 
     races.together(*[replace] * 3)
-    drive.get(
-        "folder", to="copy", overwrite=True
-    )  # removes folders that a reader still held when they were replaced
+    # Removes folders that a reader still held when they were replaced.
+    drive.get("folder", to="copy", overwrite=True)
     drive.put("folder")
     assert content(Path("copy")) == content(Path("folder"))
     assert set(os.listdir()) == {"copy", "folder", "root"}

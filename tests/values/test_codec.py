@@ -60,9 +60,8 @@ def test_values_are_decoded_unchanged(value):
 
     assert type(back) is type(value)
     assert back == value
-    assert isinstance(value, int) or exact(back, order=True) == exact(
-        value, order=True
-    )  # an int this big has no text
+    # An int this big has no text.
+    assert isinstance(value, int) or exact(back, order=True) == exact(value, order=True)
 
 
 def test_nan_is_decoded_as_nan():

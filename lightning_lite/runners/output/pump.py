@@ -66,9 +66,8 @@ class OutputPump:
     def __init__(self, logs: str, display: Display | None) -> None:
         self._logs = logs
         self._display = display
-        self._lock = (
-            threading.Lock()
-        )  # held from the read of a pipe until the piece is queued, to keep the order
+        # Held from the read of a pipe until the piece is queued, to keep the order.
+        self._lock = threading.Lock()
         self._outputs: dict[str, _Output] = {}
         self._watch: _PipeWatch | None = None
         self._queue: DisplayQueue | None = None

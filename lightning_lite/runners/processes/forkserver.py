@@ -133,9 +133,8 @@ class ForkServer:
         self._has_answered = False
         try:
             self._guardian.watch(self._pid)
-            with suppress(
-                BrokenPipeError, ConnectionResetError
-            ):  # it is dead already, as the first report shows
+            # It is dead already, as the first report shows.
+            with suppress(BrokenPipeError, ConnectionResetError):
                 setup = {"path": search_path(), "preload": self._preload, "mark": VARIABLE}
                 here.sendmsg([marshal.dumps(setup)])
         except BaseException:

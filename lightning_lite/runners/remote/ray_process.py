@@ -396,9 +396,8 @@ def connect(options: RemoteOptions) -> Any:
     Raises:
         Exception: Any error of Ray.
     """
-    os.environ.setdefault(
-        "RAY_USAGE_STATS_ENABLED", "0"
-    )  # else a cluster that it starts reports to its makers
+    # Else a cluster that it starts reports to its makers.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if options.address is None:
         # Before the import: else a cluster that it starts listens on all addresses of this machine.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
