@@ -24,6 +24,9 @@ HOST = "127.0.0.1"
 BUCKET = "beyond"
 ENVIRONMENT = Path("beyond.env")
 
+#: Signals that end the program.
+ENDINGS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
 #: Without them, Ray would replace 127.0.0.1 by the address of this machine, and report its use to its makers.
 RAY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
@@ -104,14 +107,26 @@ def serve() -> None:
         ends.callback(nodes.close)
         app = {"LIGHTNING_LITE_RUNNER": "ray", "LIGHTNING_LITE_RAY_ADDRESS": nodes.address}
         ends.callback(ENVIRONMENT.unlink, missing_ok=True)
+        ends.callback(ignore_endings)
         write_environment(variables | app | {"LIGHTNING_LITE_RAY_LEASE": "3"})
-        ends.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not stop the end
         say(
             f"ready: in another terminal, `. ./{ENVIRONMENT}` and run an app. Enter kills a node, Ctrl-C ends"
         )
         for _ in sys.stdin:
             say(nodes.kill_or_start())
         signal.pause()  # without a terminal
+
+
+def end_once(*_: object) -> None:
+    """End the program."""
+    ignore_endings()
+    raise KeyboardInterrupt
+
+
+def ignore_endings() -> None:
+    """Let a second Ctrl-C have no effect, so that it does not stop the end."""
+    for number in ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def say(line: str) -> None:
@@ -121,8 +136,8 @@ def say(line: str) -> None:
 
 if __name__ == "__main__":
     logging.disable(logging.INFO)  # one line for each request to the store
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    for number in ENDINGS:
+        signal.signal(number, end_once)
     try:
         serve()
     except KeyboardInterrupt:

@@ -66,6 +66,7 @@ def test_apps_run_on_the_cluster_of_the_example_one_survives_a_node_and_nothing_
 
         pids = [process.pid for process in psutil.Process(cluster.pid).children(recursive=True)]
         cluster.send_signal(signal.SIGINT)
+        cluster.send_signal(signal.SIGTERM)  # while it ends
         assert finish(cluster)[:2] == (0, "all is ended\n")
         wait_until_gone(*pids)
         poll_until(lambda: os.listdir(temporary) == [], DEADLINE)
