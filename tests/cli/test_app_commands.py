@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,17 +26,39 @@ pytestmark = pytest.mark.dependencies
 APP = Path(__file__).with_name("commands_app.py")
 
 
-@pytest.fixture
-def app(own_place: Path) -> Iterator[subprocess.Popen[str]]:
-    """A running app with commands; its root is that of the test."""
+@contextmanager
+def running(folder: Path, root: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run the app in a folder; at the end of the block, it has ended without an error."""
     with starting() as start:
-        process = start(APP)
+        process = start(APP, cwd=folder, env={**os.environ, "LIGHTNING_LITE_ROOT": str(root)})
         assert process.stdout is not None
         assert process.stdout.readline() == "root.wait | up\n"
         yield process
-        (own_place / "end").touch()
+        (folder / "end").touch()
         out, errors = process.communicate(timeout=DEADLINE)
         assert process.returncode == 0, (out, errors)
+
+
+@pytest.fixture(scope="module")
+def shared_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A root with one running app, which has commands."""
+    folder = tmp_path_factory.mktemp("commands")
+    with running(folder, folder / "root"):
+        yield folder / "root"
+
+
+@pytest.fixture
+def app(shared_root: Path, own_place: Path, monkeypatch: pytest.MonkeyPatch, capfd) -> None:
+    """A running app with commands, which has no names yet; its root is that of the test."""
+    monkeypatch.setenv("LIGHTNING_LITE_ROOT", str(shared_root))
+    assert call(capfd, "clear").code == 0
+
+
+@pytest.fixture
+def own_app(own_place: Path) -> Iterator[None]:
+    """Such an app for one test."""
+    with running(own_place, Path(os.environ["LIGHTNING_LITE_ROOT"])):
+        yield
 
 
 def run_ids() -> list[str]:
@@ -94,7 +117,7 @@ def test_the_verb_app_also_reaches_a_command_with_the_name_of_a_verb(app, own_pl
     is_refused(call(capfd, "app"), 2, "Missing argument 'NAME'")
 
 
-def test_among_several_running_apps_the_run_has_to_be_named(app, own_place, capfd, monkeypatch):
+def test_among_several_running_apps_the_run_has_to_be_named(own_app, own_place, capfd, monkeypatch):
     [first] = run_ids()
     monkeypatch.setenv("LIGHTNING_LITE_NAME", "second")
     with starting() as start:
