@@ -54,10 +54,14 @@ def test_each_vendored_file_is_named_with_its_checksum():
     assert found - {"vendor.toml"} == named
 
 
-@pytest.mark.parametrize("script", OWN_SCRIPTS, ids=name_of)
-def test_no_script_makes_markup_or_code_from_text(script):
-    text = script.read_text()
-    for banned in (
+def test_there_are_scripts():
+    assert STATIC / "main.js" in OWN_SCRIPTS
+    assert len(OWN_SCRIPTS) > 30
+
+
+@pytest.mark.parametrize(
+    "banned",
+    [
         "innerHTML",
         "outerHTML",
         "insertAdjacentHTML",
@@ -70,15 +74,19 @@ def test_no_script_makes_markup_or_code_from_text(script):
         "new Function",
         "javascript:",
         "document.cookie",
-    ):
-        assert banned not in text, f"{name_of(script)} uses {banned}"
+    ],
+)
+def test_no_script_makes_markup_or_code_from_text(banned):
+    assert [name_of(script) for script in OWN_SCRIPTS if banned in script.read_text()] == []
 
 
-@pytest.mark.parametrize("script", OWN_SCRIPTS, ids=name_of)
-def test_each_imported_module_exists(script):
-    for target in imports_of(script):
-        assert target.startswith("."), f"{name_of(script)} imports {target}, which a browser can't find"
-        assert (script.parent / target).resolve().is_file(), f"{name_of(script)} imports {target}"
+def test_each_imported_module_exists():
+    found = [(script, target) for script in OWN_SCRIPTS for target in imports_of(script)]
+    assert [
+        f"{name_of(script)} imports {target}, which a browser can't find"
+        for script, target in found
+        if not target.startswith(".") or not (script.parent / target).resolve().is_file()
+    ] == []
 
 
 def test_each_own_script_is_loaded_by_another_one():
@@ -99,10 +107,10 @@ def test_the_document_names_files_that_exist_and_no_other_host():
         assert (STATIC / target.removeprefix("/static/")).is_file(), target
 
 
-@pytest.mark.parametrize("script", OWN_SCRIPTS, ids=name_of)
-def test_no_template_has_an_inline_style(script):
+def test_no_template_has_an_inline_style():
     # The policy of the page refuses an attribute with text; `style=${{...}}` sets properties and is allowed.
-    assert not re.search(r"""\sstyle=["']""", script.read_text())
+    inline = re.compile(r"""\sstyle=["']""")
+    assert [name_of(script) for script in OWN_SCRIPTS if inline.search(script.read_text())] == []
 
 
 def test_nothing_of_the_page_is_loaded_from_another_host():
