@@ -98,7 +98,8 @@ def shown_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, tag in (("fine-tuning", "first"), ("second-try", "second")):
         place = folder / tag
         place.mkdir()
-        options = ("--root", root, "--name", name, "--tag", tag)
+        # Its nine works start from a fork server with less CPU time than each with an interpreter of its own.
+        options = ("--root", root, "--name", name, "--tag", tag, "--start-method", "forkserver")
         run_script("-m", "lightning_lite", "run", *options, _EXAMPLE, "--app_args", "0.01", cwd=place)
     return root
 
