@@ -54,7 +54,7 @@ test: .venv/installed-test browser
 # A browser is no package of Python, and only root could install it: the tests of the page are skipped without one.
 .PHONY: browser
 browser:
-	@for name in "$$LIGHTNING_LITE_TEST_BROWSER" chromium chromium-browser google-chrome; do \
+	@for name in "$$LIGHTNING_LITE_TEST_BROWSER" chromium chromium-browser google-chrome chromium-headless-shell; do \
 	command -v "$$name" >/dev/null && exit; done; \
 	echo "no browser, so the tests of the page are skipped; on Debian: apt-get install chromium" >&2
 

@@ -17,7 +17,8 @@ from tests.support.processes import run_script
 #: Names the program of the browser, for machines on which it has another name.
 VARIABLE = "LIGHTNING_LITE_TEST_BROWSER"
 
-_PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+# The last one has the same engine without windows. A whole browser goes first, because users have that.
+_PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
 
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "ui" / "app.py"
 
