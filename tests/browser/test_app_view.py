@@ -15,7 +15,7 @@ from lightning_lite.testing import poll_until
 
 from tests.browser.apps import App, running
 from tests.browser.tabs import Tab
-from tests.browser.test_page_layout import AXE, SHAPES, TOO_SMALL, problems_of
+from tests.browser.test_page_layout import AXE, SHAPES, problems_of
 from tests.support.page_servers import Server, serving
 from tests.support.processes import DEADLINE
 
@@ -226,8 +226,6 @@ def test_no_tab_is_cut_or_has_a_barrier(visit: Visit, app: App, shape: str):
     tab.page.evaluate(AXE.read_text())
     expect(content(tab, "First").get_by_role("heading")).to_be_visible()
     assert not problems_of(tab, shape, "app")
-    if shape == "390":
-        assert not tab.page.evaluate(TOO_SMALL)
     box = tab.page.locator('iframe[title="First"]').bounding_box()
     assert box is not None
     assert box["height"] > 300

@@ -71,7 +71,8 @@ TOO_WIDE = """() => {
 }"""
 
 #: Finds buttons that a finger can't hit: neither they nor what is around them belongs to them.
-TOO_SMALL = """() => [...document.querySelectorAll("button, a.button, select, input[type=search]")]
+TOO_SMALL = """() => [...document.querySelectorAll(
+    "button, a.button, [role=menuitem], select, input[type=search]")]
   .map(element => [element, element.getBoundingClientRect()])
   .filter(([element, box]) => box.width && box.height && (box.height < 40 || box.width < 24))
   .map(([element, box]) => `${element.outerHTML.slice(0, 60)} ${box.width}x${box.height}`)"""
@@ -95,10 +96,7 @@ def test_no_view_is_cut_or_has_a_barrier(visit: Visit, shown: Server, shape: str
     found: dict[str, list[str]] = {}
     for name, address in VIEWS.items():
         tab.go(address.format(first, second, drive=drive))
-        problems = problems_of(tab, shape, name)
-        if shape == "390":
-            problems += tab.page.evaluate(TOO_SMALL)
-        if problems:
+        if problems := problems_of(tab, shape, name):
             found[name] = problems
     assert not found, "\n".join(f"{name}: {problem}" for name in found for problem in found[name])
 
@@ -117,7 +115,7 @@ def test_dialogs_and_menus_have_no_barrier(visit: Visit, shown: Server):
 
 
 def problems_of(tab: Tab, shape: str, name: str) -> list[str]:
-    """Return what is cut or a barrier in what is seen, and keep pictures of it.
+    """Return what is cut, a barrier, or too small for a finger in what is seen, and keep pictures of it.
 
     A wide page is looked at in both colours: it follows the system, which may change them at any time.
     """
@@ -129,6 +127,8 @@ def problems_of(tab: Tab, shape: str, name: str) -> list[str]:
         problems += tab.page.evaluate(TOO_WIDE)
         problems += barriers(tab, has_only_other_colours=colours == "dark")
     tab.page.emulate_media(color_scheme="light")
+    if shape == "390":
+        problems += tab.page.evaluate(TOO_SMALL)
     return problems
 
 
