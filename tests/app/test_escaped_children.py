@@ -12,7 +12,8 @@ import pytest
 
 from lightning_lite.runners.processes.environment_marks import VARIABLE, kill_marked, mark_of
 
-from tests.support.processes import run_script, wait_until_gone
+from tests.support.forked_scripts import ForkedScripts
+from tests.support.processes import wait_until_gone
 
 APP = """
 import multiprocessing, os, signal, subprocess, sys
@@ -108,11 +109,13 @@ LightningApp(Flow()).run(start_method=START_METHOD)
         ("kill of the flow", "forkserver"),
     ],
 )
-def test_what_a_work_has_started_ends_with_it(ending: str, start_method: str, tmp_path: Path) -> None:
+def test_what_a_work_has_started_ends_with_it(
+    forked_scripts: ForkedScripts, ending: str, start_method: str, tmp_path: Path
+) -> None:
     script = tmp_path / "app.py"
     script.write_text(APP)
 
-    app = subprocess.run([sys.executable, script, ending, start_method], cwd=tmp_path, check=False)
+    app = forked_scripts.run_to_end(script, ending, start_method, cwd=tmp_path)
 
     assert app.returncode == (-signal.SIGKILL if ending == "kill of the flow" else 0)
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
@@ -181,12 +184,12 @@ LightningApp(Flow(int(sys.argv[1]))).run(start_method=sys.argv[2])
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
 @pytest.mark.parametrize("num_works", [3, 12])
 def test_a_fork_with_its_own_session_ends_with_its_work_and_not_with_another(
-    num_works: int, start_method: str, tmp_path: Path
+    forked_scripts: ForkedScripts, num_works: int, start_method: str, tmp_path: Path
 ) -> None:
     script = tmp_path / "app.py"
     script.write_text(STOPS)
 
-    output = run_script(script, num_works, start_method, cwd=tmp_path)
+    output = forked_scripts.run(script, num_works, start_method, cwd=tmp_path)
 
     others = [i for i in range(num_works) if i not in (1, num_works - 1)]
     assert f"alive: {others}\n" in output

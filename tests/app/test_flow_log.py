@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import pytest
 
 from lightning_lite.runners.output.flow_log import FlowLog
 
-from tests.support.processes import DEADLINE
+from tests.support.forked_scripts import ForkedScripts
 
 APP = """
 import io, logging, os, sys, warnings
@@ -42,32 +40,34 @@ print("after the app")
 """
 
 
-def run(folder: Path, lines: str, runner: str = "processes", before: str = "") -> tuple[str, str, str]:
+def run(
+    forked_scripts: ForkedScripts, folder: Path, lines: str, runner: str = "processes", before: str = ""
+) -> tuple[str, str, str]:
     """Run an app whose flow does something; return its standard output, its standard error and its log."""
     source = APP.format(lines=lines, runner=runner, before=before)
-    process = subprocess.run(
-        [sys.executable, "-c", source],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+    script = folder / "app.py"
+    script.write_text(source)
+    process = forked_scripts.run_to_end(script, cwd=folder)
     logs = list(folder.glob("root/runs/*/logs/root.log"))
     return process.stdout, process.stderr, logs[0].read_text() if logs else ""
 
 
 @pytest.mark.parametrize("runner", ["processes", "inline"])
-def test_the_log_has_what_the_flow_prints_and_not_what_works_print(tmp_path: Path, runner: str):
-    out, _, log = run(tmp_path, "print('flow', 1); print('error', file=sys.stderr)", runner)
+def test_the_log_has_what_the_flow_prints_and_not_what_works_print(
+    forked_scripts: ForkedScripts, tmp_path: Path, runner: str
+):
+    out, _, log = run(forked_scripts, tmp_path, "print('flow', 1); print('error', file=sys.stderr)", runner)
 
     assert log == "flow 1\nerror\n"
     assert out == "flow 1\nroot.say | a work\nafter the app\n"
 
 
-def test_log_lines_and_warnings_are_in_the_log(tmp_path: Path):
+def test_log_lines_and_warnings_are_in_the_log(forked_scripts: ForkedScripts, tmp_path: Path):
     _, err, log = run(
-        tmp_path, "warnings.warn('careful'); logging.error('a log line')", before="logging.basicConfig()"
+        forked_scripts,
+        tmp_path,
+        "warnings.warn('careful'); logging.error('a log line')",
+        before="logging.basicConfig()",
     )
 
     assert "UserWarning: careful" in log
@@ -75,8 +75,8 @@ def test_log_lines_and_warnings_are_in_the_log(tmp_path: Path):
     assert all(line in err for line in log.splitlines())
 
 
-def test_the_error_that_ends_the_app_is_in_the_log(tmp_path: Path):
-    _, err, log = run(tmp_path, "print('begin'); 1 / 0")
+def test_the_error_that_ends_the_app_is_in_the_log(forked_scripts: ForkedScripts, tmp_path: Path):
+    _, err, log = run(forked_scripts, tmp_path, "print('begin'); 1 / 0")
 
     assert log.startswith("begin\nTraceback (most recent call last):\n")
     assert "ZeroDivisionError: division by zero" in log
@@ -89,7 +89,9 @@ def test_the_error_that_ends_the_app_is_in_the_log(tmp_path: Path):
     "stream",
     ["io.StringIO()", "io.TextIOWrapper(sys.stdout.buffer)", "Own()", "Slots()"],
 )
-def test_a_stream_of_the_user_keeps_working(tmp_path: Path, runner: str, stream: str):
+def test_a_stream_of_the_user_keeps_working(
+    forked_scripts: ForkedScripts, tmp_path: Path, runner: str, stream: str
+):
     before = f"""
 class Own:
     def write(self, text): return sys.__stdout__.write(text)
@@ -99,7 +101,7 @@ class Slots:
     write, flush = Own.write, Own.flush
 sys.stdout = {stream}
 """
-    out, err, log = run(tmp_path, "print('flow')", runner, before)
+    out, err, log = run(forked_scripts, tmp_path, "print('flow')", runner, before)
 
     assert log == ("flow\n" if stream != "Slots()" else "")  # no method of that object can be replaced
     assert err == ""
@@ -107,19 +109,19 @@ sys.stdout = {stream}
         assert out == "flow\nroot.say | a work\nafter the app\n"
 
 
-def test_what_the_flow_redirects_is_not_in_the_log(tmp_path: Path):
+def test_what_the_flow_redirects_is_not_in_the_log(forked_scripts: ForkedScripts, tmp_path: Path):
     lines = """
         import contextlib
         with contextlib.redirect_stdout(io.StringIO()):
             print('redirected')"""
 
-    out, _, log = run(tmp_path, lines)
+    out, _, log = run(forked_scripts, tmp_path, lines)
 
     assert log == ""
     assert "redirected" not in out
 
 
-def test_a_forked_process_writes_nothing_to_the_log(tmp_path: Path):
+def test_a_forked_process_writes_nothing_to_the_log(forked_scripts: ForkedScripts, tmp_path: Path):
     lines = """
         pid = os.fork()
         if not pid:
@@ -129,34 +131,32 @@ def test_a_forked_process_writes_nothing_to_the_log(tmp_path: Path):
         os.waitpid(pid, 0)
         print("parent")"""
 
-    out, _, log = run(tmp_path, lines)
+    out, _, log = run(forked_scripts, tmp_path, lines)
 
     assert log == "parent\n"
     assert out.startswith("child\nparent\n")
 
 
-def test_what_the_script_prints_beside_an_app_in_the_background_is_not_in_the_log(tmp_path: Path):
+def test_what_the_script_prints_beside_an_app_in_the_background_is_not_in_the_log(
+    forked_scripts: ForkedScripts, tmp_path: Path
+):
     source = APP.partition("{before}")[0].format(lines="print('flow')")
     source += "app = LightningApp(Root()).start()\nprint('script')\napp.wait()\nprint(repr(app.logs()))\n"
 
-    shown = subprocess.run(
-        [sys.executable, "-c", source],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=True,
-    )
+    script = tmp_path / "app.py"
+    script.write_text(source)
 
-    logs = shown.stdout.splitlines()[-1]
+    shown = forked_scripts.run(script, cwd=tmp_path)
+
+    logs = shown.splitlines()[-1]
     assert "root | flow" in logs
     assert "script" not in logs
 
 
-def test_a_secret_is_masked_in_the_log(tmp_path: Path):
+def test_a_secret_is_masked_in_the_log(forked_scripts: ForkedScripts, tmp_path: Path):
     lines = "from lightning_lite import Secret; print('key', Secret('s3cr3t-k3y').reveal())"
 
-    _, _, log = run(tmp_path, lines)
+    _, _, log = run(forked_scripts, tmp_path, lines)
 
     assert log == "key **********\n"
 

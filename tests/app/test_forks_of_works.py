@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import run_script
+from tests.support.forked_scripts import ForkedScripts
 
 START_METHODS = ["spawn", "forkserver"]
 
@@ -70,12 +70,12 @@ LightningApp(Flow()).run(start_method=START_METHOD)
     [("fork", 3, 10), ("multiprocessing", 4, 30)],
 )
 def test_files_of_a_child_are_open_in_its_children(
-    start_method: str, kind: str, depth: int, num_files: int, tmp_path: Path
+    forked_scripts: ForkedScripts, start_method: str, kind: str, depth: int, num_files: int, tmp_path: Path
 ) -> None:
     script = tmp_path / "app.py"
     script.write_text(APP)
 
-    output = run_script(script, start_method, kind, depth, num_files, cwd=tmp_path)
+    output = forked_scripts.run(script, start_method, kind, depth, num_files, cwd=tmp_path)
 
     assert "Error" not in output
     texts = {file.name: file.read_text() for file in tmp_path.glob("file-*")}
@@ -119,11 +119,13 @@ class Work(LightningWork):
 
 
 @pytest.mark.parametrize("start_method", START_METHODS)
-def test_a_handler_of_a_child_is_that_of_its_children(start_method: str, tmp_path: Path) -> None:
+def test_a_handler_of_a_child_is_that_of_its_children(
+    forked_scripts: ForkedScripts, start_method: str, tmp_path: Path
+) -> None:
     script = tmp_path / "app.py"
     script.write_text(HANDLER + PRINTING_FLOW)
 
-    assert "answer 0\n" in run_script(script, start_method, cwd=tmp_path)
+    assert "answer 0\n" in forked_scripts.run(script, start_method, cwd=tmp_path)
 
 
 WRITER = """
@@ -155,11 +157,13 @@ class Work(LightningWork):
 
 
 @pytest.mark.parametrize("start_method", START_METHODS)
-def test_a_child_that_writes_to_the_state_does_not_hang(start_method: str, tmp_path: Path) -> None:
+def test_a_child_that_writes_to_the_state_does_not_hang(
+    forked_scripts: ForkedScripts, start_method: str, tmp_path: Path
+) -> None:
     script = tmp_path / "app.py"
     script.write_text(WRITER + PRINTING_FLOW)
 
-    assert f"answer {[0] * 10}\n" in run_script(script, start_method, cwd=tmp_path)
+    assert f"answer {[0] * 10}\n" in forked_scripts.run(script, start_method, cwd=tmp_path)
 
 
 FRESH = """
@@ -208,12 +212,14 @@ LightningApp(Flow()).run(start_method=sys.argv[1])
 
 
 @pytest.mark.parametrize("start_method", START_METHODS)
-def test_a_signal_to_a_child_that_was_just_forked_is_not_lost(start_method: str, tmp_path: Path) -> None:
+def test_a_signal_to_a_child_that_was_just_forked_is_not_lost(
+    forked_scripts: ForkedScripts, start_method: str, tmp_path: Path
+) -> None:
     script = tmp_path / "app.py"
     script.write_text(FRESH + FRESH_FLOW)
 
     # By the default action in the flow and in the work, and by the handler that the work has set.
-    assert "flow {-15} work {-15} {9}\n" in run_script(script, start_method, cwd=tmp_path)
+    assert "flow {-15} work {-15} {9}\n" in forked_scripts.run(script, start_method, cwd=tmp_path)
 
 
 FORKING = """
@@ -263,11 +269,13 @@ LightningApp(Flow(4)).run(start_method=sys.argv[1])
 
 
 @pytest.mark.parametrize("start_method", START_METHODS)
-def test_a_work_that_forks_all_the_time_stops_in_order(start_method: str, tmp_path: Path) -> None:
+def test_a_work_that_forks_all_the_time_stops_in_order(
+    forked_scripts: ForkedScripts, start_method: str, tmp_path: Path
+) -> None:
     script = tmp_path / "app.py"
     script.write_text(FORKING)
 
-    lines = run_script(script, start_method, cwd=tmp_path).splitlines()
+    lines = forked_scripts.run(script, start_method, cwd=tmp_path).splitlines()
 
     assert sorted(line for line in lines if line.endswith("on_exit")) == [
         f"root.work_{i} | on_exit" for i in range(4)
@@ -323,9 +331,9 @@ thread.join()
 
 @pytest.mark.parametrize("start_method", START_METHODS)
 def test_a_signal_writes_into_no_file_of_a_process_that_the_flow_forks(
-    start_method: str, tmp_path: Path
+    forked_scripts: ForkedScripts, start_method: str, tmp_path: Path
 ) -> None:
     script = tmp_path / "app.py"
     script.write_text(FLOW_APP)
 
-    assert "forked 0\n" in run_script(script, start_method, cwd=tmp_path)
+    assert "forked 0\n" in forked_scripts.run(script, start_method, cwd=tmp_path)

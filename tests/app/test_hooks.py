@@ -27,6 +27,7 @@ from lightning_lite.storage import Drive
 
 from tests.cli.short_apps import running
 from tests.cli.verbs import call
+from tests.support.forked_scripts import ForkedScripts
 from tests.support.processes import DEADLINE, run_python, run_script
 
 pytestmark = pytest.mark.dependencies
@@ -211,10 +212,11 @@ def test_no_hook_is_called_if_the_process_is_killed(tmp_path: Path):
         assert app.output == "up\n"
 
 
-def test_errors_of_hooks_are_reported_and_do_not_replace_the_error_of_the_app():
-    Path("app.py").write_text(SCRIPT)
+def test_errors_of_hooks_are_reported_and_do_not_replace_the_error_of_the_app(forked_scripts: ForkedScripts):
+    script, run = Path("app.py").absolute(), forked_scripts.run_to_end
+    script.write_text(SCRIPT)
 
-    failed, stopped = run_python("app.py", "fails", "raise"), run_python("app.py", "stops", "raise")
+    failed, stopped = run(script, "fails", "raise"), run(script, "stops", "raise")
 
     assert (failed.returncode, stopped.returncode) == (1, 0)
     assert failed.stdout.splitlines()[0] == "on_failure failed"
@@ -227,10 +229,11 @@ def test_errors_of_hooks_are_reported_and_do_not_replace_the_error_of_the_app():
     assert "lightning_lite/app" not in failed.stderr.partition("RuntimeError")[0]
 
 
-def test_a_hook_may_exit_unless_the_app_has_an_error_of_its_own():
-    Path("app.py").write_text(SCRIPT)
+def test_a_hook_may_exit_unless_the_app_has_an_error_of_its_own(forked_scripts: ForkedScripts):
+    script, run = Path("app.py").absolute(), forked_scripts.run_to_end
+    script.write_text(SCRIPT)
 
-    failed, stopped = run_python("app.py", "fails", "exit"), run_python("app.py", "stops", "exit")
+    failed, stopped = run(script, "fails", "exit"), run(script, "stops", "exit")
 
     assert (failed.returncode, stopped.returncode) == (1, 7)
     assert "on_end of Root was ended by SystemExit.\n" in failed.stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import run_python, run_script
+from tests.support.forked_scripts import ForkedScripts
 
 FLOW = """
 from lightning_lite import LightningApp, LightningFlow, LightningWork
@@ -32,15 +32,17 @@ from lightning_lite import LightningWork
 """
 
 
-def lines_of(tmp_path: Path, script: str) -> list[str]:
+def lines_of(forked_scripts: ForkedScripts, tmp_path: Path, script: str) -> list[str]:
     """Return the lines of the first work."""
     (tmp_path / "app.py").write_text(START + script + FLOW)
-    lines = run_script(tmp_path / "app.py", cwd=tmp_path).splitlines()
+    lines = forked_scripts.run(tmp_path / "app.py", cwd=tmp_path).splitlines()
     return [line.removeprefix("root.work | ") for line in lines if line.startswith("root.work | ")]
 
 
 @pytest.mark.parametrize("name", ["__main__", "not_a_module", "json"])
-def test_a_logger_with_a_formatter_of_the_script_logs_in_works(tmp_path: Path, name: str) -> None:
+def test_a_logger_with_a_formatter_of_the_script_logs_in_works(
+    forked_scripts: ForkedScripts, tmp_path: Path, name: str
+) -> None:
     script = f"""
 class Shout(logging.Formatter):
     def format(self, record):
@@ -56,7 +58,7 @@ class Work(LightningWork):
         log.info("hello")
         log.debug("not this")
 """
-    assert lines_of(tmp_path, script) == ["INFO HELLO"]
+    assert lines_of(forked_scripts, tmp_path, script) == ["INFO HELLO"]
 
 
 PACKAGE = """
@@ -93,7 +95,7 @@ def work(number):
     ],
 )
 def test_a_logger_of_a_package_has_its_handler_once_in_works(
-    tmp_path: Path, handler: str, at_import: str
+    forked_scripts: ForkedScripts, tmp_path: Path, handler: str, at_import: str
 ) -> None:
     (tmp_path / "mypkg.py").write_text(PACKAGE.format(handler=handler, at_import=at_import))
     call = "" if at_import else "mypkg.setup()"
@@ -109,11 +111,13 @@ class Work(LightningWork):
         mypkg.work(1)
         mypkg.work(2)
 """
-    assert lines_of(tmp_path, script) == ["mypkg number 1", "mypkg number 2"]
+    assert lines_of(forked_scripts, tmp_path, script) == ["mypkg number 1", "mypkg number 2"]
 
 
 @pytest.mark.parametrize("options", ['"w"', '"w", delay=True', '"a"', '"w", encoding="utf-16-le"'])
-def test_the_main_process_and_works_write_to_one_file_without_loss(tmp_path: Path, options: str) -> None:
+def test_the_main_process_and_works_write_to_one_file_without_loss(
+    forked_scripts: ForkedScripts, tmp_path: Path, options: str
+) -> None:
     script = f"""
 open("log.txt", "w").close()
 log = logging.getLogger("mine")
@@ -130,7 +134,7 @@ class Work(LightningWork):
 import atexit
 atexit.register(log.info, "end")
 """
-    lines_of(tmp_path, script)
+    lines_of(forked_scripts, tmp_path, script)
 
     encoding = "utf-16-le" if "utf-16" in options else "utf-8"
     written = (tmp_path / "log.txt").read_bytes().decode(encoding).splitlines()
@@ -171,12 +175,12 @@ class Work(LightningWork):
     ],
 )
 def test_a_filter_that_can_not_travel_lets_nothing_pass_and_is_named(
-    tmp_path: Path, name: str, handler: str, owner: str
+    forked_scripts: ForkedScripts, tmp_path: Path, name: str, handler: str, owner: str
 ) -> None:
     script = START + "import logging.handlers" + HIDE.format(name=name, handler=handler, owner=owner) + FLOW
     (tmp_path / "app.py").write_text(script)
 
-    done = run_python(tmp_path / "app.py", cwd=tmp_path)
+    done = forked_scripts.run_to_end(tmp_path / "app.py", cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
     log = tmp_path / "log.txt"
@@ -199,7 +203,7 @@ def test_a_filter_that_can_not_travel_lets_nothing_pass_and_is_named(
     ],
 )
 def test_a_formatter_that_can_not_travel_is_replaced_by_one_of_its_format_and_named(
-    tmp_path: Path, arguments: str, shown: str
+    forked_scripts: ForkedScripts, tmp_path: Path, arguments: str, shown: str
 ) -> None:
     script = f"""
 class Locked(logging.Formatter):
@@ -218,7 +222,7 @@ class Work(LightningWork):
 """
     (tmp_path / "app.py").write_text(START + script + FLOW)
 
-    done = run_python(tmp_path / "app.py", cwd=tmp_path)
+    done = forked_scripts.run_to_end(tmp_path / "app.py", cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
     (line,) = re.findall(r"root\.work \| (.*)", done.stdout)
@@ -231,7 +235,9 @@ class Work(LightningWork):
 
 
 @pytest.mark.parametrize("travels", [True, False])
-def test_the_class_of_loggers_follows_or_is_named(tmp_path: Path, travels: bool) -> None:
+def test_the_class_of_loggers_follows_or_is_named(
+    forked_scripts: ForkedScripts, tmp_path: Path, travels: bool
+) -> None:
     script = f"""
 lock = None if {travels} else threading.Lock()
 
@@ -248,7 +254,7 @@ class Work(LightningWork):
 """
     (tmp_path / "app.py").write_text(START + script + FLOW)
 
-    done = run_python(tmp_path / "app.py", cwd=tmp_path)
+    done = forked_scripts.run_to_end(tmp_path / "app.py", cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
     assert ("root.work | hello from the class" in done.stdout) is travels

@@ -10,7 +10,7 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import ArgumentError, ComponentError, WorkStartFailed
 
-from tests.support.processes import run_script
+from tests.support.forked_scripts import ForkedScripts
 
 APP = """
 import decimal, locale, logging, logging.config, sys, warnings
@@ -75,11 +75,13 @@ LightningApp(Flow(), setup=prepare).run(start_method=sys.argv[1])
 
 
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
-def test_settings_of_the_script_are_those_of_its_works(start_method: str, tmp_path: Path) -> None:
+def test_settings_of_the_script_are_those_of_its_works(
+    forked_scripts: ForkedScripts, start_method: str, tmp_path: Path
+) -> None:
     script = tmp_path / "app.py"
     script.write_text(APP)
 
-    output = run_script(script, start_method, cwd=tmp_path)
+    output = forked_scripts.run(script, start_method, cwd=tmp_path)
 
     lines = [line.removeprefix("root.work | ") for line in output.splitlines()]
     warned = [line for line in lines if "UserWarning" in line or "warnings.warn" in line]

@@ -16,7 +16,7 @@ from lightning_lite.engine import recorder
 from lightning_lite.errors import JournalGone
 from lightning_lite.runs.journal import Journal
 
-from tests.support.processes import run_python
+from tests.support.forked_scripts import ForkedScripts
 
 RUNNERS = ["inline", "processes"]
 
@@ -133,7 +133,7 @@ def test_a_journal_that_was_moved_is_written_on_and_can_be_resumed_there(tmp_pat
     again.close()
 
 
-def test_the_program_ends_with_one_traceback():
+def test_the_program_ends_with_one_traceback(forked_scripts: ForkedScripts):
     Path("app.py").write_text(
         "import os, shutil\n"
         "from lightning_lite import LightningApp, LightningFlow, LightningWork\n"
@@ -153,7 +153,7 @@ def test_the_program_ends_with_one_traceback():
         "LightningApp(Root()).run()\n"
     )
 
-    done = run_python("app.py")
+    done = forked_scripts.run_to_end(Path("app.py").absolute())
 
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("lightning_lite.errors.JournalGone: the journal ")
@@ -192,11 +192,13 @@ LightningApp(Root()).run(view=False)
     ],
 )
 def test_an_app_that_ends_for_another_reason_shows_that_one_and_a_line_about_the_journal(
-    tmp_path: Path, end: str, shown: str, code: int
+    forked_scripts: ForkedScripts, tmp_path: Path, end: str, shown: str, code: int
 ) -> None:
     (tmp_path / "app.py").write_text(ENDING.format(end=end))
 
-    done = run_python("app.py", cwd=tmp_path, env={**os.environ, "LIGHTNING_LITE_ROOT": ""})
+    done = forked_scripts.run_to_end(
+        tmp_path / "app.py", cwd=tmp_path, env={**os.environ, "LIGHTNING_LITE_ROOT": ""}
+    )
 
     assert (done.returncode, "JournalGone" in done.stderr) == (
         code if code != 130 else done.returncode,
@@ -206,14 +208,18 @@ def test_an_app_that_ends_for_another_reason_shows_that_one_and_a_line_about_the
     assert (done.stdout + done.stderr).count("was removed while the run went on") == 1
 
 
-def test_an_end_that_could_not_be_recorded_because_the_root_was_moved_is_an_error(tmp_path: Path) -> None:
+def test_an_end_that_could_not_be_recorded_because_the_root_was_moved_is_an_error(
+    forked_scripts: ForkedScripts, tmp_path: Path
+) -> None:
     (tmp_path / "app.py").write_text(
         ENDING.format(end="self.stop()").replace(
             'rmtree(".lightning_lite")', "move('.lightning_lite', 'moved')"
         )
     )
 
-    done = run_python("app.py", cwd=tmp_path, env={**os.environ, "LIGHTNING_LITE_ROOT": ""})
+    done = forked_scripts.run_to_end(
+        tmp_path / "app.py", cwd=tmp_path, env={**os.environ, "LIGHTNING_LITE_ROOT": ""}
+    )
 
     assert done.returncode == 1
     assert "RunnerError: the end of the run can't be recorded" in done.stderr

@@ -18,6 +18,7 @@ from lightning_lite.errors import SecretError, WorkFailed
 from lightning_lite.runs.catalog import read_runs
 
 from tests.cli.verbs import call
+from tests.support.forked_scripts import ForkedScripts
 from tests.support.processes import run_python
 
 SCRIPT = Path(__file__).with_name("secret_app.py")
@@ -31,10 +32,12 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def start(*arguments: str, text: str = TEXT) -> subprocess.CompletedProcess[str]:
+def start(
+    forked_scripts: ForkedScripts, *arguments: str, text: str = TEXT
+) -> subprocess.CompletedProcess[str]:
     """Run `secret_app` in this folder, as a user does, with the secret in a file and in the environment."""
     Path("text").write_text(text)
-    return run_python(SCRIPT, *arguments, env={**os.environ, "THE_KEY": text})
+    return forked_scripts.run_to_end(SCRIPT, *arguments, env={**os.environ, "THE_KEY": text})
 
 
 def assert_not_in(text: str, what: str, data: bytes) -> None:
@@ -73,12 +76,12 @@ def assert_verbs_show_no(text: str, capfd: pytest.CaptureFixture[str]) -> None:
     ("runner", "start_method"), [("processes", "spawn"), ("processes", "forkserver"), ("inline", "spawn")]
 )
 def test_a_secret_is_nowhere_after_calls_failures_retries_a_crash_a_kill_and_a_resume(
-    runner: str, start_method: str, capfd: pytest.CaptureFixture[str]
+    forked_scripts: ForkedScripts, runner: str, start_method: str, capfd: pytest.CaptureFixture[str]
 ):
-    first = start(runner, start_method, "dies")
+    first = start(forked_scripts, runner, start_method, "dies")
     assert first.returncode == -signal.SIGKILL, first.stderr
     assert "before the kill" in first.stdout, first.stderr
-    second = start(runner, start_method, "resumes")
+    second = start(forked_scripts, runner, start_method, "resumes")
     assert second.returncode == 0, second.stderr
 
     # The works' lines come from another thread, so they may follow those of the flow.
@@ -105,8 +108,8 @@ def test_a_secret_is_nowhere_after_calls_failures_retries_a_crash_a_kill_and_a_r
         ("zq9zq9", "inline"),
     ],
 )
-def test_other_texts_are_nowhere_either(text: str, runner: str):
-    done = start(runner, "spawn", "new", text=text)
+def test_other_texts_are_nowhere_either(forked_scripts: ForkedScripts, text: str, runner: str):
+    done = start(forked_scripts, runner, "spawn", "new", text=text)
 
     assert done.returncode == 0, done.stderr
     assert digest(text) in done.stdout

@@ -69,6 +69,11 @@ def test_a_script_that_fails_shows_its_error_and_the_next_one_runs(scripts: Fork
     assert scripts.run(script("print('next')")) == "next\n"
 
 
+def test_an_exit_code_and_both_streams_are_returned(scripts: ForkedScripts):
+    done = scripts.run_to_end(script("import sys\nprint(sys.argv[1:])\nsys.exit('no reason')"), "a", 1)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "['a', '1']\n", "no reason\n")
+
+
 def test_a_script_that_hangs_ends_with_what_it_started_and_the_next_ones_run(scripts: ForkedScripts):
     assert scripts.run(script("print('first')")) == "first\n"  # from now on, a fork begins at once
     with pytest.raises(AssertionError, match=r"script.py did not end in 2 seconds; it wrote:\nit began"):

@@ -158,12 +158,25 @@ class ForkedScripts:
     def run(
         self,
         script: Path,
-        *arguments: str,
+        *arguments: object,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         deadline: float = DEADLINE,
     ) -> str:
-        """Run a script as `run_script` does, without input, and return its output.
+        """Run a script as `run_script` does, and return its output; see `run_to_end`."""
+        done = self.run_to_end(script, *arguments, cwd=cwd, env=env, deadline=deadline)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def run_to_end(
+        self,
+        script: Path,
+        *arguments: object,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        deadline: float = DEADLINE,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a script as `run_python` does, without input, and return its exit code and its output.
 
         A script that hangs, or leaves a process, ends with the process that forks. Each later script then has
         one of its own: a new one for all of them would be a process that the test leaves.
@@ -175,8 +188,9 @@ class ForkedScripts:
             env: Its environment, by default that of this process.
             deadline: Seconds after which it hangs.
         """
+        command = [str(script), *map(str, arguments)]
         request = {
-            "command": [str(script), *arguments],
+            "command": command,
             "folder": str(cwd or Path.cwd()),
             "streams": list(map(str, self._streams)),
             "environ": dict(os.environ if env is None else env),
@@ -204,8 +218,7 @@ class ForkedScripts:
                 left = "\n".join(server.started())
                 server.end()
                 raise AssertionError(f"{script} left\n{left}\nIt wrote:\n{err}")
-        assert code == 0, err
-        return out
+        return subprocess.CompletedProcess(command, code, out, err)
 
 
 @contextmanager
