@@ -74,9 +74,9 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collect_file(file_path: Path) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
-    """Collect no doctests in `tests` and in modules that have none: to look for them takes long."""
+    """Collect no doctests in `tests`, nor in a file that has none: to look for them takes long."""
     collectors = yield
-    if file_path.is_relative_to(TESTS) or b">>>" not in file_path.read_bytes():
+    if file_path.is_relative_to(TESTS) or (collectors and b">>>" not in file_path.read_bytes()):
         return [collector for collector in collectors if type(collector) is pytest.Module]
     return collectors
 

@@ -68,8 +68,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     They also take longest, so no process ends with them while the others have nothing left to do.
     """
-    folder = Path(__file__).parent
-    items.sort(key=lambda item: folder not in item.path.parents)
+    folder = f"{Path(__file__).parent}{os.sep}"
+    items.sort(key=lambda item: not str(item.path).startswith(folder))
 
 
 # For this folder, which is a package for that reason, and not for the session: while the browser is open,
