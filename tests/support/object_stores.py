@@ -72,9 +72,12 @@ def any_server() -> Iterator[ObjectServer]:
 #: Ends with the process of the tests, also if a time limit has killed that: the pipe is closed then.
 #: It answers one request after the other: moto looks at a condition and writes in two steps, and another
 #: request could write between them.
+#: All requests are for S3, but those for the keys of a machine in a cloud. To find that out, moto lists the
+#: folders of all its services, twice per request, which takes almost as long as the rest; and the server would
+#: write a line for each request.
 _MOTO = """
-import os, sys, threading
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+import gc, logging, os, sys, threading
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.server import main
 
 def end_with_parent():
@@ -82,14 +85,19 @@ def end_with_parent():
     os._exit(0)
 
 lock = threading.Lock()
-answer = DomainDispatcherApplication.__call__
+answer_any = DomainDispatcherApplication.__call__
+answer_s3 = create_backend_app("s3")
 
 def answer_alone(application, environ, start_response):
     with lock:
-        return answer(application, environ, start_response)
+        if environ["PATH_INFO"].startswith("/latest/"):
+            return answer_any(application, environ, start_response)
+        return answer_s3(environ, start_response)
 
 DomainDispatcherApplication.__call__ = answer_alone
+logging.getLogger("werkzeug").setLevel("ERROR")
 threading.Thread(target=end_with_parent, daemon=True).start()
+gc.freeze()
 main(sys.argv[1:])
 """
 
