@@ -63,3 +63,22 @@ class Holds(LightningFlow):
 
     def run(self):
         self.database.run(token=self._token)
+
+
+class HoldsSeveral(LightningFlow):
+    """Runs several databases, again and again.
+
+    Args:
+        tokens: What requests must have, by the name of the database.
+        databases: The databases.
+    """
+
+    def __init__(self, tokens, **databases):
+        super().__init__()
+        for name, database in databases.items():
+            setattr(self, name, database)
+        self._tokens = {name: tokens.get(name) for name in databases}
+
+    def run(self):
+        for name, token in self._tokens.items():
+            getattr(self, name).run(token=token)

@@ -73,8 +73,8 @@ def any_server() -> Iterator[ObjectServer]:
 #: It answers one request after the other: moto looks at a condition and writes in two steps, and another
 #: request could write between them.
 #: All requests are for S3, but those for the keys of a machine in a cloud. To find that out, moto lists the
-#: folders of all its services, twice per request, which takes almost as long as the rest; and the server would
-#: write a line for each request.
+#: folders of all its services, twice per request, which takes almost as long as the rest; and its server
+#: would write a line for each one.
 _MOTO = """
 import gc, logging, os, sys, threading
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
