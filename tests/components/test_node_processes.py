@@ -21,7 +21,8 @@ from lightning_lite.components.torch_nodes import check_package
 from lightning_lite.errors import ComponentError, RankFailed
 from lightning_lite.testing import poll_until
 
-from tests.support.processes import DEADLINE, run_python, run_script, starting, wait_until_gone
+from tests.support.forked_scripts import ForkedScripts
+from tests.support.processes import DEADLINE, run_script, starting, wait_until_gone
 
 APP = """
 import os, pickle, sys
@@ -92,16 +93,16 @@ def app() -> None:
     Path("an app.py").write_text(APP)
 
 
-def test_each_process_of_each_node_runs_and_the_script_is_executed_once():
-    printed = run_script("an app.py", "ends").splitlines()
+def test_each_process_of_each_node_runs_and_the_script_is_executed_once(forked_scripts: ForkedScripts):
+    printed = forked_scripts.run(Path("an app.py").absolute(), "ends").splitlines()
 
     assert printed == ["script", "[(0, 6), (3, 6)] ['rank 0', 'rank 3'] Node"]
     assert len(set(pids())) == 6
     wait_until_gone(*pids())
 
 
-def test_a_process_that_fails_is_the_error_of_its_node_and_the_others_end():
-    done = run_python("an app.py", "raises")
+def test_a_process_that_fails_is_the_error_of_its_node_and_the_others_end(forked_scripts: ForkedScripts):
+    done = forked_scripts.run_to_end(Path("an app.py").absolute(), "raises")
 
     assert done.returncode == 1
     assert "RankFailed: The process with the local rank 1 has ended with exit code 1" in done.stderr
@@ -109,8 +110,8 @@ def test_a_process_that_fails_is_the_error_of_its_node_and_the_others_end():
     wait_until_gone(*pids())
 
 
-def test_the_process_that_has_failed_first_is_the_reason_of_a_lost_connection():
-    done = run_python("an app.py", "loses")
+def test_the_process_that_has_failed_first_is_the_reason_of_a_lost_connection(forked_scripts: ForkedScripts):
+    done = forked_scripts.run_to_end(Path("an app.py").absolute(), "loses")
 
     assert "RankFailed: The process with the local rank 1 has ended with exit code 7" in done.stderr
     wait_until_gone(*pids())

@@ -19,7 +19,8 @@ from lightning_lite.errors import ComponentError, ScriptFailed
 from lightning_lite.storage import Drive
 from lightning_lite.testing import poll_until, run_work_isolated
 
-from tests.support.processes import DEADLINE, run_python, run_script, starting, wait_until_gone
+from tests.support.forked_scripts import ForkedScripts
+from tests.support.processes import DEADLINE, run_python, starting, wait_until_gone
 
 KINDS = [TracerPythonScript, PopenPythonScript]
 
@@ -345,7 +346,7 @@ def test_a_script_may_use_a_pool_of_processes():
     assert work.squares.value == [0, 1, 4, 9]
 
 
-def test_a_resumed_app_does_not_run_a_script_that_has_ended_again():
+def test_a_resumed_app_does_not_run_a_script_that_has_ended_again(forked_scripts: ForkedScripts):
     script = write("once.py", "print('run', file=open('seen', 'a')); made = 6")
     app = write(
         "app.py",
@@ -372,8 +373,8 @@ def test_a_resumed_app_does_not_run_a_script_that_has_ended_again():
         "open('result', 'w').write(str(result))",
     )
 
-    first = run_python(app)
-    second = run_script(app)
+    first = forked_scripts.run_to_end(Path(app).absolute())
+    second = forked_scripts.run(Path(app).absolute())
 
     assert first.returncode == -signal.SIGKILL
     assert "result result" in second

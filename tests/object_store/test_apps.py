@@ -18,8 +18,8 @@ from lightning_lite.storage.errors import DriveTypeError
 from lightning_lite.storage.stores import drive_names
 
 from tests.support.files import write
+from tests.support.forked_scripts import ForkedScripts
 from tests.support.object_stores import KEYS
-from tests.support.processes import run_script
 from tests.support.sharing import Parallel, Sharing
 
 pytestmark = pytest.mark.dependencies
@@ -29,15 +29,15 @@ EXAMPLES = Path(__file__).parents[2] / "examples/drive"
 
 @pytest.mark.parametrize("example", ["app", "producer_consumer", "three_works", "standalone"])
 def test_an_example_prints_the_same_with_its_drives_on_an_object_store(
-    example: str, remote_place: str, own_place: Path
+    forked_scripts: ForkedScripts, example: str, remote_place: str, own_place: Path
 ):
     script = EXAMPLES / f"{example}.py"
-    remote = run_script(script, cwd=own_place)
+    remote = forked_scripts.run(script, cwd=own_place)
     shutil.rmtree(own_place)
     own_place.mkdir()
     local = {name: value for name, value in os.environ.items() if name != "LIGHTNING_LITE_DRIVES"}
 
-    assert remote == run_script(script, cwd=own_place, env=local)
+    assert remote == forked_scripts.run(script, cwd=own_place, env=local)
     if example != "standalone":
         assert drive_names(remote_place) != []
 

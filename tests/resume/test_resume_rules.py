@@ -21,6 +21,7 @@ from lightning_lite.messages import RunCall
 from lightning_lite.runners.inline.runner import InlineRunner
 from lightning_lite.tree.structures import Dict
 
+from tests.support.forked_scripts import ForkedScripts
 from tests.support.processes import finish
 
 ran: list[str] = []
@@ -450,6 +451,14 @@ SCRIPT = """
 """
 
 
+def run_app(forked_scripts: ForkedScripts, *arguments: str) -> tuple[int, str, str]:
+    """Run the script, and return its exit code, its output and its error output."""
+    app = Path("app.py").absolute()
+    app.write_text(textwrap.dedent(SCRIPT))
+    done = forked_scripts.run_to_end(app, *arguments)
+    return done.returncode, done.stdout, done.stderr
+
+
 def launch(*arguments):
     Path("app.py").write_text(textwrap.dedent(SCRIPT))
     return subprocess.Popen(
@@ -457,9 +466,11 @@ def launch(*arguments):
     )
 
 
-def test_a_call_that_killed_the_flow_at_least_three_times_is_refused_with_advice():
+def test_a_call_that_killed_the_flow_at_least_three_times_is_refused_with_advice(
+    forked_scripts: ForkedScripts,
+):
     times = 0
-    while (done := finish(launch("Deadly")))[0] == -signal.SIGKILL:
+    while (done := run_app(forked_scripts, "Deadly"))[0] == -signal.SIGKILL:
         times += 1
         assert times <= 4
 
@@ -475,11 +486,11 @@ def test_a_call_that_killed_the_flow_at_least_three_times_is_refused_with_advice
     assert times >= 3  # the first process may die before it has recorded the call
 
     Path("antidote").touch()
-    code, out, err = finish(launch("Deadly", "retry"))
+    code, out, err = run_app(forked_scripts, "Deadly", "retry")
     assert (code, out) == (0, "the end\n"), err
 
 
-def test_a_call_that_ctrl_c_interrupted_is_run_again_any_number_of_times():
+def test_a_call_that_ctrl_c_interrupted_is_run_again_any_number_of_times(forked_scripts: ForkedScripts):
     for _ in range(4):
         process = launch("Cut")
         assert process.stdout.readline() == "root.work | waiting\n"
@@ -487,40 +498,42 @@ def test_a_call_that_ctrl_c_interrupted_is_run_again_any_number_of_times():
         finish(process)
 
     Path("antidote").touch()
-    code, out, err = finish(launch("Cut"))
+    code, out, err = run_app(forked_scripts, "Cut")
     assert (code, out) == (0, "the end\n"), err
     assert "completed calls: 0, calls that run again when the flow requests them: 1." in err
     assert Path("ran.txt").read_text() == "cut\n" * 5
 
 
-def test_a_failed_call_is_recorded_before_the_flow_sees_it():
-    assert finish(launch("Fails"))[0] == -signal.SIGKILL
+def test_a_failed_call_is_recorded_before_the_flow_sees_it(forked_scripts: ForkedScripts):
+    assert run_app(forked_scripts, "Fails")[0] == -signal.SIGKILL
     Path("antidote").touch()
 
-    code, out, err = finish(launch("Fails"))
+    code, out, err = run_app(forked_scripts, "Fails")
 
     assert (code, out) == (0, "the end\n"), err
     assert Path("ran.txt").read_text() == "fails\n"
 
 
-def test_a_big_value_is_read_when_it_is_used_as_an_instance_of_the_scripts_class():
-    assert finish(launch("Big"))[0] == -signal.SIGKILL
+def test_a_big_value_is_read_when_it_is_used_as_an_instance_of_the_scripts_class(
+    forked_scripts: ForkedScripts,
+):
+    assert run_app(forked_scripts, "Big")[0] == -signal.SIGKILL
     values = sorted(Path(os.environ["LIGHTNING_LITE_ROOT"]).glob("runs/*/values/*.bin"), key=os.path.getmtime)
     assert len(values) == 3
     for value in values[:2]:
         value.write_bytes(bytes(value.stat().st_size))  # a reader of these detects it
 
-    code, out, err = finish(launch("Big", "the last one only"))
+    code, out, err = run_app(forked_scripts, "Big", "the last one only")
 
     assert (code, out) == (0, "read 3\nthe end\n"), err
 
 
-def test_a_damaged_big_value_is_refused_by_name_when_it_is_used():
-    assert finish(launch("Big"))[0] == -signal.SIGKILL
+def test_a_damaged_big_value_is_refused_by_name_when_it_is_used(forked_scripts: ForkedScripts):
+    assert run_app(forked_scripts, "Big")[0] == -signal.SIGKILL
     values = sorted(Path(os.environ["LIGHTNING_LITE_ROOT"]).glob("runs/*/values/*.bin"), key=os.path.getmtime)
     values[0].write_bytes(bytes(values[0].stat().st_size))
 
-    code, _, err = finish(launch("Big"))
+    code, _, err = run_app(forked_scripts, "Big")
 
     assert code == 1
     assert f"lightning_lite.errors.JournalCorrupt: the value {str(values[0])!r}" in err.splitlines()[-1]
