@@ -66,38 +66,39 @@ def test_an_environment_that_can_not_be_fails_to_start(harness: Harness, env):
     assert harness.exit_of() == WorkExited("root.a", None)
 
 
-@pytest.mark.parametrize(
-    ("number", "words"),
-    [
-        (errno.EAGAIN, "ulimit -u"),
-        (errno.ENOMEM, "memory"),
-        (errno.EMFILE, "ulimit -n"),
-        (errno.ENFILE, "fs.file-max"),
-    ],
-)
-@pytest.mark.parametrize("where", ["spawn", "guardian", "pipes"])
-def test_a_limit_of_the_machine_is_named_and_others_start(
-    harness: Harness, monkeypatch, where: str, number: int, words: str
-):
-    def refuse(*_: object) -> None:
-        raise OSError(number, os.strerror(number))
+#: Errors of the system, and what the message of each one names.
+LIMITS = {
+    errno.EAGAIN: "ulimit -u",
+    errno.ENOMEM: "memory",
+    errno.EMFILE: "ulimit -n",
+    errno.ENFILE: "fs.file-max",
+}
 
+
+@pytest.mark.parametrize("where", ["spawn", "guardian", "pipes"])
+def test_a_limit_of_the_machine_is_named_and_others_start(harness: Harness, monkeypatch, where: str):
     harness.up("root.before")
-    with monkeypatch.context() as patch:
-        if where == "spawn":
-            patch.setattr(factory, "spawn_program", refuse)
-        elif where == "guardian":
-            patch.setattr(Guardian, "watch", refuse)
-        else:
-            patch.setattr(process, "open_pipes", refuse)
-        harness.start()
-        failure = harness.until(StartFailed).failure
-        assert harness.exit_of().exitcode in (None, -9)
+    for number, words in LIMITS.items():
+
+        def refuse(*_: object, number: int = number) -> None:
+            raise OSError(number, os.strerror(number))
+
+        name = f"root.{errno.errorcode[number]}"
+        with monkeypatch.context() as patch:
+            if where == "spawn":
+                patch.setattr(factory, "spawn_program", refuse)
+            elif where == "guardian":
+                patch.setattr(Guardian, "watch", refuse)
+            else:
+                patch.setattr(process, "open_pipes", refuse)
+            harness.start(name)
+            failure = harness.until(StartFailed, name).failure
+            assert harness.exit_of(name).exitcode in (None, -9)
+        assert words in failure.message
+        assert failure.message.startswith(f"{name} could not start: ")
+        assert isinstance(unpack(failure.error), RunnerError)
     harness.start("root.after")
 
-    assert words in failure.message
-    assert failure.message.startswith("root.a could not start: ")
-    assert isinstance(unpack(failure.error), RunnerError)
     assert (
         harness.run(tasks.answer, 1, name="root.before")
         == harness.run(tasks.answer, 2, name="root.after") - 1
