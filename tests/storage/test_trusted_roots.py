@@ -16,6 +16,7 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.cli.checks import file_system
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING
+from lightning_lite.errors import AppFailed
 from lightning_lite.root_access import is_trusted, trust
 from lightning_lite.runs.catalog import read_runs
 from lightning_lite.storage import Drive, Payload
@@ -290,11 +291,19 @@ def test_doctor_says_what_a_file_system_does_not_keep(place: Path, monkeypatch: 
 @pytest.mark.parametrize("plant", ["owner", "others"])
 def test_trust_skips_the_checks_of_owner_and_mode_in_that_root_only(place: Path, part: str, plant: str):
     roots = [place / "one", place / "other"]
+
+    def fill() -> list[str]:
+        """Make both roots, with a drive and a run that has failed; return the errors."""
+        found = []
+        for root in roots:
+            Drive("lit://d", root_dir=root)._store()._folders.prepare(durable=False)
+            with pytest.raises(AppFailed) as failed:
+                run_app(root, fails=True)
+            found.append(str(failed.value))
+        return found
+
+    assert act_as(ALICE, fill) == ["[1, 2] [3]"] * 2
     for root in roots:
-        act_as(
-            ALICE, lambda root=root: Drive("lit://d", root_dir=root)._store()._folders.prepare(durable=False)
-        )
-        assert act_as(ALICE, lambda root=root: run_app(root, fails=True)).text == "[1, 2] [3]"
         (bad,) = root.glob(part) if part else [root]
         for path in (root, *root.rglob("*")):
             path.chmod(0o777)  # so that Alice may read what is Eve's
