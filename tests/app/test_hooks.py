@@ -525,7 +525,7 @@ def test_works_do_not_get_the_address(start_method: str, monkeypatch: pytest.Mon
     assert dict(file.table) == {}
 
 
-@pytest.mark.parametrize("address", ["jsn://host/a-token", "json://", "slack://short"])
+@pytest.mark.parametrize("address", ["jsn://host/a-token", "slack://short"])
 def test_an_address_that_apprise_does_not_know_is_refused_before_the_run_begins(
     address: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ):
