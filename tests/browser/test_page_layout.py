@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +20,11 @@ Visit = Callable[..., Tab]
 VENDOR = Path(__file__).with_name("vendor")
 AXE = VENDOR / "axe-core" / "axe.min.js"
 
-#: Where pictures of all views are kept, to be looked at after the tests.
-PICTURES = Path(__file__).parents[2] / ".test-artefacts" / "page"
+_PICTURES = os.environ.get("LIGHTNING_LITE_TEST_PICTURES")
+
+#: A folder for pictures of all views, to be looked at after the tests; without it, none is made. It is absolute,
+#: because each test changes the working directory.
+PICTURES = Path(_PICTURES).absolute() if _PICTURES else None
 
 VIEWS = {
     "runs": "/runs",
@@ -133,7 +137,9 @@ def problems_of(tab: Tab, shape: str, name: str) -> list[str]:
 
 
 def take_picture(tab: Tab, folder: str, name: str) -> None:
-    """Keep a picture of what is seen."""
+    """Keep a picture of what is seen, if pictures are wanted."""
+    if PICTURES is None:
+        return
     path = PICTURES / folder / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(tab.page.screenshot())  # playwright would write it in a thread that stays

@@ -481,6 +481,7 @@ class TestRemoteByCalls(Conformance):
     )
 
 
+@pytest.mark.torture
 class TestRemoteWithLostCalls(Conformance):
     """A tenth of all calls is lost, of a tenth the answers are, and a tenth is carried out twice."""
 
