@@ -59,7 +59,9 @@ class Failing(LightningWork):
         self.how = how
 
     def run(self, main_address: str, main_port: int, num_nodes: int, node_rank: int) -> None:
-        Path(f"node {node_rank}").write_text(str(os.getpid()))
+        note = Path(f"new {node_rank}")
+        note.write_text(str(os.getpid()))
+        note.rename(f"node {node_rank}")  # whole: this process is ended as soon as node 1 has seen the name
         if node_rank == 1:
             poll_until(lambda: Path("node 0").exists() and Path("node 2").exists(), timeout=DEADLINE)
             if self.how == "raises":
