@@ -226,7 +226,7 @@ def test_a_frozen_guardian_that_goes_on_kills_no_work_whose_lease_was_renewed(re
 @short_lease
 def test_a_busy_flow_keeps_its_works(remote):
     remote.up()
-    until = read_clock() + 2 * LOSS * LEASE
+    until = read_clock() + 1.2 * LOSS * LEASE
     while read_clock() < until:
         pass
 
