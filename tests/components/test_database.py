@@ -317,7 +317,6 @@ import os, sys, signal
 from sqlmodel import Field, SQLModel
 from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.components import Database, DatabaseClient
-from lightning_lite.components.database import _DATABASE_API as DATABASE_API
 
 class Counter(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
