@@ -22,8 +22,8 @@ AXE = VENDOR / "axe-core" / "axe.min.js"
 
 _PICTURES = os.environ.get("LIGHTNING_LITE_TEST_PICTURES")
 
-#: A folder for pictures of all views, to be looked at after the tests; without it, none is made. It is absolute,
-#: because each test changes the working directory.
+#: A folder for pictures of all views, to be looked at after the tests; without it, none is made. It is
+#: absolute, because each test changes the working directory.
 PICTURES = Path(_PICTURES).absolute() if _PICTURES else None
 
 VIEWS = {

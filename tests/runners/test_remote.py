@@ -46,6 +46,7 @@ from lightning_lite.runners.remote.direct_channel import (
     Sealer,
 )
 from lightning_lite.runners.remote.lease import LOSS, read_clock
+from lightning_lite.runners.remote.message_queue import ReceiveQueue, SendQueue
 from lightning_lite.runners.remote.runner import RemoteRunner
 from lightning_lite.runners.remote.work_folder import WorkFolder
 from lightning_lite.testing import poll_until
@@ -265,9 +266,27 @@ remote.runner.close(5)
 # Messages.
 
 
-def test_nothing_is_lost_or_repeated_when_calls_are(tmp_path):
+def test_a_request_that_comes_while_others_are_packed_is_in_the_next_batch():
+    class Second:
+        def __reduce__(self):
+            queue.put("third")
+            return str, ("second",)
+
+    queue, received = SendQueue(), ReceiveQueue()
+    queue.put("first", Second())
+
+    batch, last = queue.batch()
+    rest, end = queue.batch(last)
+
+    assert received.accept(batch) + received.accept(rest) == ["first", "second", "third"]
+    assert (last, end) == (2, 3)
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_nothing_is_lost_or_repeated_when_calls_are(tmp_path, direct):
     cluster = SubprocessCluster(Faults(0.2, seed=1))
-    remote = Harness(str(tmp_path), lambda options: RemoteRunner(options, cluster))
+    options = RemoteOptions(direct=direct)
+    remote = Harness(str(tmp_path), lambda options: RemoteRunner(options, cluster), remote=options)
     remote.start()
     keys = [remote.call(tasks.answer, number) for number in range(200)]
     for number, key in enumerate(keys):
@@ -287,7 +306,9 @@ def test_a_call_of_a_work_is_one_call_of_its_server(by_calls, cluster):
     for number in range(100):
         assert remote.run(tasks.answer, number) == number
 
-    assert calls["exchange"] < 110
+    assert (
+        calls["exchange"] < 150
+    )  # a few more, if the machine is slow and what has arrived is acknowledged apart
 
 
 def test_many_requests_at_once_all_arrive_by_calls(by_calls):

@@ -29,9 +29,9 @@ class SendQueue:
         >>> sent, received = SendQueue(), ReceiveQueue()
         >>> sent.put("a"), sent.put("b")
         (1, 2)
-        >>> batch = sent.batch()
-        >>> received.accept(batch), received.accept(batch), received.received
-        (['a', 'b'], [], 2)
+        >>> batch, last = sent.batch()
+        >>> received.accept(batch), received.accept(batch), received.received, last
+        (['a', 'b'], [], 2, 2)
         >>> sent.acknowledge(received.received)
         >>> sent.batch() is None
         True
@@ -57,17 +57,17 @@ class SendQueue:
                 self._kept.popleft()
                 self.acknowledged += 1
 
-    def end_of_batch(self, after: int = 0) -> int:
-        """Return the number of the last message in `batch(after)`."""
-        return min(max(after, self.acknowledged) + _BATCH, self.last)
+    def batch(self, after: int = 0) -> tuple[bytes, int] | None:
+        """Return the next kept messages with a number above `after`; `None` if there are none.
 
-    def batch(self, after: int = 0) -> bytes | None:
-        """Return the next kept messages with a number above `after`, packed; `None` if there are none."""
+        Returns:
+            The packed messages, and the number of the last one of them.
+        """
         with self._lock:
             after = max(after, self.acknowledged)
             first = after - self.acknowledged
             messages = list(islice(self._kept, first, first + _BATCH))
-        return pickle.dumps((after + 1, messages), 5) if messages else None
+        return (pickle.dumps((after + 1, messages), 5), after + len(messages)) if messages else None
 
 
 class ReceiveQueue:

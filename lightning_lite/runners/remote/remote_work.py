@@ -122,7 +122,7 @@ class RemoteWork:
         self._send_queue = SendQueue()
         self._receive_queue = ReceiveQueue()
         self._sent = 0  # number of the newest request that was sent by an exchange, perhaps in vain
-        self._num_exchanges = 0  # those without an answer
+        self._num_exchanges = 0  # number of those without an answer
         self._answer = 0
         self._heard = 0.0
         self._machine = ""
@@ -196,20 +196,23 @@ class RemoteWork:
 
     def _exchange(self) -> None:
         """Send the requests that were not sent; let one call at least wait for what the server sends."""
-        while self._direct is None and (requests := self._send_queue.batch(self._sent)) is not None:
-            self._sent = self._send_queue.end_of_batch(self._sent)
+        while self._direct is None and (batch := self._send_queue.batch(self._sent)) is not None:
+            requests, self._sent = batch
             self._call_exchange(requests)
         if not self._num_exchanges:
             self._call_exchange(None)
 
-    def _call_exchange(self, requests: bytes | None) -> None:
-        self._num_exchanges += 1
-        self._call("exchange", (self._receive_queue.received, requests, _PATIENCE), self._on_exchanged)
-
     def _exchange_again(self) -> None:
-        """Send what may be lost, and what is new."""
+        """Send what may be lost, and what is new; let the server do the same."""
         self._sent = self._send_queue.acknowledged
+        self._call_exchange(None, is_repeated=True)
         self._exchange()
+
+    def _call_exchange(self, requests: bytes | None, *, is_repeated: bool = False) -> None:
+        self._num_exchanges += 1
+        self._must_acknowledge = False
+        arguments = (self._receive_queue.received, requests, is_repeated, _PATIENCE)
+        self._call("exchange", arguments, self._on_exchanged)
 
     def _on_exchanged(self, answer: tuple[int, bytes | None] | None, error: Exception | None) -> None:
         self._num_exchanges -= 1
@@ -285,7 +288,9 @@ class RemoteWork:
             self._call("open_direct", (key,), partial(self._on_direct_opened, key))
 
     def _on_direct_opened(self, key: bytes, place: tuple[str, int] | None, error: Exception | None) -> None:
-        if error is None and place is not None:
+        if isinstance(error, CallUncertain):
+            self._later(_RECONNECT_PAUSE, self._open_direct)
+        elif error is None and place is not None:
             self._direct_task = self._context.loop.create_task(self._connect(key, *place))
 
     async def _connect(self, key: bytes, address: str, port: int) -> None:
@@ -301,9 +306,9 @@ class RemoteWork:
     def _send_by(self, direct: DirectClient, after: int) -> bool:
         """Send the requests after a number; return whether the connection has not ended."""
         while (batch := self._send_queue.batch(after)) is not None:
-            if not direct.send(pack_body(self._receive_queue.received, batch)):
+            requests, after = batch
+            if not direct.send(pack_body(self._receive_queue.received, requests)):
                 return False
-            after = self._send_queue.end_of_batch(after)
         self._must_acknowledge = False
         return True
 
@@ -314,16 +319,6 @@ class RemoteWork:
         self._send_queue.acknowledge(received)
         if batch is not None:
             self._receive(batch)
-            self._must_acknowledge = True
-            if not self._will_acknowledge and not self.is_gone:
-                self._will_acknowledge = True
-                self._later(_ACKNOWLEDGE_PAUSE, self._acknowledge)
-
-    def _acknowledge(self) -> None:
-        self._will_acknowledge = False
-        if self._must_acknowledge and self._direct is not None:
-            self._must_acknowledge = False
-            self._direct.send(pack_body(self._receive_queue.received, None))
 
     def _check_direct(self, received: int, last: int) -> None:
         """End a connection that stands still although there is something to carry."""
@@ -337,9 +332,17 @@ class RemoteWork:
     def _on_direct_end(self) -> None:
         self._direct = None
         if not self.is_gone:
-            self._call("close_direct", (), self._ignore)
+            self._close_direct()
             self._exchange_again()
             self._later(_RECONNECT_PAUSE, self._open_direct)
+
+    def _close_direct(self) -> None:
+        self._call("close_direct", (), self._on_direct_closed)
+
+    def _on_direct_closed(self, _: object, error: Exception | None) -> None:
+        # The server may not have seen the end of the connection, and then it sends all by it.
+        if isinstance(error, CallUncertain) and self._direct is None:
+            self._later(_AGAIN, self._close_direct)
 
     # What the server sends.
 
@@ -353,6 +356,19 @@ class RemoteWork:
                 if type(message) is WorkStarted:
                     self.place = message.place
                 self._context.report(message)
+        self._must_acknowledge = True
+        if not self._will_acknowledge and not self.is_gone:
+            self._will_acknowledge = True
+            self._later(_ACKNOWLEDGE_PAUSE, self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        """Say what has arrived, if no request has said it."""
+        self._will_acknowledge = False
+        if self._must_acknowledge and self._direct is not None:
+            self._must_acknowledge = False
+            self._direct.send(pack_body(self._receive_queue.received, None))
+        elif self._must_acknowledge:
+            self._call_exchange(None)
 
     def _retry_or_fail(self, error: Exception | None, again: Callable[[], None]) -> None:
         if isinstance(error, CallUncertain):

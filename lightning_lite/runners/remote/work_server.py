@@ -50,10 +50,12 @@ _ROOM = 16 * 1024 * 1024
 #: Exchanges that wait at the same time; a further one lets the oldest return without messages.
 _MAX_EXCHANGES = 2
 
-#: Seconds after which messages that were not acknowledged are sent again, because the answer with them may be
-#: lost; in addition to the time that they take at so many bytes per second.
-_RESEND_PAUSE = 0.25
-_SLOW = 10_000_000
+#: Seconds after which messages that were not acknowledged are sent again: the answer with them may be lost,
+#: and nothing has said so. The time that they need on their way is added.
+_RESEND_PAUSE = 1.0
+
+#: Bytes per second that a connection is assumed to carry at least.
+_MIN_SPEED = 10_000_000
 
 #: Exit codes of the server: an error of ours, the lease is over. Otherwise the main process kills it.
 _FAILED, _LEASE_OVER = 1, 3
@@ -136,7 +138,7 @@ class WorkServer:
         self._requests: list[Any] = []
         self._send_queue = SendQueue()
         self._sent = 0  # number of the last message that was sent, and not lost as far as is known
-        self._resend_at = 0.0  # when what was sent is taken for lost if it was not acknowledged
+        self._resend_at = 0.0  # when messages that were not acknowledged are sent again
         self._exchanges: list[object] = []  # those that wait, the oldest one first
         self._unsent = 0  # bytes of output since the last time that the main process had all
         self._kill_after: int | None = None  # number of the request after which the work is killed
@@ -190,13 +192,14 @@ class WorkServer:
             return self._opened
 
     def _exchange(
-        self, acknowledged: int, requests: bytes | None, patience: float
+        self, acknowledged: int, requests: bytes | None, is_repeated: bool, patience: float
     ) -> tuple[int, bytes | None]:
-        """Accept requests, and return messages; wait for them.
+        """Accept requests, wait until there are messages or further exchanges wait, and return the messages.
 
         Args:
             acknowledged: Number of the last message that the main process has.
             requests: A batch, or `None`.
+            is_repeated: Whether the answer of an earlier exchange was lost, perhaps with messages.
             patience: Maximum of seconds to wait.
 
         Returns:
@@ -208,8 +211,10 @@ class WorkServer:
         this = object()
         with self._lock:
             self._acknowledge(acknowledged)
+            if is_repeated and not self._is_direct():
+                self._sent = self._send_queue.acknowledged
             self._exchanges.append(this)
-            if len(self._exchanges) > _MAX_EXCHANGES:
+            if is_repeated or len(self._exchanges) > _MAX_EXCHANGES:
                 self._lock.notify_all()
             while not (self._exchanges[0] is this and self._must_answer()):
                 left = until - monotonic()
@@ -239,10 +244,11 @@ class WorkServer:
             self._sent = self._send_queue.acknowledged
             self._resend_at = monotonic() + _RESEND_PAUSE
         batch = self._send_queue.batch(self._sent)
-        if batch is not None:
-            self._sent = self._send_queue.end_of_batch(self._sent)
-            self._resend_at += len(batch) / _SLOW
-        return batch
+        if batch is None:
+            return None
+        messages, self._sent = batch
+        self._resend_at += len(messages) / _MIN_SPEED
+        return messages
 
     def _beat(self, answer: int) -> tuple[int, int, int]:
         """Renew the lease.
@@ -296,7 +302,7 @@ class WorkServer:
 
     def _acknowledge(self, number: int) -> None:
         if number > self._send_queue.acknowledged:
-            self._resend_at = max(self._resend_at, monotonic() + _RESEND_PAUSE)
+            self._resend_at = monotonic() + _RESEND_PAUSE
         self._send_queue.acknowledge(number)
         self._sent = max(self._sent, self._send_queue.acknowledged)
         if self._unsent and self._send_queue.acknowledged == self._send_queue.last:
@@ -453,11 +459,12 @@ class WorkServer:
 
     def _next_body(self) -> bytes | None:
         with self._lock:
-            batch = self._send_queue.batch(self._sent)
+            # After `close_direct`, an exchange sends what was not acknowledged.
+            batch = self._send_queue.batch(self._sent) if self._is_direct() else None
             if batch is None:
                 return None
-            self._sent = self._send_queue.end_of_batch(self._sent)
-            return pack_body(self._receive_queue.received, batch)
+            messages, self._sent = batch
+            return pack_body(self._receive_queue.received, messages)
 
     def _wait_for_room(self) -> None:
         with self._lock:
