@@ -62,7 +62,7 @@ class ServerActor:
         os.environ[NODE_ADDRESS_VARIABLE] = address  # works inherit it
         self._server = WorkServer(address)
 
-    def call(self, method: str, *arguments: Any) -> Any:
+    def call(self, method: str, arguments: tuple[Any, ...]) -> Any:
         """Carry out a call of the main process."""
         return self._server.call(method, *arguments)
 
@@ -183,7 +183,8 @@ class RayConnection:
             placement.early.append((call, method, arguments))
             return
         try:
-            future = placement.actor.call.remote(method, *arguments).future()
+            # In one tuple, because Ray serializes each argument apart: R1r is 2.6 then, and 2.3 so.
+            future = placement.actor.call.remote(method, arguments).future()
         except Exception as error:  # noqa: BLE001 - Ray may raise anything
             traceback.print_exc()
             self._answer(call, None, ("uncertain", one_line(str(error))))
