@@ -321,6 +321,30 @@ def test_many_requests_at_once_all_arrive_by_calls(by_calls):
     assert [(one.key, unpack(one.value)) for one in ended] == list(zip(keys, range(600), strict=True))
 
 
+class AllLost(Faults):
+    """Lets all calls be lost, and counts them."""
+
+    count = 0
+
+    def draw(self) -> str:
+        self.count += 1
+        return "call lost"
+
+
+def test_a_server_that_can_not_be_reached_is_called_a_few_times_in_a_second(by_calls, cluster):
+    remote = by_calls(DEADLINE)
+    remote.up()
+    lost = cluster.faults = AllLost()
+    remote.call(tasks.answer, 7)
+    until = read_clock() + 1.5
+    poll_until(lambda: read_clock() > until, timeout=DEADLINE)
+
+    cluster.faults = Faults()
+
+    assert unpack(remote.until(RunEnded).value) == 7
+    assert 5 <= lost.count < 50
+
+
 def test_output_arrives_in_order_and_a_work_that_prints_faster_than_the_network_waits(remote, cluster):
     remote.start()
     text = "".join(f"{number:0999}\n" for number in range(40_000))  # 40 MB

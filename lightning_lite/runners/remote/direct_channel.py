@@ -150,6 +150,7 @@ class DirectServer:
 
     Attributes:
         port: Where it listens.
+        key: See above.
         connection: The connection to the main process; `None` before and after it.
         is_over: Whether there will be no connection any more.
         fd: For writing, a file descriptor of its own: one that is watched for reading can't be watched twice.
@@ -167,7 +168,7 @@ class DirectServer:
     ) -> None:
         self._opener = Opener(key, MAIN)
         self._sealer = Sealer(key, SERVER)
-        self._key = key
+        self.key = key
         self._next_body = next_body
         self._on_change = on_change
         self._rest = memoryview(b"")
@@ -253,7 +254,7 @@ class DirectServer:
                     return connection
             except (OSError, DirectError):
                 pass
-            self._opener = Opener(self._key, MAIN)
+            self._opener = Opener(self.key, MAIN)
             connection.close()
         return None
 

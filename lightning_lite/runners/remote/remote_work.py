@@ -40,6 +40,9 @@ from lightning_lite.values.pickling import pack
 #: Seconds until a call is made again whose answer was lost.
 _AGAIN = 0.2
 
+#: Maximum number of calls of `exchange` without an answer; further requests wait for one of these.
+_MAX_EXCHANGES = 4
+
 #: Maximum of seconds that one `exchange` waits on the server.
 _PATIENCE = 10.0
 
@@ -123,6 +126,7 @@ class RemoteWork:
         self._receive_queue = ReceiveQueue()
         self._sent = 0  # number of the newest request that was sent by an exchange, perhaps in vain
         self._num_exchanges = 0  # number of those without an answer
+        self._will_repeat = False  # there is a timer for `_exchange_again`
         self._answer = 0
         self._heard = 0.0
         self._machine = ""
@@ -133,6 +137,7 @@ class RemoteWork:
         self._timers: list[asyncio.TimerHandle] = []
         self._placement: Placement | None = None
         self._direct: DirectClient | None = None
+        self._direct_key = b""  # that of the newest direct connection
         self._direct_task: asyncio.Task[None] | None = None
         self._must_acknowledge = False
         self._will_acknowledge = False  # there is a timer for it
@@ -196,28 +201,36 @@ class RemoteWork:
 
     def _exchange(self) -> None:
         """Send the requests that were not sent; let one call at least wait for what the server sends."""
-        while self._direct is None and (batch := self._send_queue.batch(self._sent)) is not None:
-            requests, self._sent = batch
+        while self._num_exchanges < _MAX_EXCHANGES and (requests := self._next_requests()) is not None:
             self._call_exchange(requests)
         if not self._num_exchanges:
             self._call_exchange(None)
 
     def _exchange_again(self) -> None:
         """Send what may be lost, and what is new; let the server do the same."""
+        self._will_repeat = False
         self._sent = self._send_queue.acknowledged
-        self._call_exchange(None, is_repeated=True)
+        self._call_exchange(self._next_requests(), must_resend=True)
         self._exchange()
 
-    def _call_exchange(self, requests: bytes | None, *, is_repeated: bool = False) -> None:
+    def _next_requests(self) -> bytes | None:
+        if self._direct is not None or (batch := self._send_queue.batch(self._sent)) is None:
+            return None
+        requests, self._sent = batch
+        return requests
+
+    def _call_exchange(self, requests: bytes | None, *, must_resend: bool = False) -> None:
         self._num_exchanges += 1
         self._must_acknowledge = False
-        arguments = (self._receive_queue.received, requests, is_repeated, _PATIENCE)
+        arguments = (self._receive_queue.received, requests, must_resend, _PATIENCE)
         self._call("exchange", arguments, self._on_exchanged)
 
     def _on_exchanged(self, answer: tuple[int, bytes | None] | None, error: Exception | None) -> None:
         self._num_exchanges -= 1
         if error is not None or answer is None:
-            self._retry_or_fail(error, self._exchange_again)
+            if not self._will_repeat:
+                self._will_repeat = isinstance(error, CallUncertain)
+                self._retry_or_fail(error, self._exchange_again)
             return
         received, batch = answer
         self._send_queue.acknowledge(received)
@@ -300,16 +313,16 @@ class RemoteWork:
                 await client.connect(address, port)
         except OSError:
             return  # a wall between the machines, for example: calls go on
-        self._direct = client
+        self._direct, self._direct_key = client, key
         self._send_by(client, self._send_queue.acknowledged)
 
     def _send_by(self, direct: DirectClient, after: int) -> bool:
         """Send the requests after a number; return whether the connection has not ended."""
         while (batch := self._send_queue.batch(after)) is not None:
             requests, after = batch
+            self._must_acknowledge = False  # before the number is read, which another thread may increase
             if not direct.send(pack_body(self._receive_queue.received, requests)):
                 return False
-        self._must_acknowledge = False
         return True
 
     def _on_body(self, body: bytes) -> None:
@@ -332,17 +345,17 @@ class RemoteWork:
     def _on_direct_end(self) -> None:
         self._direct = None
         if not self.is_gone:
-            self._close_direct()
+            self._close_direct(self._direct_key)
             self._exchange_again()
             self._later(_RECONNECT_PAUSE, self._open_direct)
 
-    def _close_direct(self) -> None:
-        self._call("close_direct", (), self._on_direct_closed)
+    def _close_direct(self, key: bytes) -> None:
+        self._call("close_direct", (key,), partial(self._on_direct_closed, key))
 
-    def _on_direct_closed(self, _: object, error: Exception | None) -> None:
+    def _on_direct_closed(self, key: bytes, _: object, error: Exception | None) -> None:
         # The server may not have seen the end of the connection, and then it sends all by it.
         if isinstance(error, CallUncertain) and self._direct is None:
-            self._later(_AGAIN, self._close_direct)
+            self._later(_AGAIN, partial(self._close_direct, key))
 
     # What the server sends.
 
@@ -367,7 +380,7 @@ class RemoteWork:
         if self._must_acknowledge and self._direct is not None:
             self._must_acknowledge = False
             self._direct.send(pack_body(self._receive_queue.received, None))
-        elif self._must_acknowledge:
+        elif self._must_acknowledge and self._num_exchanges < _MAX_EXCHANGES:
             self._call_exchange(None)
 
     def _retry_or_fail(self, error: Exception | None, again: Callable[[], None]) -> None:

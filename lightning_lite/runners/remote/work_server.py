@@ -13,8 +13,8 @@ same as on one machine, so signals, groups, the guardian and exit codes are. Whe
 server ends, and the guardian ends all that the work has started.
 
 A cluster calls `WorkServer.call` in any thread; `exchange` waits there until there is something to answer.
-Two of them may wait. So one call carries a request there, the answer of the call before it carries the report
-back, and no further call has to be made in between.
+Two of them may wait. A call brings a request, and its report comes with the answer to an earlier call that
+still waits. So a request costs one call.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ from lightning_lite.values.secret_texts import add_texts
 #: Bytes of output on their way to the main process, from which on a work that prints has to wait.
 _ROOM = 16 * 1024 * 1024
 
-#: Exchanges that wait at the same time; a further one lets the oldest return without messages.
+#: Exchanges that wait at the same time; for a further one, the oldest returns without messages.
 _MAX_EXCHANGES = 2
 
-#: Seconds after which messages that were not acknowledged are sent again: the answer with them may be lost,
-#: and nothing has said so. The time that they need on their way is added.
+#: Seconds after which messages that were not acknowledged are sent again: of an exchange that was carried out
+#: twice, one answer is dropped. The time that they need on their way is added.
 _RESEND_PAUSE = 1.0
 
 #: Bytes per second that a connection is assumed to carry at least.
@@ -192,14 +192,15 @@ class WorkServer:
             return self._opened
 
     def _exchange(
-        self, acknowledged: int, requests: bytes | None, is_repeated: bool, patience: float
+        self, acknowledged: int, requests: bytes | None, must_resend: bool, patience: float
     ) -> tuple[int, bytes | None]:
         """Accept requests, wait until there are messages or further exchanges wait, and return the messages.
 
         Args:
             acknowledged: Number of the last message that the main process has.
             requests: A batch, or `None`.
-            is_repeated: Whether the answer of an earlier exchange was lost, perhaps with messages.
+            must_resend: Whether an earlier exchange may be lost, and its answer with messages. Then all that
+                wait return without messages, because their answers may reach nothing.
             patience: Maximum of seconds to wait.
 
         Returns:
@@ -211,25 +212,26 @@ class WorkServer:
         this = object()
         with self._lock:
             self._acknowledge(acknowledged)
-            if is_repeated and not self._is_direct():
+            if must_resend and not self._is_direct():
                 self._sent = self._send_queue.acknowledged
-            self._exchanges.append(this)
-            if is_repeated or len(self._exchanges) > _MAX_EXCHANGES:
+            if must_resend or len(self._exchanges) == _MAX_EXCHANGES:
+                del self._exchanges[: None if must_resend else 1]
                 self._lock.notify_all()
-            while not (self._exchanges[0] is this and self._must_answer()):
+            self._exchanges.append(this)
+            while this in self._exchanges and not (self._exchanges[0] is this and self._has_messages()):
                 left = until - monotonic()
                 if left <= 0:
                     break
                 self._lock.wait(min(left, _RESEND_PAUSE) if self._has_unacknowledged() else left)
-            self._exchanges.remove(this)
-            self._lock.notify_all()  # another one is the oldest now
-            batch = None if self._is_direct() else self._next_batch()
+            batch = None
+            if this in self._exchanges:
+                self._exchanges.remove(this)
+                self._lock.notify_all()  # another one is the oldest now
+                batch = None if self._is_direct() else self._next_batch()
         return self._receive_queue.received, batch
 
-    def _must_answer(self) -> bool:
-        """Return whether the oldest exchange has to return now."""
-        if len(self._exchanges) > _MAX_EXCHANGES:
-            return True
+    def _has_messages(self) -> bool:
+        """Return whether there are messages for an exchange."""
         return not self._is_direct() and (self._send_queue.last > self._sent or self._seems_lost())
 
     def _has_unacknowledged(self) -> bool:
@@ -275,9 +277,11 @@ class WorkServer:
                 return None
             return self._address, self._direct.port
 
-    def _close_direct(self) -> None:
-        """End the direct connection, if there is one."""
+    def _close_direct(self, key: bytes | None = None) -> None:
+        """End the direct connection, if there is one, and if it has that key: this call may come late."""
         with self._lock:
+            if key is not None and self._direct is not None and self._direct.key != key:
+                return
             direct, self._direct = self._direct, None
             self._sent = self._send_queue.acknowledged
             self._lock.notify_all()
@@ -302,7 +306,7 @@ class WorkServer:
 
     def _acknowledge(self, number: int) -> None:
         if number > self._send_queue.acknowledged:
-            self._resend_at = monotonic() + _RESEND_PAUSE
+            self._resend_at = max(self._resend_at, monotonic() + _RESEND_PAUSE)
         self._send_queue.acknowledge(number)
         self._sent = max(self._sent, self._send_queue.acknowledged)
         if self._unsent and self._send_queue.acknowledged == self._send_queue.last:
