@@ -630,7 +630,7 @@ def _no_match(path: object) -> DriveNotFound:
 
 
 def _check_seconds(timeout: object) -> None:
-    # NaN is not equal to itself
+    # NaN is not equal to itself.
     if isinstance(timeout, bool) or not isinstance(timeout, Real) or timeout != timeout:
         raise DriveTypeError(f"timeout must be a number of seconds, got {shown(timeout)}.")
 

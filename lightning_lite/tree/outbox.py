@@ -434,7 +434,7 @@ class Outbox:
         if replaced is not None:
             self.release(replaced)
         journaled = arguments if len(arguments) <= _MAX_JOURNALED_ARGUMENTS else None
-        # `run` may get the text that a `Secret` has revealed
+        # `run` may get the text that a `Secret` has revealed.
         if masking.byte_forms and journaled is not None:
             journaled = masking.mask_pickled(journaled)
         self.emit(work, CallAsked(name, key, self.wall, records.num_calls + 1, journaled))
