@@ -349,6 +349,9 @@ class Supervisor:
         self._emit_status(None, WorkStageStatus.FAILED, now, failure)
         if was == "starting" and not self._wanted and self._policy.raise_exception:
             self.error = error_of(failure, self.name)
+        else:
+            next_start = "a new one starts" if self._wanted else "the next call starts a new one"
+            _log.warning("%s; %s", failure.message, next_start)
 
     def _attempt_failed(self, call: Call, failure: Failure, now: Moment) -> None:
         """Retry a call after a failed attempt; after the last attempt, end the call or the app."""
@@ -364,7 +367,7 @@ class Supervisor:
                 return
             delay = self._policy.delay_after(num_failed)
             self._queue.put_back(call, now.monotonic + delay)
-            _log.debug("%s: retried in %g s", self._describe(call), delay)
+            _log.warning("%s; the next one follows in %s", failure.message, format_seconds(delay))
             self._emit_status(call, WorkStageStatus.PENDING, now)
             return
         goes_on = failure.captured if failure.captured is not None else not self._policy.raise_exception

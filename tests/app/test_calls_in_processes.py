@@ -280,6 +280,29 @@ def test_a_process_that_died_is_replaced_for_the_next_call():
     assert flow.work.num_failures == 2
 
 
+def test_an_attempt_that_is_repeated_is_said_on_standard_error(tmp_path):
+    app = tmp_path / "app.py"
+    app.write_text(
+        "import os\n"
+        "from lightning_lite import LightningApp, LightningWork\n"
+        "class Work(LightningWork):\n"
+        "    def run(self):\n"
+        "        if not os.path.exists('first'):\n"
+        "            open('first', 'w').close()\n"
+        "            os._exit(7)\n"
+        "        print('second')\n"
+        "LightningApp(Work(retries=2, retry_delay=0)).run()\n"
+    )
+    done = subprocess.run([sys.executable, app], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert done.stdout == "root.work | second\n"
+    line, end = done.stderr.split("; ")
+    assert line.startswith("The process of root.work (pid ")
+    assert " ended with exit code 7 after " in line
+    assert line.endswith(" in root.work.run(), attempt 1 of 3")
+    assert end == "the next one follows in 0.0 s\n"
+
+
 def test_an_answer_that_cannot_travel_fails_the_call_and_the_work_stays_usable():
     class Gives(LightningWork):
         def run(self, what):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from unittest.mock import Mock
 
 import pytest
@@ -284,6 +285,18 @@ def test_a_death_while_idle_is_seen_and_the_next_call_starts_another_process():
     stage.root.go = True
     assert kinds(stage.settle()) == [("StartWork", "root.work")]
     assert kinds(stage.up("root.work")) == [("RunCall", "root.work")]
+
+
+def test_a_death_and_an_attempt_that_is_repeated_are_logged_as_warnings(caplog):
+    stage = play(run_once, work=Work(parallel=True, retries=1, retry_delay=2.0, raise_exception=False))
+    stage.fail("root.work")
+    stage.advance(2.0)
+    stage.fail("root.work")
+    stage.exit("root.work")
+
+    attempt, death = (line.getMessage() for line in caplog.records if line.levelname == "WARNING")
+    assert attempt == "ValueError: no good, attempt 1 of 2; the next one follows in 2.0 s"
+    assert re.fullmatch(r"The process of root\.work .* while idle; the next call starts a new one", death)
 
 
 def test_a_work_whose_process_is_gone_answers_nowhere():

@@ -31,7 +31,7 @@ def test_each_decision_about_a_call_is_logged(lines):
     stage.change("root.work", loss=1.0)
     assert "root.work.run(1, rate=0.5): same as call 1, still running" in lines()
     stage.fail("root.work")
-    assert "root.work.run(1, rate=0.5): retried in 1 s" in lines()
+    assert "ValueError: no good, attempt 1 of 2; the next one follows in 1.0 s" in lines()
     stage.advance(1.0)
     stage.answer("root.work")
     assert "root.work.run(1, rate=0.5): same as call 1, succeeded" in lines()

@@ -303,7 +303,7 @@ def test_a_stop_cuts_those_who_ask_and_those_who_wait_for_their_turn(sit_down, t
         "        print('exit')\n" + TWO
     )  # fmt: skip
     app.expect(PROMPT)
-    # A whole line: without buffers, `print` writes the end of its line by itself, and a stop may cut it there.
+    # Whole lines: without buffers, `print` writes the end of a line separately, and a stop may come before.
     poll_until(lambda: len(logs_that_say("before\n", tmp_path)) == 2)
     app.app.send_signal(signal.SIGTERM)
 
