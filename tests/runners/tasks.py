@@ -362,15 +362,24 @@ class Thing:
     """Something that can be referred to."""
 
 
-def import_package(host: TaskHost, name: str) -> None:
-    importlib.import_module(name)
-
-
-def family(host: TaskHost, name: str) -> tuple[str, str, int, bool]:
-    """Return what a package says of this process and its parent."""
-    package = sys.modules[name]
+def import_and_ask(host: TaskHost, name: str) -> tuple[str, str, int, bool]:
+    """Import a package, and return what it says of this process and its parent."""
+    package = importlib.import_module(name)
     parent = package.parent_process()
     return package.current_process().name, parent.name, parent.pid, parent.is_alive()
+
+
+def import_in_a_fork(host: TaskHost, name: str) -> str:
+    """Return what a package says of a forked process that imports it."""
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        package = importlib.import_module(name)
+        os.write(writer, f"{package.current_process().name} {package.parent_process()}".encode())
+        os._exit(0)
+    os.wait()
+    os.close(writer)
+    with open(reader) as file:
+        return file.read()
 
 
 def say_much(host: TaskHost, number: int) -> None:

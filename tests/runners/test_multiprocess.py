@@ -24,9 +24,7 @@ PACKAGES = [multiprocess, multiprocessing]
 def test_a_work_and_its_app_have_process_objects_in_each_package(harness: Harness):
     harness.up()
     for package in PACKAGES:
-        harness.run(tasks.import_package, package.__name__)
-
-        family = harness.run(tasks.family, package.__name__)
+        family = harness.run(tasks.import_and_ask, package.__name__)
 
         assert family == ("root.a", "MainProcess", os.getpid(), True)
 
@@ -37,7 +35,15 @@ def test_a_work_that_shares_nothing_loads_nothing_for_it(harness: Harness):
 
     modules = set(harness.run(tasks.environment)["modules"])
 
-    assert {module for module in modules if "multiprocess" in module or "shared_objects" in module} == set()
+    loaded = {module.partition(".")[0] for module in modules}
+    assert loaded & {"multiprocess", "multiprocessing", "_multiprocess", "_multiprocessing"} == set()
+    assert "lightning_lite.values.shared_objects" not in modules
+
+
+def test_a_process_that_a_work_has_forked_is_not_the_work(harness: Harness):
+    harness.up()
+
+    assert harness.run(tasks.import_in_a_fork, "multiprocessing") == "MainProcess None"
 
 
 def test_a_process_that_was_prepared_for_descriptors_starts_without(harness: Harness):

@@ -39,6 +39,7 @@ from lightning_lite.runners.wire.work_signals import (
     SignalHold,
     write_stacks_on_demand,
 )
+from lightning_lite.runners.worker import multiprocess_bridge
 from lightning_lite.runners.worker.terminal import TerminalClient
 from lightning_lite.sockets import node_address
 from lightning_lite.tracebacks import text_of
@@ -69,9 +70,6 @@ def start_failure(work: str, error: BaseException) -> Failure:
 _DESCRIPTOR_CHANNEL = "lightning_lite.runners.worker.descriptor_channel"
 _SHARED_OBJECTS = "lightning_lite.values.shared_objects"
 
-#: Imported by name, when one of the packages was loaded that have an object for the current process.
-_MULTIPROCESS_BRIDGE = "lightning_lite.runners.worker.multiprocess_bridge"
-
 #: Imported by name, if the script has changed settings of the interpreter or of `logging`.
 _INTERPRETER_SETTINGS = "lightning_lite.runners.wire.interpreter_settings"
 
@@ -99,8 +97,6 @@ class Child:
         self._control = control
         self._channel = channel
         self._parent = 0
-        # Of packages that do not know this process yet, the module after which their `process` is complete.
-        self._last_modules: tuple[str, ...] = ("multiprocess.reduction", "multiprocessing.reduction")
         self._messages = MessageSender(messages)
         self._terminal = TerminalClient(work, self._send, _DEBUGGER)
         self._helper_reader, self._helper_writer = os.pipe()
@@ -164,6 +160,7 @@ class Child:
             __import__(_INTERPRETER_SETTINGS)
             sys.modules[_INTERPRETER_SETTINGS].apply(setup["settings"])
         self._parent = setup["parent"]
+        multiprocess_bridge.register(self._work, self._parent)
         app = (setup["root"], setup["durable"], setup["values"], setup["project"], setup["drives"])
         set_process_caller(Caller("work", self._work, *app))
         start_new_thread(self._help, ())
@@ -177,7 +174,6 @@ class Child:
                 unpack(setup["function"])()
             # Known to the helper from now on: what `on_start` changes is acknowledged, too.
             host = self._host = self._unpack_host(packed_host)
-            self._register_with_multiprocessing()
             host.open(self._send, self._wake_helper)
         except StopRun:
             raise
@@ -198,15 +194,6 @@ class Child:
             return unpack(packed)
         __import__(_SHARED_OBJECTS)
         return sys.modules[_SHARED_OBJECTS].unpack_shared(packed, fds)
-
-    def _register_with_multiprocessing(self) -> None:
-        """Let packages that were loaded since the last time know which process this is."""
-        for module in self._last_modules:
-            if module in sys.modules:
-                __import__(_MULTIPROCESS_BRIDGE)
-                package, _, _ = module.partition(".")
-                sys.modules[_MULTIPROCESS_BRIDGE].register(package, self._work, self._parent)
-                self._last_modules = tuple(other for other in self._last_modules if other != module)
 
     # The main thread.
 
@@ -233,7 +220,6 @@ class Child:
             if self._is_stop_requested:
                 self._interrupt = None  # SIGTERM may come at the same time, and must not raise it again
                 raise StopRun
-            self._register_with_multiprocessing()
             self._allow_stop(self._host.interrupt)
             self._host.perform(calls.popleft())
             spin_wait.sent()
