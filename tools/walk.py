@@ -49,7 +49,7 @@ class Walk:
 
     def _profile(self, frame: FrameType, event: str, argument: object) -> None:
         file = frame.f_code.co_filename
-        if event == "call" and file.startswith(PACKAGE) and not file.endswith("light_typing.py"):
+        if event == "call" and file.startswith(PACKAGE):
             self.files.append(file.removeprefix(PACKAGE))
 
     @property

@@ -70,7 +70,7 @@ def test_a_light_tuple_takes_what_the_real_one_takes(values, named):
 def test_a_light_tuple_refuses_what_the_real_one_refuses(values, named):
     with pytest.raises(TypeError):
         Real(*values, **named)
-    with pytest.raises(TypeError, match="Light takes work, number, rest"):
+    with pytest.raises(TypeError):
         Light(*values, **named)
 
 
@@ -78,7 +78,7 @@ def test_a_light_tuple_is_replaced_copied_pickled_and_matched_like_the_real_one(
     light = Light("a", 2)
 
     assert light._replace(number=3) == Light("a", 3)
-    with pytest.raises(TypeError):
+    with pytest.raises((TypeError, ValueError)):  # from Python 3.13 on a TypeError
         light._replace(unknown=3)
     assert Light._make(["a", 2, ()]) == light
     assert (Light._fields, Light._field_defaults) == (Real._fields, Real._field_defaults)
