@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, assert_never, cast
@@ -33,7 +34,7 @@ from lightning_lite.context import SCRIPT, Caller, acting_as
 from lightning_lite.engine.failures import show_call
 from lightning_lite.engine.supervisor import Supervisor, Supervisors, needs_of
 from lightning_lite.engine.timers import Timers
-from lightning_lite.errors import AppFailed, FailApp, HandlerError, Pause, StopApp
+from lightning_lite.errors import AppFailed, FailApp, HandlerError, LightningFlowWarning, Pause, StopApp
 from lightning_lite.events import Event, ScheduleFired
 from lightning_lite.messages import (
     AcknowledgeState,
@@ -78,6 +79,9 @@ _log = logging.getLogger("lightning_lite")
 #: Default of `patience`: about twice of what one answer costs, so that passes from the first line take at
 #: most half of the time.
 PATIENCE = 5e-6
+
+#: A warning is given after this many passes in a row without a report or a timer.
+_MANY_ALONE = 1000
 
 
 class Step(NamedTuple):
@@ -139,6 +143,7 @@ class Machine:
         self.error: BaseException | None = None
         self.failed_work = ""
         self.num_passes = 0
+        self._num_alone = 0  # passes in a row without a report or a timer
         self._acting = acting_as(caller)
         self._handling = acting_as(caller)  # another one, because the pass that waits is in a block of it
         self.answers: list[Callable[[], None]] = []
@@ -263,6 +268,7 @@ class Machine:
         self.now, self._outbox.wall = now, now.wall
         is_due = self._timers.next is not None and self._timers.next <= now.monotonic
         if reports or is_due:
+            self._num_alone = 0
             for report in reports:
                 self._apply(report, now)
             for name in self._timers.pop_due(now) if is_due else ():
@@ -342,16 +348,17 @@ class Machine:
         error: Exception | None = None
         waiting = outbox.begin_handler()
         try:
-            with self._handling:
-                value = handler()
-        except (StopApp, FailApp):
-            pass  # the outbox has it
-        except Exception as raised:  # noqa: BLE001 - the thread that waits gets it
-            error = raised
+            try:
+                with self._handling:
+                    value = handler()
+            except (StopApp, FailApp):
+                pass  # the outbox has it
+            except Exception as raised:  # noqa: BLE001 - the thread that waits gets it
+                error = raised
+            refused = outbox.collect_or_restore()
         finally:
             ending = outbox.end_handler(waiting)
         self._refresh_time()
-        refused = outbox.collect_or_restore()
         if ending is not None:
             self._end(ending)
         else:
@@ -367,11 +374,20 @@ class Machine:
 
     def _run_pass(self) -> None:
         """Run one pass of the flow, and handle its requests."""
+        self._num_alone += 1
         try:
             self._run_root()
         except BaseException:
             self._outbox.drop_events()
             raise
+        if self._num_alone == _MANY_ALONE and self.wants_pass:
+            warnings.warn(
+                f"The flow has run {_MANY_ALONE} passes in a row, because each of them changed "
+                f"{', '.join(self._outbox.reasons)}: it never comes to rest. Change an attribute only when "
+                f"something has happened, or give it a private name if no line of the flow depends on it.",
+                LightningFlowWarning,
+                stacklevel=2,
+            )
         self._refresh_time()
         if not self.ended:
             self._handle_pass()
@@ -415,25 +431,28 @@ class Machine:
         try:
             with self._acting:
                 self.root.run()
-            was_swallowed = record.pause is not None
+            was_swallowed = record.pause is not None and record.ending is None
         except Pause as pause:
             # Don't keep `pause`: with its traceback it would be a reference cycle in each pass.
             was_swallowed = pause is not record.pause
         except (StopApp, FailApp) as ending:
             record.ending = ending
+            was_swallowed = record.pause is not None
         except BaseException as error:
-            if self._interruption is None:
+            was_swallowed = record.pause is not None and not _comes_from(error, record.pause)
+            if self._interruption is None and not was_swallowed:
                 self._explain_none(error)
                 raise
         if self._interruption is not None:
             raise self._interruption
         if self.ended:
             return  # the failure of a work has ended the app while the pass waited
-        if was_swallowed and record.ending is None:
+        if was_swallowed:
             raise outbox.swallowed() from record.pause
         if record.ending is None and record.pause is None:
             outbox.end_blocks()
         outbox.collect_changes()
+        outbox.forget_unchanged()
         if record.ending is not None:
             self._end(record.ending)
         elif record.has_waited and record.pause is None:
@@ -481,6 +500,7 @@ class Machine:
             self._refresh_time()
             if outbox.touched:
                 outbox.collect_changes()
+            outbox.forget_unchanged()
             self._handle_pass()
             while (goes_on := self._decide(calls, works)) is None:
                 self._carry_out(self._exchange)
@@ -572,3 +592,11 @@ def _explain(work: str, call: Call, is_new: bool, args: tuple[Any, ...], kwargs:
     known = f"same as call {call.number}, {'' if call.ended else 'still '}{stage}"
     decision = f"new, call {call.number}" if is_new else known
     _log.debug("%s: %s", show_call(work, args, kwargs), decision)
+
+
+def _comes_from(error: BaseException, pause: Pause) -> bool:
+    """Return whether an error was raised while `pause` was on its way, for example in `finally:`."""
+    context = error.__context__
+    while context is not None and context is not pause:
+        context = context.__context__
+    return context is pause

@@ -313,7 +313,7 @@ class WorkHost(Carrier):
                 self._work._node.clear_touched()
 
     def _find_changes(self) -> None:
-        for name in self._work._node.changed_containers():
+        for name, _ in self._work._node.changed_containers():
             self._dirty[name] = None
 
     def _watch_port(self) -> None:

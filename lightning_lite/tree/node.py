@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, ClassVar
 
+    #: A value at some time: whether it was a list, tuple or dict, and its encoded form, else the value.
+    Stored = tuple[bool, Any]
 
 #: The parts of a state, in the layout of Lightning App, in which are those of the components below.
 STATE_PARTS = ("flows", "works", "structures")
@@ -175,6 +177,18 @@ class Node:
         """
         return encode(self.value(name), self.attribute_path(name))
 
+    def stored(self, name: str) -> Stored:
+        """Return the stored value of an attribute, which `is_stored` compares later."""
+        if name in self.containers:
+            return True, self.encoded[name]
+        return False, self.owner.__dict__.get(name, UNSET)
+
+    def is_stored(self, name: str, before: Stored) -> bool:
+        """Return whether an attribute has the value that it had when `stored` returned `before`."""
+        was_container, old = before
+        is_container, new = self.stored(name)
+        return was_container == is_container and not differ(old, new)
+
     def store(self, name: str, value: Any) -> bool:
         """Store a value, and return whether it differs from the one before.
 
@@ -213,8 +227,8 @@ class Node:
 
     # Changes inside lists and dicts.
 
-    def changed_containers(self) -> Iterator[str]:
-        """Yield the names of the containers that have changed since the last check.
+    def changed_containers(self) -> Iterator[tuple[str, Stored]]:
+        """Yield the names of the containers that have changed since the last check, and their values then.
 
         Raises:
             StateError: A container holds a value that is not plain data; raised after the last name.
@@ -228,9 +242,10 @@ class Node:
             except StateError as error:
                 refused = refused or error
                 continue
-            if encoded != self.encoded[name]:
+            before = self.encoded[name]
+            if encoded != before:
                 self.encoded[name] = encoded
-                yield name
+                yield name, (True, before)
         if refused is not None:
             raise refused
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, NoReturn
 
     from lightning_lite.tree.argument_watch import ArgumentWatch
+    from lightning_lite.tree.node import Stored
     from lightning_lite.tree.schedule_block import Block
 
 #: Longer arguments of a call, in bytes, are not written to the journal.
@@ -126,9 +127,20 @@ class PassRecord:
         used: The schedules and loops that it has reached.
         blocks: The blocks that it has entered, each with the functions to call when it has left the block.
         at_end: The functions to call at its end.
+        written: The attributes that it has written, and their values before.
     """
 
-    __slots__ = ("at_end", "blocks", "ending", "has_waited", "num_answers", "pause", "reached", "used")
+    __slots__ = (
+        "at_end",
+        "blocks",
+        "ending",
+        "has_waited",
+        "num_answers",
+        "pause",
+        "reached",
+        "used",
+        "written",
+    )
 
     def __init__(self) -> None:
         self.reached: dict[str, Call] = {}
@@ -139,6 +151,7 @@ class PassRecord:
         self.used: set[str] = set()
         self.blocks: list[tuple[Block, list[Callable[[], None]]]] = []
         self.at_end: list[Callable[[], None]] = []
+        self.written: dict[str, tuple[Node, str, Stored]] = {}
 
 
 class Outbox:
@@ -321,8 +334,9 @@ class Outbox:
 
     def write(self, node: Node, name: str, value: Any) -> None:
         """Store a value that the flow assigned; a value of a work is also sent to its process."""
+        before = node.stored(name)
         if node.store(name, value):
-            self._add_write(node, name)
+            self._add_write(node, name, before)
         if name in node.touched:
             self.touched[node] = None
 
@@ -517,17 +531,32 @@ class Outbox:
         for node in touched:
             if node.link is not self:
                 continue  # removed from the tree in this pass
-            for name in node.changed_containers():
-                self._add_write(node, name)
+            for name, before in node.changed_containers():
+                self._add_write(node, name, before)
             node.clear_touched()
             if node.touched:
                 self.touched[node] = None
 
-    def _add_write(self, node: Node, name: str) -> None:
-        """Register that the main process changed an attribute."""
+    def _add_write(self, node: Node, name: str, before: Stored) -> None:
+        """Register that the main process changed an attribute, which had another value before."""
         self.argument_watch.state_changed()
-        self.reasons[f"{node.name}.{name}"] = ""
+        reason = f"{node.name}.{name}"
+        if self.is_handling:
+            reason += ", changed by a handler"
+        else:
+            self.this_pass.written.setdefault(reason, (node, name, before))
+        self.reasons[reason] = ""
         self.writes.setdefault(node.name, (node, set()))[1].add(name)
+
+    def forget_unchanged(self) -> None:
+        """Forget the writes of this pass that left an attribute as it was when the pass began.
+
+        Another pass would begin with the same values, and write the same. Without this, a loop that stores its
+        position, `self.epoch = i`, would make each pass ask for another one.
+        """
+        for reason, (node, name, before) in self.this_pass.written.items():
+            if reason in self.reasons and node.is_stored(name, before):
+                del self.reasons[reason]
 
 
 def outbox_of(member: TreeMember) -> Outbox | None:

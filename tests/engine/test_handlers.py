@@ -76,6 +76,25 @@ def test_a_handler_that_changes_nothing_causes_no_pass():
     assert stage.machine.num_passes == num_passes
 
 
+def test_the_flow_runs_again_also_if_it_has_written_the_value_of_before():
+    """What a handler changes is seen by lines of a pass that waits, so the value at its end does not count."""
+    seen = []
+
+    def run(flow):
+        flow.work.run()
+        seen.append(flow.count)
+        flow.other.run()
+        flow.count = 0
+
+    stage = play(run, work=Work(), other=Work(), count=0)
+    stage.answer("root.work")
+    Asked(stage, lambda: setattr(stage.root, "count", 5)).settle()
+    stage.answer("root.other")
+
+    assert seen[-1] == 0
+    assert 5 in seen
+
+
 def test_the_answer_waits_for_the_journal():
     stage = play(do_nothing, count=0)
     asked = Asked(stage, lambda: setattr(stage.root, "count", 1))

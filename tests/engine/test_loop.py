@@ -225,9 +225,36 @@ def leave_by_finally(flow):
         return  # noqa: B012 - what the test is about
 
 
-@pytest.mark.parametrize("run", [swallow, swallow_and_ask_another, leave_by_finally])
+def swallow_and_stop(flow):
+    swallow(flow)
+    flow.stop("too early")
+
+
+def swallow_and_raise(flow):
+    swallow(flow)
+    raise ValueError("too early")
+
+
+def stop_in_finally(flow):
+    try:
+        flow.work.run()
+    finally:
+        flow.stop("too early")
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        swallow,
+        swallow_and_ask_another,
+        swallow_and_stop,
+        swallow_and_raise,
+        leave_by_finally,
+        stop_in_finally,
+    ],
+)
 def test_a_flow_that_swallows_the_pause_gets_an_error_naming_the_line(run):
-    line = (leave_by_finally if run is leave_by_finally else swallow).__code__.co_firstlineno + 2
+    line = (run if run in (leave_by_finally, stop_in_finally) else swallow).__code__.co_firstlineno + 2
 
     with pytest.raises(PauseSwallowed, match=rf"test_loop\.py, line {line}\).*except Exception"):
         play(run, work=Work(), other=Work())
@@ -244,6 +271,17 @@ def test_cleaning_up_and_raising_again_is_no_swallowing():
     stage = play(run, work=Work(), cleaned=False)
 
     assert stage.root.cleaned is True
+
+
+def test_an_error_of_the_code_that_cleans_up_is_no_swallowing():
+    def run(flow):
+        try:
+            flow.work.run()
+        finally:
+            raise ValueError("no such file")
+
+    with pytest.raises(ValueError, match="no such file"):
+        play(run, work=Work())
 
 
 def test_an_exception_of_the_flow_leaves_the_step_as_it_is():

@@ -14,7 +14,14 @@ from lightning_lite.clock import ManualClock
 from lightning_lite.context import Caller, current_caller
 from lightning_lite.engine.history import fold
 from lightning_lite.engine.machine import Machine
-from lightning_lite.errors import ComponentError, DetachedError, JournalError, Pause, PauseSwallowed
+from lightning_lite.errors import (
+    ComponentError,
+    DetachedError,
+    JournalError,
+    LightningFlowWarning,
+    Pause,
+    PauseSwallowed,
+)
 from lightning_lite.messages import Failure, KillWork, StopWanted, StopWork, WorkExited
 from lightning_lite.places import Place
 from lightning_lite.tree.structures import Dict, List
@@ -231,6 +238,62 @@ def test_a_write_of_the_flow_before_the_waiting_line_is_seen_by_lines_above_whil
     Driver(flow, choose=choose).run()
 
     assert flow.a.call(1).succeeded
+
+
+def test_a_loop_that_stores_its_position_comes_to_rest_while_its_call_runs():
+    def script(flow):
+        for number in range(4):
+            flow.position = number
+            flow.done = [*range(number)]
+            flow.done.append(number)
+            flow.a.run(number)
+
+    passes = []
+
+    def choose(works):
+        """Deliver all but the end of the last call; note the number of passes while it runs."""
+        if ("root.a", (3,)) in works.calls:
+            passes.append(driver.machine.num_passes)
+            if len(passes) == 20:
+                raise TimeoutError
+        return Driver.choose_all(works) if not passes else []
+
+    flow = ScriptedFlow(script, a=Work(), position=0, done=[])
+    driver = Driver(flow, choose=choose)
+    with pytest.raises(TimeoutError):
+        driver.run()
+
+    assert passes[-1] <= passes[0] + 1
+    assert (flow.position, flow.done) == (3, [0, 1, 2, 3])
+    restored = fold(driver.events).states["root"]
+    assert (decode(restored["position"]), decode(restored["done"])) == (3, [0, 1, 2, 3])
+
+
+def test_a_pass_that_leaves_the_state_as_it_was_is_the_last_one():
+    def script(flow):
+        flow.state_of_work = "starts"
+        flow.losses.clear()
+        flow.a.run(1)
+        flow.state_of_work = "ended"
+        flow.losses.append(0.5)
+
+    driver = Driver(ScriptedFlow(script, a=Work(), state_of_work="", losses=[]))
+
+    flow = driver.run()
+
+    assert (flow.state_of_work, flow.losses) == ("ended", [0.5])
+
+
+def test_a_flow_that_changes_the_state_in_each_pass_is_warned():
+    def script(flow):
+        flow.count += 1
+        if flow.count == 1500:
+            flow.stop()
+
+    driver = Driver(ScriptedFlow(script, count=0))
+
+    with pytest.warns(LightningFlowWarning, match=r"1000 passes in a row, .* changed root\.count: it never"):
+        driver.run()
 
 
 def test_a_change_cuts_a_pass_with_many_answers_only_after_some_time():

@@ -80,7 +80,7 @@ class _Loader:
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Execute the module with its own loader, which `inspect` asks for its source, and set its processes."""
+        """Execute the module with its own loader, which `inspect` asks for the source."""
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
