@@ -1,4 +1,4 @@
-"""`docs/architecture.md` has a line for each module, and no line for a module that is gone."""
+"""`docs/modules.md` has a line for each module, and no line for a module that is gone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import lightning_lite
 
 FOLDER = Path(lightning_lite.__file__).parent
-PAGE = FOLDER.parent / "docs" / "architecture.md"
+PAGE = FOLDER.parent / "docs" / "modules.md"
 
 #: Folders of which one line describes all modules.
 ONE_LINE = ("cli/verbs/", "core/", "web/static/views/", "web/static/charts/", "web/static/vendor/")
