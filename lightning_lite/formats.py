@@ -1,4 +1,7 @@
-"""Sizes, durations, times and counts as text for people."""
+"""Sizes, durations, times and counts as text for people.
+
+`web/static/format.js` has the same rules for the page; one table of cases tests both.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +9,49 @@ import time
 
 
 def format_bytes(nbytes: float) -> str:
-    """Return a size for people, in two or three digits.
+    """Return a size for people, in one to three digits.
 
     Example:
         >>> format_bytes(900), format_bytes(1_500_000), format_bytes(120 * 2**20), format_bytes(5 * 2**40)
         ('900 B', '1.4 MiB', '120 MiB', '5.0 TiB')
     """
-    if nbytes < 1024:
-        return f"{nbytes:.0f} B"
+    if nbytes < 999.5:  # larger values would be rounded to four digits
+        return f"{_round(nbytes)} B"
     for unit in ("KiB", "MiB", "GiB", "TiB"):
         nbytes /= 1024
-        if nbytes < 1000 or unit == "TiB":
+        if nbytes < 999.5 or unit == "TiB":
             break
-    return f"{nbytes:.1f} {unit}" if nbytes < 10 else f"{nbytes:.0f} {unit}"
+    return f"{_tenths(nbytes)} {unit}" if nbytes < 9.95 else f"{_round(nbytes)} {unit}"
 
 
 def format_seconds(seconds: float) -> str:
-    """Return a duration for people.
+    """Return a duration for people, in one or two units. A negative one, of two clocks that differ, is 0.
 
     Example:
         >>> format_seconds(0.25), format_seconds(75), format_seconds(7290), format_seconds(200_000)
-        ('0.2 s', '1 min 15 s', '2 h 1 min', '2 d 7 h')
+        ('250 ms', '1 min 15 s', '2 h 1 min', '2 d 7 h')
     """
+    seconds = max(0.0, seconds)
+    if seconds < 0.9995:  # larger values would be rounded to "1000 ms"
+        return f"{_round(seconds * 1000)} ms"
     if seconds < 59.95:  # larger values would be rounded to "60.0 s"
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
+        return f"{_tenths(seconds)} s"
+    minutes, rest = divmod(_round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     if days:
         return f"{days} d {hours} h"
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _round(value: float) -> int:
+    """Round a half up, as the page does; `round` rounds it to the even neighbour."""
+    return int(value + 0.5)
+
+
+def _tenths(value: float) -> str:
+    """Return a number with one decimal, rounded like the others."""
+    return f"{_round(value * 10) / 10:.1f}"
 
 
 def format_clock(seconds: float) -> str:

@@ -300,7 +300,7 @@ def test_an_attempt_that_is_repeated_is_said_on_standard_error(tmp_path):
     assert line.startswith("The process of root.work (pid ")
     assert " ended with exit code 7 after " in line
     assert line.endswith(" in root.work.run(), attempt 1 of 3")
-    assert end == "the next one follows in 0.0 s\n"
+    assert end == "the next one follows in 0 ms\n"
 
 
 def test_an_answer_that_cannot_travel_fails_the_call_and_the_work_stays_usable():

@@ -361,7 +361,7 @@ def test_a_call_whose_node_is_lost_is_retried_like_that_of_a_crash():
     status = stage.root.work.call(1).statuses[-2]
     assert (status.stage, status.reason) == ("failed", "lost")
     assert status.message.startswith(
-        "The process of root.work (pid 12 on n2) was lost after 0.0 s in root.work.run(1)"
+        "The process of root.work (pid 12 on n2) was lost after 0 ms in root.work.run(1)"
     )
     assert status.message.endswith(": node n2 has not answered for 15 s, attempt 1 of 2")
     assert kinds(sent) == [("StartWork", "root.work")]

@@ -109,7 +109,7 @@ def _cell(run: RunSummary, heading: str) -> object:
             return show_moment(run.started)
         case "TOOK":
             end = run.ended if run.state != "running" else time()
-            return None if run.started is None or end is None else format_seconds(max(0.0, end - run.started))
+            return None if run.started is None or end is None else format_seconds(end - run.started)
         case _:
             return _show_works(_count_works(run))
 

@@ -2,17 +2,19 @@
 
 const two = (number) => String(number).padStart(2, "0");
 
+// Sizes and durations follow the rules of `formats.py`, so that the page and the terminal write the same.
+
+const tenths = (number) => (Math.round(number * 10) / 10).toFixed(1);
+
 export function duration(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
   if (seconds < 0) seconds = 0;
-  if (seconds < 0.0995) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
-  if (seconds < 59.5) return `${Math.round(seconds)} s`;
+  if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 59.95) return `${tenths(seconds)} s`;
   const all = Math.round(seconds);
-  if (all < 3600) return `${Math.floor(all / 60)} min ${two(all % 60)} s`;
-  const minutes = Math.round(all / 60);
-  if (minutes < 1440) return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
-  return `${Math.floor(minutes / 1440)} d ${Math.floor((minutes % 1440) / 60)} h`;
+  if (all < 3600) return `${Math.floor(all / 60)} min ${all % 60} s`;
+  if (all < 86_400) return `${Math.floor(all / 3600)} h ${Math.floor((all % 3600) / 60)} min`;
+  return `${Math.floor(all / 86_400)} d ${Math.floor((all % 86_400) / 3600)} h`;
 }
 
 /** A duration in a few letters: "54 s", "7 min", "3 h", "2 d". */
@@ -62,12 +64,11 @@ export function fullTime(time) {
 
 export function size(bytes) {
   if (bytes === null || bytes === undefined) return "–";
-  if (bytes < 1000) return `${bytes} B`;
+  if (bytes < 999.5) return `${Math.round(bytes)} B`;
   for (const unit of ["KiB", "MiB", "GiB", "TiB"]) {
     bytes /= 1024;
-    if (bytes < 999.5) return `${bytes < 9.95 ? bytes.toFixed(1) : Math.round(bytes)} ${unit}`;
+    if (bytes < 999.5 || unit === "TiB") return `${bytes < 9.95 ? tenths(bytes) : Math.round(bytes)} ${unit}`;
   }
-  return `${Math.round(bytes)} TiB`;
 }
 
 const grouped = new Intl.NumberFormat("en"); // made once: making one takes longer than its work

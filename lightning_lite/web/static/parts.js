@@ -32,7 +32,7 @@ export function LostServer() {
   const info = useObservable(server);
   if (!lost) return null;
   return html`<div class="banner" role="alert" data-lost>
-    The server has not answered for ${duration(Math.max(0, now - since / 1000))}. The page shows its last answers and asks again.
+    The server has not answered for ${duration(now - since / 1000)}. The page shows its last answers and asks again.
     ${info?.run
       ? html`It ends with its app, so the run has probably ended: <code>lightning-lite ui</code> shows it again.`
       : html`If it has ended, start it with <code>lightning-lite ui</code>, and open the address that it prints.`}
