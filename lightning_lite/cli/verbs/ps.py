@@ -62,38 +62,53 @@ def command(
     # Where no app has run yet, there are no runs; a folder that was named is more likely a mistake.
     is_named = ctx.get_parameter_source("root") is click.core.ParameterSource.COMMANDLINE
     is_missing = not is_named and not os.path.lexists(root)
-    runs = [
-        run
-        for run in reversed([] if is_missing else read_runs(check_root(root)))
-        if (run.state == "running" or not running)
-        and (name is None or run.name == name)
-        and set(tags).issubset(run.tags)
-    ]
-    hidden = 0 if shows_all or quiet or as_json else max(0, len(runs) - _MAX_RUNS)
-    shown = runs[: len(runs) - hidden]
+    runs = _select([] if is_missing else read_runs(check_root(root)), running, name, tags)
+    shown = runs if shows_all or quiet or as_json else runs[:_MAX_RUNS]
     if quiet:
         for run in shown:
             say(run.id)
     elif as_json:
         say_json([_describe(run) for run in shown])
     elif not runs:
-        named = f" with the name {name!r}" if name is not None else ""
-        tagged = f" with the tags {', '.join(tags)}" if tags else ""
-        say(f"There is no {'running run' if running else 'run'}{named}{tagged} in {root}.")
+        _say_no_run(root, running, name, tags)
     else:
-        # Most roots have no named run: the two columns would be empty.
-        optional = {"NAME": any(run.name for run in shown), "TAGS": any(run.tags for run in shown)}
-        headings = [heading for heading in _HEADINGS if optional.get(heading, True)]
-        say_table(headings, ([_cell(run, heading) for heading in headings] for run in shown))
-        for run in shown:
-            if run.trouble:
-                say(f"{run.id}: {run.trouble}", "yellow")
-        if hidden:
-            say(f"... and {hidden} older ones: lightning-lite ps --all")
+        _say_runs(shown, len(runs) - len(shown))
+
+
+def _select(
+    runs: list[RunSummary], running: bool, name: str | None, tags: tuple[str, ...]
+) -> list[RunSummary]:
+    """Return the runs that the options ask for, the latest first."""
+    return [
+        run
+        for run in reversed(runs)
+        if (run.state == "running" or not running)
+        and (name is None or run.name == name)
+        and set(tags).issubset(run.tags)
+    ]
+
+
+def _say_no_run(root: str, running: bool, name: str | None, tags: tuple[str, ...]) -> None:
+    named = f" with the name {name!r}" if name is not None else ""
+    tagged = f" with the tags {', '.join(tags)}" if tags else ""
+    say(f"There is no {'running run' if running else 'run'}{named}{tagged} in {root}.")
+
+
+def _say_runs(shown: list[RunSummary], num_hidden: int) -> None:
+    """Print the table of the runs, and below it the damage that was found and the number of older runs."""
+    # Most roots have no named run: the two columns would be empty.
+    optional = {"NAME": any(run.name for run in shown), "TAGS": any(run.tags for run in shown)}
+    headings = [heading for heading in _HEADINGS if optional.get(heading, True)]
+    say_table(headings, ([_cell(run, heading) for heading in headings] for run in shown))
+    for run in shown:
+        if run.trouble:
+            say(f"{run.id}: {run.trouble}", "yellow")
+    if num_hidden:
+        say(f"... and {num_hidden} older ones: lightning-lite ps --all")
 
 
 def _cell(run: RunSummary, heading: str) -> object:
-    """Return what a column has about a run."""
+    """Return the text of a run in a column."""
     match heading:
         case "ID":
             return run.id
