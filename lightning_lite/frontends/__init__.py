@@ -16,15 +16,15 @@ __all__ = ["AppStateWatcher", "Frontend", "PanelFrontend", "StaticWebFrontend", 
 
 #: The module of each name. They are loaded on first use, because each app imports the base class.
 _MODULES = {
-    "AppStateWatcher": "app_state_watcher",
-    "Frontend": "base",
-    "PanelFrontend": "panel_frontend",
-    "StaticWebFrontend": "static_frontend",
-    "StreamlitFrontend": "streamlit_frontend",
+    "AppStateWatcher": "lightning_lite.frontends.app_state_watcher",
+    "Frontend": "lightning_lite.frontends.base",
+    "PanelFrontend": "lightning_lite.frontends.panel_frontend",
+    "StaticWebFrontend": "lightning_lite.frontends.static_frontend",
+    "StreamlitFrontend": "lightning_lite.frontends.streamlit_frontend",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(import_module(_MODULES[name]), name)
