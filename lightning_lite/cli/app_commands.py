@@ -59,7 +59,7 @@ class AppCommand(NamedTuple):
 
 
 def command_named(name: str) -> click.Command | None:
-    """Return the command line of a word that is no verb: a command of the only app that runs.
+    """Return the command line of a word that is not a verb: a command of the only app that runs.
 
     Returns:
         The command line, or `None` if no app runs.
@@ -168,7 +168,7 @@ def read_options(words: Sequence[str]) -> dict[str, str]:
     """Return the options of a command by name.
 
     Raises:
-        BadInput: A word is no option, or an option has no value.
+        BadInput: A word is not an option, or an option has no value.
 
     Example:
         >>> read_options(["--name=Ada", "--age", "36"])
@@ -180,7 +180,7 @@ def read_options(words: Sequence[str]) -> dict[str, str]:
         word = rest.pop(0)
         name, has_value, value = word.partition("=")
         if name[:2] != "--" or len(name) < 3:
-            raise BadInput(f"{word!r} is no option of a command: write --name=value.")
+            raise BadInput(f"invalid option {word!r}: write --name=value.")
         if not has_value:
             if not rest:
                 raise BadInput(f"the option {name} has no value: write {name}=value.")

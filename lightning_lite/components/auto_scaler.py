@@ -203,7 +203,7 @@ class AutoScaler(LightningFlow):
             work: The server.
 
         Raises:
-            ComponentError: It is no work.
+            ComponentError: It is not a work.
         """
         self._append(work)
         self.num_replicas += 1
@@ -282,7 +282,7 @@ class AutoScaler(LightningFlow):
         """Add a work to the servers.
 
         Raises:
-            ComponentError: It is no work.
+            ComponentError: It is not a work.
         """
         if not isinstance(work, LightningWork):
             raise ComponentError(

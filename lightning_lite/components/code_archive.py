@@ -46,7 +46,7 @@ def extract_code(drive: Drive, name: str, folder: str) -> bool:
         Whether the drive has the archive.
 
     Raises:
-        ScriptFailed: It is no whole tar archive, or has a path outside the folder, or a device. Nothing is
+        ScriptFailed: It is not a whole tar archive, or has a path outside the folder, or a device. Nothing is
             extracted then.
     """
     if not drive.list(name):

@@ -49,7 +49,7 @@ class Database(ServerWork):
         **kwargs: Arguments of `LightningWork`.
 
     Raises:
-        ComponentError: A model is no table, two have the same name, or `store_interval` is not above 0.
+        ComponentError: A model is not a table, two have the same name, or `store_interval` is not above 0.
         ModuleNotFoundError: A package is not installed; the message names the extra that brings it.
 
     Example:

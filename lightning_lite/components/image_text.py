@@ -16,14 +16,14 @@ def decode_image(text: Any) -> Image.Image:
         text: A file of any format that Pillow reads, in Base64, with or without the `=` at its end.
 
     Raises:
-        ValueError: It is no text, no Base64 or no picture.
+        ValueError: It is not a text, not in Base64, or not a picture.
     """
     if not isinstance(text, str):
-        raise ValueError(f"a picture is a text in Base64, found {type(text).__name__}")
+        raise ValueError(f"a picture must be a text in Base64, found {type(text).__name__}")
     try:
         data = base64.b64decode(f"{text.rstrip('=')}===", validate=False)
     except ValueError as error:
-        raise ValueError(f"a picture is a text in Base64: {error}") from error
+        raise ValueError(f"a picture must be a text in Base64: {error}") from error
     try:
         picture = Image.open(io.BytesIO(data))
         picture.load()
@@ -63,7 +63,7 @@ class ImageText:
             data: A file of any format that Pillow reads, in Base64.
 
         Raises:
-            ValueError: It is no text, no Base64 or no picture.
+            ValueError: It is not a text, not in Base64, or not a picture.
         """
         return decode_image(data)
 

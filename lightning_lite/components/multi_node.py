@@ -30,7 +30,7 @@ class NodeGroup(LightningFlow):
         main_port: The port of node 0; `None` before the first pass, if none was given.
 
     Raises:
-        ComponentError: `num_nodes` is no number of nodes.
+        ComponentError: `num_nodes` is not a valid number of nodes.
     """
 
     def __init__(self, num_nodes: int, main_port: int | None = None) -> None:
@@ -94,7 +94,7 @@ class MultiNode(NodeGroup):
         **work_kwargs: Arguments of each work; `port` is the port of node 0.
 
     Raises:
-        ComponentError: `work_cls` is no work, or `num_nodes` is no number of nodes.
+        ComponentError: `work_cls` is not a work, or `num_nodes` is not a valid number of nodes.
 
     Example:
         >>> from lightning_lite import LightningApp

@@ -34,7 +34,7 @@ class PythonServer(ServerWork):
         **kwargs: Arguments of `LightningWork`.
 
     Raises:
-        TypeError: A type is no model of pydantic, or the class has no `predict`.
+        TypeError: A type is not a model of pydantic, or the class has no `predict`.
         ModuleNotFoundError: FastAPI is not installed; the message names the extra that brings it.
 
     Example:

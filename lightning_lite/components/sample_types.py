@@ -155,7 +155,7 @@ def checked_type(argument: str, found: Any) -> Any:
 
 
 def check_model(argument: str, found: Any) -> None:
-    """Refuse what is no model of pydantic.
+    """Refuse a value that is not a model of pydantic.
 
     Args:
         argument: Name of the argument, for the error.

@@ -129,7 +129,7 @@ def _described(pid: int) -> str:
 
 
 def _has_only_ended_connections(port: int) -> bool:
-    """Return whether a port has connections but no server; a socket that is only bound is no connection."""
+    """Return whether a port has connections but no server; a socket that is only bound does not count."""
     statuses = [connection.status for connection in _connections(port)]
     return bool(statuses) and "LISTEN" not in statuses
 

@@ -300,12 +300,12 @@ class ServerRotation:
         try:
             outputs = answer.json()
         except ValueError as error:
-            raise Unanswered(_BAD_GATEWAY, f"the answer of the server is no JSON: {error}") from None
+            raise Unanswered(_BAD_GATEWAY, f"the answer of the server is not JSON: {error}") from None
         if not self._is_batched:
             return [outputs]
         outputs = outputs.get("outputs") if isinstance(outputs, dict) else None
         if not isinstance(outputs, list) or len(outputs) != number:
-            found = f"has {len(outputs)}" if isinstance(outputs, list) else "is no list"
+            found = f"has {len(outputs)}" if isinstance(outputs, list) else "is not a list"
             raise Unanswered(
                 _BAD_GATEWAY,
                 f"`outputs` of the server must have one item for each of {number} inputs; it {found}",

@@ -161,7 +161,7 @@ class LightningTrainerScript(NodeGroup):
         **script_runner_kwargs: Further arguments of each work.
 
     Raises:
-        ComponentError: `num_nodes` is no number of nodes.
+        ComponentError: `num_nodes` is not a valid number of nodes.
 
     Example:
         >>> script = LightningTrainerScript("train.py", num_nodes=2)

@@ -99,7 +99,7 @@ class CallList:
             LookupError: The run has no such work.
         """
         if outcome is not None and outcome not in _STAGES:
-            raise ValueError(f"{outcome!r} is no outcome of a call; use one of {', '.join(sorted(_STAGES))}")
+            raise ValueError(f"invalid outcome {outcome!r}: use one of {', '.join(sorted(_STAGES))}")
         if not 1 <= limit <= MAX_LIMIT:
             raise ValueError(f"the limit must be from 1 to {MAX_LIMIT}, got {limit}")
         for work in works:
@@ -439,5 +439,5 @@ def _merged(lists: Iterable[Sequence[int]]) -> Sequence[int]:
 
 def _place(before: str) -> int:
     if not before.isdecimal() or len(before) > 15:
-        raise ValueError(f"{before!r} is no place in the list of calls; use `next` of an earlier page")
+        raise ValueError(f"invalid place {before!r} in the list of calls: use `next` of an earlier page")
     return int(before)

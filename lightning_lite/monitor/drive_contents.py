@@ -257,7 +257,7 @@ class DriveContents:
 
         Raises:
             DriveNotFound: There is no such drive, or no such file in it.
-            DriveError: The path is not allowed, or it is no file, or it can't be read.
+            DriveError: The path is not allowed, or it is not a file, or it can't be read.
         """
         parts, owner = path_parts(path, portable=False), _owner(component)
         if not parts:

@@ -155,7 +155,7 @@ class Guard:
                 Allow=", ".join(allowed),
             )
         if not path.isprintable():
-            raise Refused(400, "The path has characters that no path has here.")
+            raise Refused(400, f"Invalid path {path[:100]!r}: it has a character that can't be printed.")
         if path == "/" or path.startswith(OPEN):
             if method == "POST":
                 raise Refused(405, "Only GET is possible here.", Allow="GET")

@@ -6,7 +6,7 @@ The policy of the page can't name these addresses: it is sent before their ports
 later. So each frame is in a document of its own, whose policy allows this one origin, no script and nothing
 else. The page itself may only have frames of its own origin.
 
-The inner frame has a `sandbox`. It is no script of ours: it can't navigate the page, and what it reads
+The inner frame has a `sandbox`. It is not a script of ours: it can't navigate the page, and what it reads
 belongs to its own origin, because an origin includes the port. `allow-same-origin` gives it this origin of
 its own and not that of the page; without it, the pages of Streamlit, Panel and Gradio can't open their
 sockets, because their servers refuse the origin `null`. An address of this server itself is refused: there,
@@ -50,13 +50,15 @@ def frame_of(run: RunSummary, url: str, port: int) -> PageFrame:
     """
     root = read_layout(run)["root"]
     if root is None or not find_page(root, url):
-        raise Refused(404, f"Run {run.id} shows no page with the address {url[:200]!r} now.")
+        raise Refused(404, f"Run {run.id} does not show a page with the address {url[:200]!r} now.")
     parts = urlsplit(url)
     if (parts.port or {"http": 80, "https": 443}[parts.scheme]) == port and _is_this_machine(parts.hostname):
-        raise Refused(409, "This address is that of this page, which is shown in no frame.")
+        raise Refused(409, f"Invalid address {url[:200]!r}: a frame can't show this page itself.")
     if ":" in (parts.hostname or "") or not (parts.hostname or "").isascii():
         # A policy has no form for them.
-        raise Refused(409, "A frame shows no address of IPv6, and none with letters outside ASCII.")
+        raise Refused(
+            409, f"Invalid address {url[:200]!r}: a frame needs a name in ASCII or an IPv4 address."
+        )
     return PageFrame(url)
 
 

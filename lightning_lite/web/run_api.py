@@ -31,7 +31,7 @@ def show_run(server_state: ServerState, id: str) -> Tagged:
     """Return the works of a run, its components and its failures."""
     run = server_state.find_run(id)
     shown = server_state.readers.reader_of(run).overview.describe(run, server_state.root)
-    # The time alone is no change.
+    # The time alone does not count as a change.
     return Tagged(to_json({**shown, "now": None}).decode("ascii"), lambda: shown)
 
 

@@ -211,7 +211,7 @@ def _change(server_state: ServerState, body: bytes) -> Response:
     """
     data = _object_in(server_state, body)
     if data.keys() != {"changes"}:
-        raise Refused(422, "The body must be an object with the field changes, and no other.")
+        raise Refused(422, "The body must be an object with the field changes only.")
     _send(server_state, data["changes"])
     return _json({})
 
@@ -220,18 +220,21 @@ def _take_state(server_state: ServerState, served: ServedStates, client: str, bo
     """Let the app make the changes in a state that a client has sent back.
 
     Raises:
-        Refused: As for `_change`, or the client was given no state.
+        Refused: As for `_change`, or no state was sent to the client.
     """
     data = _object_in(server_state, body)
     if data.keys() != {"state"}:
         raise Refused(
             422,
-            "The body must be an object with the field state, and no other. The stage can't be changed; end "
+            "The body must be an object with the field state only. The stage can't be changed; end "
             "the app with `lightning-lite stop`.",
         )
     given = served.given_to(client)
     if given is None:
-        raise Refused(409, "This session was given no state to compare with: read /api/v1/state first.")
+        raise Refused(
+            409,
+            "No state to compare with was sent to this session: read /api/v1/state first.",
+        )
     try:
         changes = differences(given, data["state"])
     except UnknownPart as error:

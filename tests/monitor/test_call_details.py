@@ -158,9 +158,9 @@ def test_the_outcome_is_that_of_the_end():
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
-        ({"outcome": "done"}, ValueError, "'done' is no outcome of a call; use one of failed, lost"),
+        ({"outcome": "done"}, ValueError, "invalid outcome 'done': use one of failed, lost"),
         ({"limit": 0}, ValueError, "the limit must be from 1 to 1000, got 0"),
-        ({"before": "x"}, ValueError, "'x' is no place in the list of calls"),
+        ({"before": "x"}, ValueError, "invalid place 'x' in the list of calls"),
         ({"works": ["root.c"]}, LookupError, r"no work 'root\.c'"),
     ],
 )

@@ -171,7 +171,8 @@ def test_a_server_without_an_app_has_no_routes_of_one(server: Server, method: st
 def test_a_path_with_control_characters_is_refused(server: Server, path: str):
     reply = server.get(path)
 
-    assert (reply.status, reply.error) == (400, "The path has characters that no path has here.")
+    assert reply.status == 400
+    assert reply.error.startswith("Invalid path ")
 
 
 @pytest.mark.parametrize("path", ["/", "/static/index.html", "/download/x", "/preview/x"])

@@ -305,7 +305,7 @@ def test_each_session_is_compared_with_what_it_was_given(app: RunningState):
     reply = app.send_back(state, session="another")
 
     assert reply.status == 409
-    assert "was given no state" in reply.error
+    assert "No state to compare with was sent" in reply.error
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def _refuse_local_targets(paths: tuple[str, ...]) -> None:
     last = paths[-1]
     is_dots = os.path.normpath(last).split(os.sep)[0] in (".", "..")
     if os.path.isabs(last) or (len(paths) > 1 and is_dots):
-        raise BadInput(f"{last!r} is no path in a drive; a local target is an option: --to {last}")
+        raise BadInput(f"{last!r} is not a path in a drive; for a local target, write --to {last}")
 
 
 def _near(place: str) -> str:

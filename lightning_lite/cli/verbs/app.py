@@ -25,8 +25,8 @@ from lightning_lite.cli.targets import find_run, find_running, list_with_names
 def command(run: str | None, root: str, name: str, words: tuple[str, ...]) -> None:
     """Give the command NAME to an app that runs.
 
-    `lightning-lite NAME` is shorter, if only one app runs and NAME is no verb. `lightning-lite connect` shows
-    the commands of an app.
+    `lightning-lite NAME` is shorter, if only one app runs and NAME is not a verb. `lightning-lite connect`
+    shows the commands of an app.
     """
     if run is None and len(running := find_running(root)) > 1:
         raise BadInput(

@@ -100,7 +100,7 @@ export function lastPart(name) {
 }
 
 /**
- * Short names of components: for each full name its shortest end that is unique and is no bare number.
+ * Short names of components: for each full name its shortest end that is unique and not a bare number.
  *
  * "root.trains.0" and "root.tests.0" are "trains.0" and "tests.0"; "root.load" is "load".
  */

@@ -183,7 +183,7 @@ function JumpTo({ run, onJump }) {
     event.preventDefault();
     const parts = /^(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?$/.exec(text.trim());
     if (!parts) {
-      say(`“${text}” is no time: write it as 14:03 or 14:03:21.`, { bad: true });
+      say(`Invalid time “${text}”: write it as 14:03 or 14:03:21.`, { bad: true });
       return;
     }
     // The first such time of day since the run began.
