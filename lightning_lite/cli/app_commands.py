@@ -47,7 +47,7 @@ class AppCommand(NamedTuple):
 
     Attributes:
         name: Its name.
-        about: What it does, in one line.
+        about: Its purpose, in one line.
         options: The names of the options that it takes.
         client: File and name of the class of its terminal part, or `None`.
     """

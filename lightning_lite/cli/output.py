@@ -112,6 +112,6 @@ def _width(cell: str) -> int:
 
 
 def say_outcomes(outcomes: Iterable[Outcome]) -> None:
-    """Print what happened to each work, as soon as it is known."""
+    """Print the outcome for each work, as soon as it is known."""
     for outcome in outcomes:
         say(outcome.text, "" if outcome.is_expected else "yellow")

@@ -135,7 +135,7 @@ class AutoScaler(LightningFlow):
             **address,
         )
 
-    # What the user reads and overrides.
+    # Attributes and methods that the user reads and overrides.
 
     @property
     def workers(self) -> list[LightningWork]:

@@ -33,7 +33,7 @@ _UNAVAILABLE = 503
 
 
 class SystemInfo(BaseModel):
-    """What a load balancer does at this moment."""
+    """The load of a load balancer at this moment."""
 
     num_workers: int
     servers: list[str]

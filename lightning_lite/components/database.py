@@ -101,8 +101,8 @@ class Database(ServerWork):
         """Serve until the work is stopped.
 
         Args:
-            token: What requests must have, or `None` if all programs of this machine may read and write. The
-                arguments of a call are recorded, unless the token is a `Secret`.
+            token: The token that requests must have, or `None` if all programs of this machine may read and
+                write. The arguments of a call are recorded, unless the token is a `Secret`.
 
         Raises:
             OSError: The given port is in use, or the file can't be written.

@@ -64,7 +64,7 @@ def add_routes(server: HttpServer, engine: Engine, tables: Tables, token: str | 
         server: The server.
         engine: The engine of the database.
         tables: Its tables; requests name their models.
-        token: What requests must have, or `None`.
+        token: The token that requests must have, or `None`.
     """
 
     def check(authorization: Annotated[str, Header()] = "") -> None:

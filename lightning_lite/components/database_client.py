@@ -128,7 +128,7 @@ class DatabaseClient:
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Return what httpx knows of authorities; to read it for each request takes longer than the request."""
+    """Return the certificates that httpx trusts; reading them for each request takes longer than it."""
     return httpx.create_ssl_context()
 
 
@@ -142,7 +142,7 @@ def _values(row: Any) -> dict[str, Any]:
 
 
 def _reason(answer: httpx.Response) -> str:
-    """Return what is wrong, in the words of the database."""
+    """Return the error, in the words of the database."""
     try:
         detail = answer.json()["detail"]
     except (ValueError, KeyError, TypeError):

@@ -35,7 +35,7 @@ class InvalidRow(ValueError):
 
     Args:
         column: Name of the column.
-        why: What is wrong.
+        why: The error, in a few words.
     """
 
     def __init__(self, column: str, why: str) -> None:

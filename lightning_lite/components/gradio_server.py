@@ -36,8 +36,8 @@ class ServeGradio(ModelServer):
         **kwargs: Arguments of `LightningWork`.
 
     Attributes:
-        inputs: What `predict` gets: a component of Gradio, its name, or a list of them. Set it in the class.
-        outputs: What `predict` returns, in the same form. Set it in the class.
+        inputs: Inputs of `predict`: a component of Gradio, its name, or a list of them. Set it in the class.
+        outputs: Outputs of `predict`, in the same form. Set it in the class.
         examples: Values of the inputs that people can choose.
         enable_queue: Without effect: there always is a queue.
         title: Heading of the page.

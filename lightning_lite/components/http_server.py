@@ -41,7 +41,7 @@ class HttpServer:
     """One server.
 
     Args:
-        title: What its description is headed with.
+        title: The title of its description.
         lifespan: Asynchronous context manager that gets the application and is entered while it serves.
         ending: Called when the server begins to end, in the thread of `serve`.
         keep_alive: Seconds after which an idle connection is closed.
@@ -73,11 +73,11 @@ class HttpServer:
             *args: Its arguments.
 
         Returns:
-            What it returns.
+            The value of the function.
 
         Raises:
             HTTPException: With the status 503: the server ended before the function returned.
-            Exception: What the function raised.
+            Exception: The function raised it.
         """
         answer: Future[Any] = Future()
         with self._lock:
@@ -91,7 +91,7 @@ class HttpServer:
 
         Args:
             path: Path of the route.
-            endpoint: What FastAPI calls.
+            endpoint: The function that FastAPI calls.
             **options: Options of FastAPI.
         """
         dependencies = [*options.pop("dependencies", ()), Depends(check_site), Depends(check_json)]
@@ -102,8 +102,9 @@ class HttpServer:
 
         Args:
             path: Path of the route.
-            read: Returns what a request is about; a `ValueError` is answered with 422.
-            answer: Returns the answer, as JSON, for what `read` has returned.
+            read: Gets the JSON or the text, and returns the data of the request; a `ValueError` is answered
+                with 422.
+            answer: Gets that data, and returns the answer, as JSON.
         """
 
         def read_and_answer(data: Any) -> Any:

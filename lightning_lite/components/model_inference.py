@@ -18,7 +18,7 @@ _IMAGE_TEXT = "lightning_lite.components.image_text"
 
 _DEFAULT_PORT = 7777
 
-#: What `input` and `output` may be.
+#: The values that `input` and `output` may have.
 _KINDS = ("image",)
 
 
@@ -84,12 +84,12 @@ class ModelInferenceAPI(ModelServer):
         """Return a prediction; override this method.
 
         Args:
-            data: What `deserialize` has returned.
+            data: The value of `deserialize`.
         """
         raise NotImplementedError(f"{type(self).__qualname__} does not implement predict().")
 
     def deserialize(self, data: Any) -> Any:
-        """Return what `predict` gets; not called if `input` is given.
+        """Return the argument of `predict`; not called if `input` is given.
 
         Args:
             data: The request.
@@ -103,7 +103,7 @@ class ModelInferenceAPI(ModelServer):
         """Return the answer, as JSON; not called if `output` is given.
 
         Args:
-            data: What `predict` has returned.
+            data: The value of `predict`.
         """
         return data
 

@@ -22,7 +22,7 @@ class ModelServer(ServerWork):
 
     @property
     def model(self) -> Any:
-        """What `build_model` has returned, in the process that serves."""
+        """The value of `build_model`, in the process that serves."""
         return self._model
 
     def build_model(self) -> Any:

@@ -151,7 +151,7 @@ class MultiNode(NodeGroup):
         }
 
     def values(self) -> list[Any]:
-        """Return what each node has returned, by rank; `None` for a node that has not succeeded."""
+        """Return the value of each node, by rank; `None` for a node that has not succeeded."""
         calls = [work.call(**self.arguments_of(rank)) for rank, work in enumerate(self.ws)]
         return [None if call is None else call.value for call in calls]
 

@@ -54,7 +54,7 @@ class Rank(NamedTuple):
 
 
 class Launcher(Protocol):
-    """What prepares a process of a node for the `run` of the user, and calls that."""
+    """Prepares a process of a node for the `run` of the user, and calls that."""
 
     @staticmethod
     def default_processes() -> int:
@@ -78,14 +78,14 @@ class LaunchedNode(LightningWork):
 
     Attributes:
         launcher: The launcher.
-        num_processes: Number of processes in the node; `None` means what the launcher says.
+        num_processes: Number of processes in the node; `None` for the default of the launcher.
     """
 
     launcher: ClassVar[type[Launcher]]
     num_processes: ClassVar[int | None]
 
     def run(self, main_address: str, main_port: int, num_nodes: int, node_rank: int) -> Any:
-        """Run the processes of the node, and return what the one with the local rank 0 returns.
+        """Run the processes of the node, and return the value of the one with the local rank 0.
 
         Raises:
             RankFailed: Another process of the node has failed; its traceback is in the log of the work.
@@ -134,7 +134,7 @@ def launched(
     Args:
         work_cls: The class of the user.
         launcher: The launcher.
-        num_processes: Number of processes in each node; `None` means what the launcher says.
+        num_processes: Number of processes in each node; `None` for the default of the launcher.
     """
     members = {
         "__module__": work_cls.__module__,
@@ -155,7 +155,7 @@ def _check(
     Args:
         children: The children, from the local rank 1 on.
         timeout: Seconds, or `None` for no limit.
-        cause: What the process with the local rank 0 has raised.
+        cause: The exception of the process with the local rank 0.
 
     Raises:
         RankFailed: One has ended with an exit code other than 0; the others may still run then.

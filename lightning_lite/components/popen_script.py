@@ -18,7 +18,7 @@ from lightning_lite.tree.work import LightningWork
 class PopenPythonScript(LightningWork):
     """Runs a script in a child process of the work, with the same Python.
 
-    What the script prints is in the log of the work. The child ends with the work, however the work ends.
+    The output of the script is in the log of the work. The child ends with the work, however the work ends.
 
     Args:
         script_path: The script; a relative path starts at the working directory of the work.

@@ -19,7 +19,7 @@ _HTTP_SERVER = "lightning_lite.components.http_server"
 
 
 class PythonServer(ServerWork):
-    """A server of HTTP that answers `POST /predict` with what your method `predict` returns.
+    """A server of HTTP that answers `POST /predict` with the value of your method `predict`.
 
     The body of a request is checked against `input_type`, and answered with 422 and the name of the wrong
     field if it does not fit. `/docs` shows the API, `/openapi.json` describes it. The work is always

@@ -1,4 +1,4 @@
-"""What servers refuse: requests that a page of another site can send to this machine.
+"""Checks with which servers refuse requests that a page of another site can send to this machine.
 
     Host             a foreign name that leads to this machine (DNS rebinding)
     Sec-Fetch-Site   a page of another site, as the browser says
@@ -42,7 +42,7 @@ class HostCheck:
     Starlette has one, too; before version 1, it knows no addresses of IPv6.
 
     Args:
-        app: What answers the others.
+        app: The application that answers the others.
         names: The names, without the port.
     """
 

@@ -19,13 +19,13 @@ _SIZE = 32
 
 
 class DefaultInput(BaseModel):
-    """What a request has by default."""
+    """The default type of requests."""
 
     payload: str
 
 
 class DefaultOutput(BaseModel):
-    """What an answer has by default."""
+    """The default type of answers."""
 
     prediction: str
 

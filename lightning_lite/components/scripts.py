@@ -81,7 +81,7 @@ def check_end(script: str, end: SystemExit) -> None:
 
     Args:
         script: Path of the script.
-        end: What `sys.exit` has raised.
+        end: The exception of `sys.exit`.
 
     Raises:
         ScriptFailed: Its exit code is not 0. A text, which Python would print, means 1.

@@ -42,7 +42,7 @@ class Unanswered(Exception):
 
     Args:
         status: Status code of HTTP.
-        detail: What is wrong: a text, or what a server has said.
+        detail: The error: a text, or the JSON that a server has sent.
     """
 
     def __init__(self, status: int, detail: Any) -> None:
@@ -135,7 +135,7 @@ class ServerRotation:
         return len(self._unanswered)
 
     def set_servers(self, urls: list[str]) -> None:
-        """Replace the servers of the rotation; one that is left out answers what it has got.
+        """Replace the servers of the rotation; one that is left out answers the requests that it has.
 
         Args:
             urls: Their addresses, in the order in which `ready_servers` lists them.
@@ -202,7 +202,7 @@ class ServerRotation:
     # Batches.
 
     def _send_batches(self) -> None:
-        """Send what is due to free servers, and come back when an incomplete batch is due."""
+        """Send the requests that are due to free servers, and come back when an incomplete batch is due."""
         while self._waiting and self._waiting[0].answer.done():
             self._waiting.popleft()  # its client has waited too long
         if not self.ready_servers:
@@ -393,7 +393,7 @@ def _refuse(request: _Request, error: Unanswered) -> None:
 
 
 def _detail(answer: httpx.Response) -> Any:
-    """Return what a server says about an error."""
+    """Return the description of an error that a server has sent."""
     try:
         return answer.json()["detail"]
     except (ValueError, KeyError, TypeError):

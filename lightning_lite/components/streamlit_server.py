@@ -50,7 +50,7 @@ class ServeStreamlit(ModelServer):
 
     `render` is called in a process of Streamlit each time that a page is drawn, with a copy of the work: its
     public attributes are those of the running work, and can be assigned; private attributes are as they were
-    when `run` was called, and what `render` sets in them is forgotten. A page is drawn again when an
+    when `run` was called, and values that `render` sets in them are lost. A page is drawn again when an
     attribute that it has read has changed.
 
     Args:

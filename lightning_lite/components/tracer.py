@@ -29,10 +29,10 @@ class Tracer:
     they were.
 
     Attributes:
-        res: What the last script has called: for each traced class a list of its objects. Each one is a dict
+        res: The calls of the last script: for each traced class a list of its objects. Each one is a dict
             with its `id`, and for each method the list of its calls, at most the newest 1,000. A call has its
             `frame`, `default_args`, `call_args` (the keyword arguments), the times in nanoseconds as `call`,
-            and what the two functions recorded as `pre` and `post`.
+            and the records of the two functions as `pre` and `post`.
 
     Example:
         >>> import string

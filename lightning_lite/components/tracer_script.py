@@ -84,7 +84,7 @@ class TracerPythonScript(LightningWork):
             **kwargs: Globals of the script; those that are a `Payload` are its value.
 
         Returns:
-            What `on_after_run` returns.
+            The value of `on_after_run`.
 
         Raises:
             FileNotFoundError: There is no such script.

@@ -20,7 +20,7 @@ _HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 
 
 def page_settings(host: str, port: int, path: str, flow: str, run: str, **more: Any) -> dict[str, Any]:
-    """Return what a program that serves a page has to know, as data that JSON can represent.
+    """Return the settings of a program that serves a page, as data that JSON can represent.
 
     Args:
         host: Address to bind.
@@ -28,7 +28,7 @@ def page_settings(host: str, port: int, path: str, flow: str, run: str, **more: 
         path: Path of the page.
         flow: Full name of the flow or the work that shows the page.
         run: Absolute path of the folder of the run; "" without one.
-        **more: What only this program has to know.
+        **more: Settings that only this program has.
     """
     return {
         **more,
@@ -76,7 +76,7 @@ def start_program(
 
 
 def end_program(process: subprocess.Popen[Any]) -> None:
-    """Tell a program to end, wait until it has ended, and kill it after `timeouts.PROGRAM_STOP_TIMEOUT`.
+    """Ask a program to end, wait until it has ended, and kill it after `timeouts.PROGRAM_STOP_TIMEOUT`.
 
     Args:
         process: Its process.

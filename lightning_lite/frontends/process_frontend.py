@@ -20,7 +20,7 @@ class ProcessFrontend(Frontend):
     """A frontend whose server is a program of this package.
 
     Args:
-        **settings: What the program has to know, as data that JSON can represent.
+        **settings: Settings of the program, as data that JSON can represent.
 
     Raises:
         ModuleNotFoundError: A package that the program needs is not installed.

@@ -1,1 +1,1 @@
-"""What apps of Lightning App import besides our own classes, and the names under which they find it."""
+"""The classes and functions that apps of Lightning App import besides ours, under the names from there."""

@@ -124,7 +124,7 @@ class NameFinder:
         return AliasModule(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Set what `from ... import *` imports."""
+        """Set the names that `from ... import *` imports."""
         key = _key_of(module.__name__)
         names = TOP_NAMES if key is None else NAMES[key]
         module.__doc__ = f"The names of `{module.__name__}` in lightning_lite."
@@ -176,7 +176,7 @@ class _Loader:
         self._names = names
 
     def create_module(self, spec: Any) -> Any:
-        """Return what the own loader returns."""
+        """Return the module of the own loader."""
         return self._loader.create_module(spec)
 
     def exec_module(self, module: Any) -> None:
@@ -239,7 +239,7 @@ def installed_packages() -> list[str]:
 
 
 def _find_elsewhere(name: str, path: Sequence[str] | None) -> Any:
-    """Return what the other finders know of a module, or `None`."""
+    """Return the spec that another finder has for a module, or `None`."""
     for finder in sys.meta_path:
         if not isinstance(finder, NameFinder | _Observer):
             find_spec = getattr(finder, "find_spec", None)  # some programs add objects without it

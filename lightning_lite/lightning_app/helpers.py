@@ -18,7 +18,7 @@ from lightning_lite.tree.node import STATE_PARTS, TreeMember
 from lightning_lite.tree.structures import Dict, List
 from lightning_lite.tree.work import LightningWork
 
-#: What a tree consists of: for type hints, and for `isinstance`.
+#: The parts of a tree: for type hints, and for `isinstance`.
 Component = LightningFlow | LightningWork | Dict[Any, Any] | List[Any]
 ComponentTuple = (LightningFlow, LightningWork, Dict, List)
 

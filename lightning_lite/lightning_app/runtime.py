@@ -81,8 +81,8 @@ class MultiProcessRuntime:
     def dispatch(self, *args: Any, open_ui: bool = True, **kwargs: Any) -> None:
         """Run the app until it ends.
 
-        Afterwards each work that had a process or a call has the status `stopped`, in addition to what it
-        did: `has_succeeded` and values are still those of its newest call.
+        Afterwards each work that had a process or a call has the status `stopped`;
+        `has_succeeded` and values are still those of its newest call.
 
         Args:
             *args: Without effect.

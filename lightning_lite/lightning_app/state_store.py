@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass
 class StateEntry:
-    """What a store knows of one app.
+    """The states of one app in a store.
 
     Attributes:
         app_state: The latest state of the app.

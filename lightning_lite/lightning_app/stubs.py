@@ -36,7 +36,7 @@ class WorkPendingReason:
 
 
 class ComponentContext:
-    """Who runs the code."""
+    """The component that runs the code."""
 
     FLOW = "flow"
     WORK = "work"

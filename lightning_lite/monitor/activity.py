@@ -114,7 +114,7 @@ class Activity:
         return reading
 
     def _read_waiting(self) -> None:
-        """Read what waits, and end."""
+        """Read the journals that wait, and end."""
         with self._lock:
             while self._waiting and not self._is_closed:
                 path, reading = next(iter(self._waiting.items()))

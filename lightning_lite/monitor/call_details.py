@@ -85,7 +85,7 @@ class CallList:
             is_running: Whether the run goes on: else its calls without an end are lost.
             works: Names of the works; none for all.
             outcome: Stage that the calls have: one of `WorkStageStatus`, or `lost`.
-            text: What their arguments or their message must contain; case does not matter.
+            text: Text that their arguments or their message must contain; case does not matter.
             before: `next` of the page before; by default the newest calls are returned.
             limit: Maximum number of calls; at most 1000.
 
@@ -122,7 +122,7 @@ class CallList:
     def _search(
         self, positions: Sequence[int], end: int, text: str, limit: int, is_running: bool
     ) -> tuple[int, list[dict[str, Any]]]:
-        """Return the begin of what was searched, and the rows that contain a text."""
+        """Return the position at which the search ended, and the rows that contain a text."""
         rows: list[dict[str, Any]] = []
         due = time.monotonic() + _SEARCH_TIME
         while end and len(rows) < limit and time.monotonic() < due:

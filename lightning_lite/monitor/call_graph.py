@@ -1,4 +1,4 @@
-"""The calls between flows and works of a run, and what goes from work to work: nodes and edges of a graph.
+"""The calls between flows and works of a run, and the data between works: nodes and edges of a graph.
 
     flow ─calls─▶ work            the flow above a work, with the number of its calls
     work ─value─▶ work            an answer of one was an argument of the other
@@ -182,7 +182,7 @@ class CallGraph:
         count, _ = self._edges.get(edge, (0, ""))
         self._edges[edge] = count + 1, _label(label)
 
-    # What is known without reading calls.
+    # Edges that need no reading of calls.
 
     def _add_calls(self, edges: dict[_Edge, tuple[int, str]]) -> None:
         for work in self._history.works.values():

@@ -25,7 +25,7 @@ _SCALARS = (type(None), bool, int, float, str)
 
 
 class _Cell(NamedTuple):
-    """A value of one run: its kind, its text, which may be cut, and what equal values have in common."""
+    """A value of one run: its kind, its text, which may be cut, and a key that equal values share."""
 
     kind: str
     text: str

@@ -1,6 +1,6 @@
 """Controls a running app from another process: through its command channel, or with signals if it has none.
 
-Each command waits for its effect, and returns what happened as a sentence.
+Each command waits for its effect, and returns the outcome as a sentence.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _INTERVAL = 0.02
 
 
 class Outcome(NamedTuple):
-    """What a command has done.
+    """The outcome of a command.
 
     Attributes:
         text: One sentence without a period, as `root.train: stopped`.
-        is_expected: Whether it is what the user asked for; else the sentence says what happened in its place.
+        is_expected: Whether the user asked for it; else the sentence says what happened in its place.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""What is in the drives at a place: the drives, their folders page by page, and their files.
+"""The content of the drives at a place: the drives, their folders page by page, and their files.
 
 `Path`, `Payload` and `FileSystem` keep their files in stores of their own. They are shown likewise, with
 the ids `@paths`, `@payloads` and `@files`: no drive has such an id.
@@ -28,7 +28,7 @@ from lightning_lite.storage.names import PROTOCOL, component_folder, path_parts
 from lightning_lite.storage.stores import drive_names, open_private_store, open_store
 from lightning_lite.store_url import is_url
 
-#: The stores that are not drives, by id: the name of the store, and what it keeps.
+#: The stores that are not drives, by id: the name of the store, and of its content.
 ARTIFACTS = {
     "@paths": (".paths", "Files of Path"),
     "@payloads": (".payloads", "Objects of Payload"),
@@ -91,7 +91,7 @@ class DriveSummary(NamedTuple):
 
     Attributes:
         id: Its name, or one of `ARTIFACTS`.
-        name: What a person reads: `lit://name`.
+        name: Its name for people: `lit://name`.
         entries: Number of files; `None` until they are counted.
         size: Bytes in them; `None` until they are counted.
         components: The components that put files.
@@ -192,7 +192,7 @@ class DriveContents:
         self._counting = threading.Lock()
 
     def drives(self) -> DriveList:
-        """Return the drives, with what is known of their sizes.
+        """Return the drives, with their sizes, as far as they are known.
 
         Big drives are counted piece by piece, so a call takes little more than `COUNTING_TIME` seconds.
         """
@@ -226,7 +226,7 @@ class DriveContents:
         Args:
             drive: Id of the drive.
             path: Path of the folder in the drive, "" for the top.
-            component: Only what this component put.
+            component: Name of a component, to get only its files.
             after: Where the page begins: `next` of the page before.
             limit: Maximum number of entries, at most `LONGEST_PAGE`.
 
@@ -274,7 +274,7 @@ class DriveContents:
         return OpenDriveFile(file, parts[-1], status.st_size)
 
     def preview(self, drive: str, path: str, component: str | None = None) -> Preview:
-        """Return what a person sees of a file; see `open` for arguments and errors."""
+        """Return the preview of a file; see `open` for arguments and errors."""
         found = self.open(drive, path, component)
         with found.file, translate_errors("read", path):
             if drive == PAYLOADS:
@@ -349,7 +349,7 @@ class _Count:
         self._trouble: str | None = None
 
     def summary(self, drive: str, name: str) -> DriveSummary:
-        """Return what is known of the drive, under its id and name."""
+        """Return the summary of the drive, as far as it was read."""
         if self._result is None or self._trouble is not None:
             return DriveSummary(drive, name, trouble=self._trouble)
         found = self._result
@@ -397,7 +397,7 @@ class _Piece(NamedTuple):
 
 
 def sentence(error: LightningLiteError | OSError) -> str:
-    """Return what an error says to a person."""
+    """Return the message of an error for people."""
     text = error.message if isinstance(error, LightningLiteError) else str(error.strerror or error)
     return text if text.endswith(".") else f"{text}."
 

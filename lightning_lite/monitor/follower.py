@@ -6,7 +6,7 @@
         print(len(follower.history.works), follower.index.failures.total)
 
 Each byte of the journal is read and checked once. When the run has compacted its journal and so replaced
-it, the new one is read from its start; what is known stays visible until that has caught up.
+it, the new one is read from its start; the data of the old one stay visible until that has caught up.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class RunFollower:
     Attributes:
         lock: The lock; the thread that holds it may take it again.
         path: As given.
-        history: What has happened in the run, as far as it was read.
+        history: The history of the run, as far as it was read.
         index: Failures, times of changes and newest events, as far as they were read.
         generation: Grows when the journal was replaced, and read from its start again.
         revision: Grows when `history` and `index` have changed.
         bytes_read: Number of bytes of the journal that were read and checked.
         size: Size of the journal in bytes when it was last looked at.
         is_complete: Whether `follow` has read all that was there when it was called last.
-        trouble: Why the journal can't be read on, as a sentence; "" if it can. What was read stays.
+        trouble: Why the journal can't be read on, as a sentence; "" if it can. Data that were read stay.
 
     Example:
         >>> import tempfile
@@ -87,7 +87,7 @@ class RunFollower:
         return self.index.counts(work)
 
     def follow(self, budget: float = BUDGET) -> bool:
-        """Read what is new, and return whether `history` has changed.
+        """Read the new events, and return whether `history` has changed.
 
         A journal that can't be read raises no error: `trouble` says why.
 
@@ -124,7 +124,7 @@ class RunFollower:
             self._read_on(self._next, due)
 
     def _read_on(self, reading: _Reading, due: float) -> None:
-        """Read on, and show what was read; a new journal only when it was read to its end."""
+        """Read on, and show the data; a new journal only when it was read to its end."""
         reader = reading.reader
         before = reader.num_entries
         try:
@@ -156,7 +156,7 @@ class _Reading:
     """One reading of a journal from its start on.
 
     Attributes:
-        history: What it has read.
+        history: The history, as far as it has read it.
         index: The index of that.
         reader: The reader, which adds to both.
     """

@@ -1,6 +1,6 @@
 """The overview of one run for the page: its works, its components, its failures, and its usage.
 
-It is made of what the follower has read in the journal, and of the answer of the app while that runs.
+It consists of data that the follower has read in the journal, and of the answer of the app while that runs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a person sees of a file: text, a table, a picture, or its first bytes.
+"""Previews of files: text, a table, a picture, or its first bytes.
 
 The kind comes from the first bytes, where they show it; the name only decides what kind of text it is.
 Nothing is unpickled or run, and at most some hundred kilobytes are read of a file, however large it is.
@@ -110,7 +110,7 @@ _BY_NAME = {
 
 
 class Preview(NamedTuple):
-    """What is shown of a file.
+    """The part of a file that is shown.
 
     Attributes:
         size: Bytes of the whole file.
@@ -120,7 +120,7 @@ class Preview(NamedTuple):
         columns: Names of the columns of a table.
         rows: Rows of a table, each as long as `columns`.
         media_type: Of a picture, SVG or HTML: how a browser has to read the file.
-        truncated: Whether the file has more than what is shown.
+        truncated: Whether the file has more than that.
         note: A sentence about the file, or `None`.
     """
 
@@ -145,7 +145,7 @@ def probable_kind(name: str) -> str | None:
 
 
 def preview_of(file: BinaryIO, name: str, size: int) -> Preview:
-    r"""Return what a person sees of an open file.
+    r"""Return the preview of an open file.
 
     Args:
         file: The file, at its beginning.
@@ -332,7 +332,7 @@ def _parquet_preview(file: BinaryIO, head: bytes, size: int) -> Preview:
 
 
 def _table(columns: list[str], rows: Iterable[list[str]], size: int, *, is_cut: bool) -> Preview:
-    """Return a table; short rows are filled, and what is beyond the limits is left out."""
+    """Return a table; short rows are filled, and rows and columns beyond the limits are left out."""
     found = list(islice(rows, ROW_LIMIT + 1))
     width = max(map(len, [columns, *found[:ROW_LIMIT]]))
     is_more = is_cut or len(found) > ROW_LIMIT or width > COLUMN_LIMIT

@@ -1,4 +1,4 @@
-"""What the flows of a run show, for the page: the layout that the app has noted in the folder of the run."""
+"""The layout of the flows of a run, for the page: the one that the app has noted in the folder of the run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def shows_something(run: RunSummary) -> bool:
 
 
 def read_layout(run: RunSummary) -> dict[str, Any]:
-    """Return what the flows of a run show; without addresses if its process has ended.
+    """Return the layout of the flows of a run; without addresses if its process has ended.
 
     Args:
         run: The run, as it is now.

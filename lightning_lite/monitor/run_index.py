@@ -1,7 +1,7 @@
 """Index of the events of a run: its failures, the times of changes of its state, and its newest events.
 
-`engine.history.RunHistory` holds what a run is; this index holds what a reader would have to search for in
-it. Both are fed with the same events, one after the other.
+`engine.history.RunHistory` holds the data of a run; this index holds data that a reader would have to
+search for in it. Both are fed with the same events, one after the other.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ class Failures:
 class RunIndex:
     """The index of one run; `note` takes each event after `RunHistory.apply` has taken it.
 
-    A compacted journal begins with a snapshot, which has no times of changes and not all failures. What an
-    index of the same run knew before the compaction is taken from there.
+    A compacted journal begins with a snapshot, which has no times of changes and not all failures. Those
+    that an index of the same run had before the compaction are taken from there.
 
     Args:
         history: The history of the run.
@@ -259,7 +259,7 @@ class RunIndex:
             self._failed[work] = self._failed.get(work, 0) + len(found)
 
     def _end_snapshot(self, event: HistoryKept) -> None:
-        """Bring what the snapshot had into order; what is later than its time follows after it."""
+        """Sort the data of the snapshot; events that are later than its time follow after it."""
         earlier, self._earlier = self._earlier, None
         found, self._kept_failures = {*self._kept_failures}, []
         self._newest.clear()  # they were events of the snapshot

@@ -24,12 +24,12 @@ _ASK_TIMEOUT = 0.05
 #: Seconds for which such an answer is used again.
 _ANSWER_AGE = 1.0
 
-#: What identifies the content of a `run.json`: inode, size and time of the last change.
+#: The stamp that identifies the content of a `run.json`: inode, size and time of the last change.
 _Stamp = tuple[int, int, int]
 
 
 class _Known(NamedTuple):
-    """A run that has ended, and what identifies its `run.json`."""
+    """A run that has ended, and the stamp of its `run.json`."""
 
     stamp: _Stamp
     run: RunSummary
@@ -160,7 +160,7 @@ class RunList:
 
 
 def describe_run(run: RunSummary, root: str, works: Mapping[str, int] | None = None) -> dict[str, Any]:
-    """Return what `run.json` and the lock of a run say, for JSON.
+    """Return the data of `run.json` and of the lock of a run, for JSON.
 
     Args:
         run: The run.
@@ -220,7 +220,7 @@ def _has_words(run: RunSummary, words: list[str]) -> bool:
 
 
 def _stamp_of(path: str) -> _Stamp | None:
-    """Return what identifies the `run.json` of a run; `None` if there is none, or the run is a link."""
+    """Return the stamp of the `run.json` of a run; `None` if there is none, or the run is a link."""
     try:
         if os.path.islink(path):
             return None

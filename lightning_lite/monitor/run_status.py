@@ -43,7 +43,7 @@ class RunStatus(NamedTuple):
         history: The content of its journal; empty if it was not read, or if the journal is empty.
         is_answering: Whether the data are from the app, through its command channel.
         busy: Seconds for which its flow has been busy, or `None` if it waits or that is unknown.
-        trouble: What could not be read, and why; "" if all could be read.
+        trouble: The parts that could not be read, and why; "" if all could be read.
     """
 
     run: RunSummary
@@ -63,7 +63,7 @@ class RunStatus(NamedTuple):
 
 
 class AppAnswer(NamedTuple):
-    """What a running app says of itself.
+    """The answer of a running app about itself.
 
     Attributes:
         works: Its works; `None` if it does not answer.
@@ -132,7 +132,7 @@ def make_status(run: RunSummary, answer: AppAnswer, history: RunHistory, damage:
 
 
 def describe_work(row: WorkRow, history: RunHistory) -> dict[str, Any]:
-    """Return what is known of a work, for JSON."""
+    """Return the known details of a work, for JSON."""
     known = history.works.get(row.name)
     return {
         "name": row.name,
@@ -219,7 +219,7 @@ def _row_from_answer(fields: Mapping[str, Any]) -> WorkRow:
 
 
 def row_from_history(run: RunSummary, history: RunHistory, work: WorkHistory) -> WorkRow:
-    """Return what the journal says of a work."""
+    """Return the row of a work from the journal."""
     event = _last_status(work)
     state = event.stage
     if run.state != "running":

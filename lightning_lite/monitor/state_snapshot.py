@@ -23,7 +23,7 @@ def read_state(
 
     Args:
         history: The history of the run; no other thread may change it at the same time.
-        object_of: Returns the object that is to be in the state for one that is not plain data; `None` for a
+        object_of: Returns the object that stands in the state for one that is not plain data; `None` for a
             text.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Drives, paths and payloads in values: what a call was given and gave back besides plain data."""
+"""Drives, paths and payloads in the arguments and the value of a call."""
 
 from __future__ import annotations
 

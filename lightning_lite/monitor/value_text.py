@@ -3,8 +3,8 @@
     describe        encoded or pickled bytes ─▶ Shown: text, type, size
     read_value      the same ─▶ a tree of plain values and stand-ins, for those that look into it
 
-An object of a class that is not imported is written from what its pickle says: `Config(lr=0.1)`. Arrays are
-summarised, and the cost of a value of any size is bounded.
+An object of a class that is not imported is written from the content of its pickle: `Config(lr=0.1)`. Arrays
+are summarised, and the cost of a value of any size is bounded.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ def _read_reference(packed: bytes) -> Reference:
 
 
 def _peek(packed: bytes | JournalValue) -> tuple[str, str]:
-    """Return the type of a value that is not read, and the begin of a text; "" for what is not known."""
+    """Return the type of a value that is not read, and the begin of a text; each "" if it is not known."""
     try:
         begin = _read_part(packed.path, 0, _PEEK) if isinstance(packed, JournalValue) else packed[:_PEEK]
     except Unreadable:
@@ -349,7 +349,7 @@ class _Writer:
         self.say("\n" + "  " * depth + closing.lstrip(","))
 
     def _name(self, name: Any, depth: int) -> None:
-        """Write what is before an item: a name with its sign, a key of a dict, or nothing."""
+        """Write the text before an item: a name with its sign, a key of a dict, or nothing."""
         if isinstance(name, _Key):
             self.write(name.value, depth + 1)
             self.say(": ")
@@ -377,7 +377,7 @@ class _Key(NamedTuple):
     value: Any
 
 
-#: The text before the items, the items with what is before each, and the text behind them.
+#: The text before the items, the items with the text before each, and the text behind them.
 _Form = tuple[str, Iterable[tuple[Any, Any]], str]
 
 

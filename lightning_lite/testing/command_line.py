@@ -31,7 +31,7 @@ def application_testing(
         command_line: The file, and the options and arguments of `lightning-lite run`.
 
     Returns:
-        The result of click: `exit_code`, and `stdout` with what the flow and the works have printed.
+        The result of click: `exit_code`, and `stdout` with the output of the flow and the works.
 
     Raises:
         Exception: The exception of the flow, or of a hook of `lit_app_cls`: a failed `assert`, for example.
@@ -63,7 +63,7 @@ def application_testing(
 
 @contextmanager
 def _kept_process() -> Iterator[list[BaseException]]:
-    """Restore at the end what a script and the command line change in their process.
+    """Restore at the end the globals that a script and the command line change in their process.
 
     Yields:
         The exceptions that the command line shows, as Python shows those of a script.

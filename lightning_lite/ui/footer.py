@@ -61,12 +61,12 @@ class Footer:
 
     @property
     def prints(self) -> Sequence[WholeLines]:
-        """What is printed to each of the streams."""
+        """The buffers of the output to each of the streams."""
         return self._prints
 
     @property
     def lines(self) -> WholeLines:
-        """What is printed to the first of the streams."""
+        """The buffer of the output to the first of the streams."""
         return self._prints[0]
 
     def draw(self, lines: Sequence[str]) -> None:
@@ -103,7 +103,7 @@ class Footer:
         self.on_hidden()
 
     def hide(self, patience: float = -1) -> None:
-        """Erase the footer, and write what the streams have buffered.
+        """Erase the footer, and write the output that the streams have buffered.
 
         Args:
             patience: Maximum of seconds to wait for a thread that is printing or a terminal that blocks;

@@ -1,4 +1,4 @@
-"""Passes what is printed to a stream to a recorder, too."""
+"""Passes the output to a stream to a recorder, too."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Self, TextIO
 class RecordedStream:
     r"""Replaces the method `write` of a stream object, until `close`.
 
-    So it also records what code prints that keeps a reference to the stream, for example a handler of
-    `logging`. It does not record what is written to `stream.buffer` or to the file descriptor, nor what a
-    forked process prints.
+    So it also records the output of code that keeps a reference to the stream, for example a handler of
+    `logging`. It does not record bytes that are written to `stream.buffer` or to the file descriptor, nor the
+    output of a forked process.
 
     Args:
         stream: The stream.
@@ -41,7 +41,7 @@ class RecordedStream:
         self._pid = os.getpid()
         # Not by `setattr`: an object that passes all to another one would pass this, too.
         attributes = vars(stream)
-        self._own = attributes.get("write")  # what has replaced the method of the class before
+        self._own = attributes.get("write")  # a replacement of the method of the class
         attributes["write"] = self._write
 
     @classmethod

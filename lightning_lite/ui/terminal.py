@@ -122,7 +122,7 @@ class Terminal:
             self._whole_lines = WholeLines.of(sys.stdout)
 
     def record(self, record: Callable[[str, str], None]) -> None:
-        """Record what the flow prints to the present `sys.stdout` and `sys.stderr`, and not what this shows.
+        """Record the output of the flow to the present `sys.stdout` and `sys.stderr`, not our own output.
 
         Args:
             record: Called with the name of the stream and a text; in any thread and signal handler.
@@ -192,7 +192,7 @@ class Terminal:
                     return
 
     def _write_only(self, stream: TextIO, lines: str) -> None:
-        """Write what is no output of the flow."""
+        """Write lines that are not output of the flow."""
         for recorded in self._recorded:
             if recorded.stream is _real(stream):
                 recorded.write_only(lines)
@@ -201,7 +201,7 @@ class Terminal:
 
     @property
     def _kept_lines(self) -> WholeLines | None:
-        """What keeps the lines of the standard output whole, if anything does."""
+        """The buffer that keeps the lines of the standard output whole, if there is one."""
         return self._whole_lines if self.footer is None else self.footer.lines
 
     def _give_up_line(self) -> None:

@@ -24,18 +24,18 @@ _PATIENCE = 1.0
 
 
 class WholeLines:
-    r"""Buffers what is printed to a stream until the end of the line, and lets other threads print lines.
+    r"""Buffers the output to a stream until the end of the line, and lets other threads print lines.
 
-    It replaces the methods `write` and `flush` of the stream object. So it also sees what code prints that
+    It replaces the methods `write` and `flush` of the stream object. So it also sees the output of code that
     keeps a reference to the stream, for example a handler of `logging`.
 
     Args:
         stream: The stream.
-        lock: A re-entrant lock that protects what is written; `None` for one of its own.
+        lock: A re-entrant lock that protects the output; `None` for one of its own.
 
     Attributes:
         stream: As above.
-        record: Called with what the flow prints, before it is written; in any thread and signal handler.
+        record: Called with the output of the flow, before it is written; in any thread and signal handler.
 
     Example:
         >>> stream = io.TextIOWrapper(io.BytesIO())
@@ -94,7 +94,7 @@ class WholeLines:
         """Write lines of a work, and flush the stream; ends a line of the flow whose beginning was written.
 
         The last line may be a part. Until the same thread has written its end, or until `give_up_line`, other
-        threads write nothing: what they print is buffered, and they wait when the buffer is full.
+        threads write nothing: their output is buffered, and they wait when the buffer is full.
         """
         if not self._is_active:
             self._write(lines)
@@ -160,7 +160,7 @@ class WholeLines:
         return not self._writer
 
     def _write_complete(self) -> None:
-        """Write all lines that are complete, and what the stream itself would not buffer."""
+        """Write all lines that are complete, and parts that the stream itself would not buffer."""
         text = self._text
         size = text.rfind("\n") + 1
         # An unbuffered stream shows each piece at once, and a carriage return begins a progress bar.

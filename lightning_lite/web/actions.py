@@ -1,4 +1,4 @@
-"""What the page changes: it stops, kills, restarts and resumes, as the verbs of the command line do."""
+"""The actions of the page: it stops, kills, restarts and resumes, as the verbs of the command line do."""
 
 from __future__ import annotations
 

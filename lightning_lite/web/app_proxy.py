@@ -48,7 +48,7 @@ def make_app_route(server_state: ServerState) -> Route:
     """Return the route for all addresses that the page does not have.
 
     Args:
-        server_state: What all endpoints share.
+        server_state: The state that all endpoints share.
     """
 
     async def serve(request: Request) -> Response:

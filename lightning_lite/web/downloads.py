@@ -1,4 +1,4 @@
-"""Downloads: what a ticket stands for, and how it is sent: in pieces, as a file to save, never as a page."""
+"""Downloads: the data of a ticket, and how they are sent: in pieces, as a file to save, never as a page."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _PIECE = 256 * 1024
 
 
 class Download(NamedTuple):
-    """What a ticket stands for.
+    """The data for which a ticket stands.
 
     Attributes:
         name: Name of the file for the browser.
-        open: Opens what is sent.
+        open: Opens the data that are sent.
         media_type: How a preview is shown; `None` for a file to save.
     """
 

@@ -1,4 +1,4 @@
-"""The JSON API: the table of all its endpoints, each of which answers with what modules of `monitor` read.
+"""The JSON API: the table of all its endpoints. Each answers with data that modules of `monitor` read.
 
 Times are seconds since 1970, durations seconds, sizes bytes. Names and paths stand in the query, because they
 may have any characters; only ids of runs and drives are parts of an address.

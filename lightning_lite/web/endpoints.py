@@ -41,7 +41,7 @@ class Endpoint(NamedTuple):
         path: Its path; a part in braces is an argument of the function.
         function: Answers it: it gets the state of the server, then the parts of the path and the
             parameters by name.
-        about: What it returns or does, in one line.
+        about: Its answer or its effect, in one line.
         schema: Name of the schema of its answer.
         parameters: The parameters of its query, or of the JSON body of a POST.
         changes: Whether it changes something, so that a read-only server refuses it.
@@ -63,7 +63,7 @@ def make_route(endpoint: Endpoint, server_state: ServerState, slots: Mapping[str
 
     Args:
         endpoint: The endpoint.
-        server_state: What all endpoints share, their first argument.
+        server_state: The state that all endpoints share, their first argument.
         slots: Of `make_slots`.
     """
 
@@ -91,7 +91,7 @@ def make_route(endpoint: Endpoint, server_state: ServerState, slots: Mapping[str
 
 
 def make_slots() -> dict[str, Semaphore]:
-    """Return what bounds the number of answers that are made at the same time."""
+    """Return the semaphores that limit the number of answers that are made at the same time."""
     return {"reads": Semaphore(_MAX_ANSWERS), "changes": Semaphore(_MAX_ACTIONS)}
 
 

@@ -54,21 +54,21 @@ _FRAMES = "/frame/"
 _METHODS = ("GET", "HEAD", "POST")
 _APP_METHODS = (*_METHODS, "PUT", "DELETE")
 
-#: What the page may load and do. `trusted-types 'none'` makes each assignment to `innerHTML` an error.
+#: The policy for the page. `trusted-types 'none'` makes each assignment to `innerHTML` an error.
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
-#: What a file of a user may do. `sandbox` gives it an origin of its own, also if it is opened in a tab: it
+#: The policy for a file of a user. `sandbox` gives it an origin of its own, also if it is opened in a tab: it
 #: can't read the token of the page, and no request of it passes the guard.
 _PREVIEW_POLICY = (
     "sandbox allow-scripts; default-src 'unsafe-inline' data: blob:; form-action 'none'; base-uri 'none'; "
     "frame-ancestors 'self'"
 )
 
-#: What the answer of a route of an app may do: nothing, so that it can't read the token of the page.
+#: The policy for an answer of a route of an app: it may do nothing, so it can't read the token of the page.
 _APP_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 _HEADERS = {
@@ -84,7 +84,7 @@ class Guard:
     """ASGI middleware that stands before all routes.
 
     Args:
-        app: What answers the requests that are not refused.
+        app: The application that answers the requests that are not refused.
         token: The token that a request must have.
         hosts: The values of `Host` that are accepted, with the port.
     """
@@ -184,8 +184,8 @@ class Guard:
 def _opens_page(scope: Scope, headers: Headers) -> bool:
     """Return whether a browser opens the page itself, by a link of another site or of a file.
 
-    The page has no data, and reads none without the token, so this is what a typed address is. In a frame it
-    would be refused: its `Sec-Fetch-Dest` is not `document`.
+    The page has no data, and reads none without the token, so it is opened as for a typed address. In a frame
+    it would be refused: its `Sec-Fetch-Dest` is not `document`.
     """
     return (
         scope["path"] == "/"
@@ -202,7 +202,7 @@ def _body_limit(path: str) -> int:
 
 
 def _as_denial(send: Send) -> Send:
-    """Return what sends the messages of an answer of HTTP to a client that wanted a socket of the web."""
+    """Return a `send` that sends an answer of HTTP to a client that wanted a websocket."""
 
     async def send_denial(message: Message) -> None:
         await send({**message, "type": message["type"].replace("http.", "websocket.http.", 1)})
@@ -248,7 +248,7 @@ async def _read_body(receive: Receive, limit: int) -> bytes:
 
 
 def _replay(body: bytes) -> Receive:
-    """Return what gives a body that was read already."""
+    """Return a `receive` that returns a body that was read already."""
     messages: list[Message] = [
         {"type": "http.disconnect"},
         {"type": "http.request", "body": body, "more_body": False},

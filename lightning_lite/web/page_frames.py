@@ -6,9 +6,9 @@ The policy of the page can't name these addresses: it is sent before their ports
 later. So each frame is in a document of its own, whose policy allows this one origin, no script and nothing
 else. The page itself may only have frames of its own origin.
 
-The inner frame has a `sandbox`. It is not a script of ours: it can't navigate the page, and what it reads
-belongs to its own origin, because an origin includes the port. `allow-same-origin` gives it this origin of
-its own and not that of the page; without it, the pages of Streamlit, Panel and Gradio can't open their
+The inner frame has a `sandbox`. It is not a script of ours: it can't navigate the page, and data that it
+reads belong to its own origin, because an origin includes the port. `allow-same-origin` gives it this origin
+of its own and not that of the page; without it, the pages of Streamlit, Panel and Gradio can't open their
 sockets, because their servers refuse the origin `null`. An address of this server itself is refused: there,
 `allow-same-origin` would mean the origin of the page, with its token.
 """
@@ -25,14 +25,14 @@ from lightning_lite.monitor.recorded_layout import find_page, read_layout
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.web.refusals import Refused
 
-#: What a page in a frame may do. It may not navigate the page around it, which `allow-top-navigation` would.
+#: The permissions of a page in a frame. Without `allow-top-navigation`, it can't navigate the page around it.
 SANDBOX = "allow-scripts allow-same-origin allow-forms allow-popups allow-modals allow-downloads"
 
 _STYLE = "/static/frame.css"
 
 
 class PageFrame(NamedTuple):
-    """What a ticket for a frame stands for: the page with this address."""
+    """The page for which a ticket stands, by its address."""
 
     url: str
 

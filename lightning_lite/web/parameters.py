@@ -23,7 +23,7 @@ class Parameter(NamedTuple):
     Attributes:
         name: Its name.
         kind: `text`, `whole`, `number` or `flag`.
-        about: What it means, in one line.
+        about: Its meaning, in one line.
         default: Its value if it is not given.
         required: Whether it must be given.
         most: How often it may be given; above 1, its value is a tuple.

@@ -20,7 +20,7 @@ class Refused(Exception):
 
     Args:
         status: Status code of the answer.
-        reason: One sentence: what, what was found, what to do.
+        reason: One sentence: the problem, the value that was found, what to do.
         **headers: More headers of the answer.
     """
 

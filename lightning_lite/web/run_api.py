@@ -117,13 +117,13 @@ def show_value(server_state: ServerState, id: str, component: str, attribute: st
 
 
 def show_layout(server_state: ServerState, id: str) -> Tagged:
-    """Return what the flows of a run show."""
+    """Return the layout of the flows of a run."""
     shown = read_layout(server_state.find_run(id))
     return Tagged(to_json(shown).decode("ascii"), lambda: shown)
 
 
 def show_graph(server_state: ServerState, id: str) -> dict[str, Any]:
-    """Return who calls whom."""
+    """Return the graph of the calls between flows and works."""
     run = server_state.find_run(id)
     reader = server_state.readers.reader_of(run)
     with reader.follower.lock:
@@ -136,7 +136,7 @@ def show_numbers(server_state: ServerState, id: str, attribute: tuple[str, ...])
 
 
 def compare_runs(server_state: ServerState, run: tuple[str, ...]) -> dict[str, Any]:
-    """Return the scalars of runs side by side, from what was read of them."""
+    """Return the scalars of runs side by side, as far as they were read."""
     runs = [server_state.find_run(each) for each in dict.fromkeys(run)]
     readers = [server_state.readers.reader_of(each, PATIENCE / len(runs)) for each in runs]
     with ExitStack() as locks:
@@ -152,7 +152,7 @@ def compare_runs(server_state: ServerState, run: tuple[str, ...]) -> dict[str, A
 
 
 def _tagged(server_state: ServerState, id: str, describe: Callable[[RunSummary, RunReader], Any]) -> Tagged:
-    """Return an answer that depends on what was read of the journal only, and on whether the run goes on."""
+    """Return an answer that depends only on the read part of the journal, and on whether the run goes on."""
     run = server_state.find_run(id)
     reader = server_state.readers.reader_of(run)
     follower = reader.follower

@@ -38,7 +38,7 @@ PATIENCE = 0.05
 #: Seconds of a reading within which other requests wait for the lock.
 _SLICE = 0.05
 
-#: Seconds before a thread reads on: at once, it would delay the answer that started it, and what shows that.
+#: Seconds before a thread reads on: at once, it would delay the answer that started it.
 _READ_ON_AFTER = 0.4
 
 #: Seconds for which the reading goes on after the last request.
@@ -46,7 +46,7 @@ _READ_ON = 5.0
 
 
 class Views:
-    """What is derived from a history, and grows with it; the caller holds the lock of the follower.
+    """The views that are derived from a history, and grow with it; the caller holds the lock of the follower.
 
     Args:
         follower: The follower.
@@ -56,7 +56,7 @@ class Views:
         timeline: The calls over time.
         calls: The list of calls.
         state: The state of the components.
-        graph: Who calls whom.
+        graph: The graph of the calls between components.
     """
 
     def __init__(self, follower: RunFollower) -> None:
@@ -94,13 +94,13 @@ class RunReader:
 
     @property
     def views(self) -> Views:
-        """What is derived from the history of the present generation; the lock of the follower is held."""
+        """The views of the history of the present generation; the lock of the follower is held."""
         if self._views is None or self._views.generation != self.follower.generation:
             self._views = Views(self.follower)
         return self._views
 
     def catch_up(self, patience: float, *, is_running: bool) -> None:
-        """Read what is new, for a moment, if no thread does so; the rest is read in a thread while pages ask.
+        """Read new events, for a moment, if no thread does so; the rest is read in a thread while pages ask.
 
         Args:
             patience: Maximum of seconds to read now.
@@ -192,7 +192,7 @@ class RunReaders:
         self._woken = Event()  # ends the wait of the sweeper
 
     def reader_of(self, run: RunSummary, patience: float = PATIENCE) -> RunReader:
-        """Read what is new in a run, for a moment, and return what is known of it.
+        """Read new events of a run, for a moment, and return its reader.
 
         Args:
             run: The run.

@@ -75,7 +75,10 @@ _STYLE: Schema = {
 #: All schemas by name.
 SCHEMAS: dict[str, Schema] = {
     "Error": record(
-        error={"type": "string", "description": "One sentence: what, what was found, what to do."}
+        error={
+            "type": "string",
+            "description": "One sentence: the problem, the value that was found, what to do.",
+        }
     ),
     "Server": record(
         version=TEXT,
@@ -101,7 +104,7 @@ SCHEMAS: dict[str, Schema] = {
         resumed=nullable(TIME),
         ended=nullable(TIME),
         error=nullable(TEXT),
-        trouble={"type": "string", "description": "What could not be read, or an empty text."},
+        trouble={"type": "string", "description": "The parts that could not be read, or an empty text."},
         pid=nullable(WHOLE),
         host=nullable(TEXT),
         user=nullable(TEXT),
@@ -397,7 +400,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Done": record(
         text=nullable({"type": "string", "description": "The stack, for the command stack."}),
-        done={"type": "string", "description": "What has happened."},
+        done={"type": "string", "description": "The outcome."},
     ),
     "Resumed": record(done=TEXT, pid=WHOLE),
     "Ticket": record(url=TEXT),

@@ -1,8 +1,7 @@
-"""The state that each client of `/api/v1/state` was given last: what it sends back is compared with it.
+"""The state that each client of `/api/v1/state` was given last, for comparison with the one it sends back.
 
-A client of Lightning App changes the state by sending back all of it. Only what differs from the state that
-the client was given is a change, from the value that it was given; the rest would undo what the flow has done
-by now.
+A client of Lightning App changes the state by sending back all of it. Only a value that differs from the
+one that the client was given is a change; the others would undo changes that the flow has made by now.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class ServedStates:
         self._states: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     def keep(self, client: str, state: dict[str, Any]) -> None:
-        """Note what a client was given; nothing may change it.
+        """Note the state that a client was given; nothing may change it.
 
         Args:
             client: Names the client.
@@ -62,13 +61,13 @@ class ServedStates:
                 self._states[client] = changed(state, changes)
 
     def given_to(self, client: str) -> dict[str, Any] | None:
-        """Return what a client was given last, or `None` if that is not known."""
+        """Return the state that a client was given last, or `None` if that is not known."""
         with self._lock:
             return self._states.get(client)
 
 
 def differences(given: dict[str, Any], sent: Any) -> list[Change]:
-    """Return the changes between two states; what the second one leaves out has not changed.
+    """Return the changes between two states; parts that the second one leaves out have not changed.
 
     Args:
         given: The state that the client was given.

@@ -62,7 +62,7 @@ _LAST_QUESTION = 2 * PERIOD
 #: Seconds for which answers under way are waited for at the end.
 _GRACE = 0
 
-#: Maximum of bytes of what a client sends over a websocket, where it has nothing to say.
+#: Maximum of bytes of a message from a client over a websocket, which expects none.
 _MAX_SOCKET_MESSAGE = 1024
 
 #: Maximum of bytes of a file with a token.
@@ -79,7 +79,7 @@ class PageServer:
     """One server; `run` serves until a signal ends it.
 
     Args:
-        server_state: What its endpoints share.
+        server_state: The state that its endpoints share.
         host: Address to bind.
         port: The first port to try; 0 for any free one.
         token: The token that requests must have; a new one if it is `None`.

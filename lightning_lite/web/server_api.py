@@ -22,7 +22,7 @@ _MAX_RUNS = 30
 
 
 def show_server(server_state: ServerState) -> dict[str, Any]:
-    """Return what the server is."""
+    """Return the properties of the server."""
     return {
         "version": __version__,
         "python": platform.python_version(),
@@ -75,7 +75,7 @@ def give_ticket(
     return {"url": f"/download/{server_state.tickets.give(download)}"}
 
 
-#: What a ticket of each kind needs.
+#: The parameters that a ticket of each kind needs.
 _NEEDED = {"file": ("drive", "path"), "log": ("run", "work"), "trace": ("run",), "frame": ("run", "url")}
 
 

@@ -1,9 +1,9 @@
 """The REST API of Lightning App: state, components and status of the app, and changes of its state.
 
     GET  /api/v1/state, spec, status   from the journal, so that no answer waits for the flow
-    GET  /api/v1/layout                what its flows show
+    GET  /api/v1/layout                the layout of its flows
     POST /api/v1/delta                 an event of the run, between two passes or while one waits
-    POST /api/v1/state                 the same, for what differs from the state that the client was given
+    POST /api/v1/state                 the same, for the differences from the state that the client was given
     WS   /api/v1/ws                    says when the state has changed, see `state_feed`
     GET  /healthz                      whether the app runs
 
@@ -40,7 +40,7 @@ from lightning_lite.web.server_state import ServerState
 from lightning_lite.web.state_feed import StateFeed, serve_changes
 from lightning_lite.web.threads import in_thread
 
-#: What clients of Lightning App send with each request, as it was there.
+#: The headers that clients of Lightning App send with each request, as they were there.
 SESSION_HEADERS = ("X-Lightning-Session-UUID", "X-Lightning-Session-ID")
 
 #: The package with which uvicorn serves websockets.
@@ -57,7 +57,7 @@ def make_state_routes(server_state: ServerState) -> list[BaseRoute]:
     """Return the routes.
 
     Args:
-        server_state: What all endpoints share.
+        server_state: The state that all endpoints share.
     """
     served, feed = ServedStates(), StateFeed(server_state)
 
@@ -144,7 +144,7 @@ async def _refusing(
     Args:
         request: The request.
         answer: The function.
-        turn: What the request waits for first, and holds until the answer, if it is for the app.
+        turn: The turn of a request for the app: waits for it first, and holds it until the answer.
     """
     missing = [name for name in SESSION_HEADERS if name.lower() not in request.headers]
     try:
@@ -159,7 +159,7 @@ async def _refusing(
 def _read_history(
     server_state: ServerState, run: RunSummary, choose: Callable[[RunSummary, RunHistory], Any]
 ) -> Any:
-    """Return what is in the history of a run that was read up to now.
+    """Return a part of the history of a run, which is read up to now.
 
     Raises:
         Refused: The journal can't be read, or is so long that it takes more time.
@@ -184,7 +184,7 @@ def _state_of(run: RunSummary, history: RunHistory) -> dict[str, Any]:
 
 
 def _client_of(request: Request) -> str:
-    """Return what names a client: the headers of its session, which `_refusing` wants."""
+    """Return the id of a client: the headers of its session, which `_refusing` wants."""
     return "\n".join(request.headers.get(name, "") for name in SESSION_HEADERS)
 
 

@@ -33,7 +33,7 @@ class StateFeed:
     """Counts the changes of the state of an app, while at least one client listens.
 
     Args:
-        server_state: What all endpoints share.
+        server_state: The state that all endpoints share.
     """
 
     def __init__(self, server_state: ServerState) -> None:
@@ -102,7 +102,7 @@ class StateFeed:
 
 
 def _comparable(run: RunSummary, history: RunHistory) -> Any:
-    """Return what `/api/v1/state` shows, with encoded values."""
+    """Return the content of `/api/v1/state`, with encoded values."""
     return run.state, {
         name: {attribute: value for attribute, value in values.items() if attribute[:1] != "_"}
         for name, values in history.states.items()
@@ -150,7 +150,7 @@ async def _send_counters(
 
 
 async def _wait_for_end(socket: WebSocket) -> None:
-    """Read what the client sends, which has no meaning, until it closes the connection."""
+    """Read and ignore the messages of the client, until it closes the connection."""
     with suppress(WebSocketDisconnect):
         while True:
             message = await socket.receive()

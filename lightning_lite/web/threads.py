@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
-    """Return what a function returns that is called in a thread of its own.
+    """Return the value of a function that is called in a thread of its own.
 
     The threads are daemons, unlike those of `asyncio.to_thread`: the end of the server does not wait for an
     app that does not answer.

@@ -113,7 +113,7 @@ def _ask_for_nodes(cluster: RayCluster) -> list[str]:
 
 
 class _Answer:
-    """What the server on one node says of itself.
+    """The answer of the server on one node about itself.
 
     Args:
         cluster: Starts the server.

@@ -33,7 +33,7 @@ _SLOW_DURABLE_RECORD = 0.1
 
 
 def checks(root: str, probe: str) -> Iterator[tuple[str, Check]]:
-    """Yield the checks of what drives need, with their subjects, in the order of the page.
+    """Yield the checks for the needs of drives, with their subjects, in the order of the page.
 
     Args:
         root: Absolute root folder, or another folder of drives; it may not exist.
@@ -50,7 +50,7 @@ def checks(root: str, probe: str) -> Iterator[tuple[str, Check]]:
 
 
 def run_checks(root: str, probe: str) -> Iterator[tuple[str, Check]]:
-    """Yield the checks of what only runs need; see `checks` for the arguments."""
+    """Yield the checks for the needs of runs only; see `checks` for the arguments."""
     yield "journal", partial(_journal, probe)
     yield "command channel", partial(_command_channel, root, probe)
 

@@ -60,7 +60,7 @@ def _install() -> Finding:
     """Report which distributions have a package `lightning_lite`, and the folder of the imported one."""
     folder = os.path.dirname(distribution.__file__)
     providers = set(metadata.packages_distributions().get("lightning_lite", ()))
-    others = sorted(filter(None, providers - {distribution.NAME}))  # None: what a broken installation left
+    others = sorted(filter(None, providers - {distribution.NAME}))  # None: metadata of a broken installation
     if others:  # the distributions have written into one folder, so removal of one breaks the other
         value = f"{folder}; another distribution has a package lightning_lite, too: {', '.join(others)}"
         names = " ".join([*others, distribution.NAME])

@@ -17,7 +17,7 @@ class Finding(NamedTuple):
 
     Attributes:
         about: The subject, in one or two words.
-        value: What was found.
+        value: The finding.
         state: `ok`, `warning` if it works with a limitation, or `failure`.
         advice: What to do, in one line, or "".
     """

@@ -69,7 +69,7 @@ class _Old(NamedTuple):
 )
 @click.option("--all", "takes_all", is_flag=True, help="Remove all runs that have ended; asks first.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("-n", "--dry-run", is_flag=True, help="Only print what would be removed.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only print the runs that would be removed.")
 def command(
     root: str,
     drives: str | None,

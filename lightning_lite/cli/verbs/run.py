@@ -19,7 +19,7 @@ from lightning_lite.extras import UI_PACKAGES, install_command, missing_package
 from lightning_lite.lightning_app.setup_commands import run_app_commands
 from lightning_lite.lightning_app.stubs import MisconfigurationException
 
-#: What separates our options from the arguments of the app; the first is that of Lightning App.
+#: Separators between our options and the arguments of the app; the first is that of Lightning App.
 _SEPARATORS = ("--app_args", "--app-args", "--")
 
 
@@ -202,7 +202,7 @@ def _choose_ui(ui: bool | None, *, without_server: bool, open_ui: bool) -> str |
     """Return the value for the variable that lets the page be served.
 
     Args:
-        ui: What our own option says, which has priority.
+        ui: The value of our own option, which has priority.
         without_server: Whether this option of Lightning App was given.
         open_ui: Whether this option of Lightning App was given with a true value.
     """

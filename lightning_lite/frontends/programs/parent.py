@@ -1,4 +1,4 @@
-"""Ends this process, and what it has started, when the process that started it tells it to, or ends."""
+"""Ends this process and its children when the parent process asks for it, or ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _INTERVAL = 1.0
 
 
 def end_with_parent() -> None:
-    """End this process with its parent, from now on; what it does is done in a thread."""
+    """End this process with its parent, from now on; a thread waits for that."""
     parent = os.getppid()
     Thread(target=_end_with, args=(parent,), name="lightning-lite-parent", daemon=True).start()
 

@@ -1,6 +1,6 @@
 """Draws a page of Streamlit, and draws it again when the state of the app that it shows has changed.
 
-A fragment with `run_every` is what Streamlit documents for a look at regular intervals: the browser asks for
+Streamlit documents fragments with `run_every` for a look at regular intervals: the browser asks for
 it while the page is open, and it does not interrupt a page that is being drawn.
 """
 
@@ -43,7 +43,7 @@ def draw(function: Callable[[], object]) -> None:
 
 @cache
 def _leave_out_modules() -> None:
-    """Let garbage collections leave out what was loaded before; only the first call does something.
+    """Let garbage collections leave out all objects that exist now; only the first call does something.
 
     Streamlit collects garbage after each look, and would go through all imported modules each time.
     """

@@ -23,7 +23,7 @@ _loaded_at: dict[str, int] = {}
 #: Streamlit draws the page for each visitor in a thread of its own.
 _lock = Lock()
 
-#: What the app has sent to this program.
+#: The settings that the app has sent to this program.
 _settings: dict[str, Any] = {}
 
 
@@ -34,7 +34,7 @@ def prepare(settings: Mapping[str, Any]) -> None:
     the page starts may run an app all the same.
 
     Args:
-        settings: What the app has sent to the program.
+        settings: The settings that the app has sent to the program.
     """
     _settings.update(settings)
     os.environ[FRONTEND_VARIABLE] = str(os.getpid())
@@ -47,7 +47,7 @@ def prepare(settings: Mapping[str, Any]) -> None:
 
 
 def setting(name: str) -> Any:
-    """Return what the app has sent to this program under a name."""
+    """Return a setting that the app has sent to this program."""
     return _settings[name]
 
 
