@@ -15,6 +15,7 @@ from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.hierarchy import call_when_attached
 from lightning_lite.tree.node import TreeMember
+from lightning_lite.tree.structures import List
 from lightning_lite.tree.work import LightningWork
 
 _MAX_DEATHS = 3  # deaths of the flow in a row, each soon after it sent the same call
@@ -73,6 +74,13 @@ class Replay:
         """Restore each component, now or when it is attached to the tree."""
         for name in self.history.works.keys() | self.history.written.keys():
             call_when_attached(root, name, partial(self._restore, name))
+        numbers: dict[str, list[int]] = {}
+        for name in self.history.states:
+            parent, _, key = name.rpartition(".")
+            if key.isdecimal():
+                numbers.setdefault(parent, []).append(int(key))
+        for parent, used in numbers.items():
+            call_when_attached(root, parent, partial(_restore_numbers, used))
 
     def _calls(self) -> Iterator[Call]:
         for work in self.history.works.values():
@@ -105,3 +113,9 @@ class Replay:
             records = work.records if work is not None else CallRecords()
             records.keep(lambda call: call.ended)
             component._records = records
+
+
+def _restore_numbers(numbers: list[int], member: TreeMember) -> None:
+    """Let the components that the flow adds to a list again have the names that they had before."""
+    if isinstance(member, List):
+        member._reuse_numbers(numbers)

@@ -551,8 +551,8 @@ class Outbox:
     def forget_unchanged(self) -> None:
         """Forget the writes of this pass that left an attribute as it was when the pass began.
 
-        Another pass would begin with the same values, and write the same. Without this, a loop that stores its
-        position, `self.epoch = i`, would make each pass ask for another one.
+        Another pass would begin with the same values, and write the same. Without this, a loop that stores
+        its position, `self.epoch = i`, would make each pass ask for another one.
         """
         for reason, (node, name, before) in self.this_pass.written.items():
             if reason in self.reasons and node.is_stored(name, before):

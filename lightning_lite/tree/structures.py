@@ -6,6 +6,7 @@ in the order in which they were added. It uses no number twice, so the name of a
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, Self, SupportsIndex, TypeVar, overload
 
@@ -237,11 +238,12 @@ class List(Structure, list[T]):
         self._node = Node(self)
         self._node.name = "root"
         self._next_number = 0
+        self._reused_numbers: deque[int] = deque()
         self.extend(items)
 
     def append(self, child: T) -> None:
         """Add a component at the end."""
-        self._add_numbered(self._check(str(self._next_number), child))
+        self._add_numbered(self._check(self._next_key, child))
         list.append(self, child)
         self._request_pass()
 
@@ -321,7 +323,7 @@ class List(Structure, list[T]):
         if len(after) < len(items):
             raise ComponentError(f"List {self.name!r} can't contain a component several times.")
         new = [child for child in items if id(child) not in before]
-        for child in [self._check(str(self._next_number), child) for child in new]:
+        for child in [self._check(self._next_key, child) for child in new]:
             self._add_numbered(child)
         for key, child in list(self._node.children.items()):
             if id(child) not in after:
@@ -330,9 +332,20 @@ class List(Structure, list[T]):
         self._request_pass()
         return result
 
+    def _reuse_numbers(self, numbers: Iterable[int]) -> None:
+        """Give numbers, those of the components that the list had in an earlier run, to the next components."""
+        self._reused_numbers = deque(sorted(set(numbers) - {int(key) for key in self._node.children}))
+
+    @property
+    def _next_key(self) -> str:
+        return str(self._reused_numbers[0] if self._reused_numbers else self._next_number)
+
     def _add_numbered(self, child: TreeMember) -> None:
-        self._add(str(self._next_number), child)
-        self._next_number += 1
+        key = self._next_key
+        self._add(key, child)
+        if self._reused_numbers:
+            self._reused_numbers.popleft()
+        self._next_number = max(self._next_number, int(key) + 1)
 
 
 def as_structure(value: Any) -> Any:

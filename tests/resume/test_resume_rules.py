@@ -19,7 +19,7 @@ from lightning_lite.engine.history import read_history
 from lightning_lite.errors import AppFailed, JournalMismatch, NothingToResume, PoisonCall
 from lightning_lite.messages import RunCall
 from lightning_lite.runners.inline.runner import InlineRunner
-from lightning_lite.tree.structures import Dict
+from lightning_lite.tree.structures import Dict, List
 
 from tests.support.forked_scripts import ForkedScripts
 from tests.support.processes import finish
@@ -198,6 +198,41 @@ def test_dynamic_works_get_their_state_when_they_are_created_again():
     assert ran == ["x", "y"]
     assert [work.table for work in after.steps.values()] == [{"x": 1}, {"y": 1}]
     assert after.late == 1
+
+
+class Tagged(Step):
+    def __init__(self, tag):
+        super().__init__()
+        self.tag = tag
+
+
+def test_components_that_are_added_to_a_list_again_have_their_names_again():
+    """The list numbers what is added: without the numbers of before, `c` would get the records of `b`."""
+
+    def script(flow):
+        for step in [step for step in flow.steps if step.tag not in flow.tags]:
+            flow.steps.remove(step)
+        for tag in flow.tags:
+            if tag not in [step.tag for step in flow.steps]:
+                flow.steps.append(Tagged(tag))
+        flow.found = {step.name: step.run(step.tag) for step in flow.steps}
+        if flow.tags == ["a", "b", "c"]:
+            flow.tags = ["a", "c", "d"]
+        elif len(flow.tags) == 3:
+            flow.fail()
+        else:
+            flow.stop()
+
+    before, _ = start(script, steps=List(), tags=["a", "b", "c"], found={})
+    assert before.found == {"root.steps.0": ["a"], "root.steps.2": ["c"], "root.steps.3": ["d"]}
+    after, _ = start(script, resume=True, steps=List(), tags=["a", "b", "c"], found={})
+
+    assert ran == ["a", "b", "c", "d"]
+    assert after.found == before.found
+    assert [step.table for step in after.steps] == [{"a": 1}, {"c": 1}, {"d": 1}]
+
+    after.steps.append(Tagged("e"))
+    assert after.steps[-1].name == "root.steps.4"
 
 
 def test_a_new_work_does_not_inherit_from_a_removed_one_with_its_name():
