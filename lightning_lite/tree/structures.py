@@ -333,7 +333,7 @@ class List(Structure, list[T]):
         return result
 
     def _reuse_numbers(self, numbers: Iterable[int]) -> None:
-        """Give numbers, those of the components that the list had in an earlier run, to the next components."""
+        """Give the numbers of the components that the list had in an earlier run to the next ones."""
         self._reused_numbers = deque(sorted(set(numbers) - {int(key) for key in self._node.children}))
 
     @property

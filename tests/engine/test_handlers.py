@@ -77,7 +77,7 @@ def test_a_handler_that_changes_nothing_causes_no_pass():
 
 
 def test_the_flow_runs_again_also_if_it_has_written_the_value_of_before():
-    """What a handler changes is seen by lines of a pass that waits, so the value at its end does not count."""
+    """Lines of a pass that waits see the change of a handler, so the value at its end does not count."""
     seen = []
 
     def run(flow):
