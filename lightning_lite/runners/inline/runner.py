@@ -22,11 +22,12 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from threading import get_ident
 from time import monotonic
-from typing import ClassVar
+from typing import ClassVar, assert_never
 
 from lightning_lite.context import Caller
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import (
+    AcknowledgeState,
     DumpStack,
     ExternalRequest,
     Failure,
@@ -41,6 +42,7 @@ from lightning_lite.messages import (
     StateChanged,
     StopWork,
     WorkExited,
+    WriteState,
 )
 from lightning_lite.places import Place
 from lightning_lite.runners.base import Runner, RunnerOptions
@@ -91,14 +93,19 @@ class InlineRunner(Runner):
         work = self._works.get(request.work)
         if work is None:
             return  # it has exited, and `wait` has returned that
-        if isinstance(request, RunCall):
-            work.run(request)
-        elif isinstance(request, StopWork | KillWork):
-            work.stop(gracefully=isinstance(request, StopWork))
-        elif isinstance(request, DumpStack):
-            self.write_stacks(request.work)
-        else:
-            work.receive(request)
+        match request:
+            case RunCall():
+                work.run(request)
+            case WriteState() | AcknowledgeState():
+                work.receive(request)
+            case StopWork():
+                work.stop(gracefully=True)
+            case KillWork():
+                work.stop(gracefully=False)
+            case DumpStack():
+                self.write_stacks(request.work)
+            case _:
+                assert_never(request)
 
     def wait(self, timeout: float | None) -> Sequence[Report]:
         """Wait for the first report, and return all that have arrived; see `Runner`.

@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 from weakref import WeakSet
 
 from lightning_lite.errors import RunnerError
@@ -54,7 +54,7 @@ from lightning_lite.runners.processes.process import WorkProcess
 from lightning_lite.runners.processes.shutdown import Shutdowns
 from lightning_lite.runners.processes.spawn import inherited_settings
 from lightning_lite.runners.processes.terminal_access import TerminalAccess
-from lightning_lite.runners.wire.terminal_messages import TerminalGranted, TerminalReleased, TerminalRequested
+from lightning_lite.runners.wire.terminal_messages import ControlMessage, TerminalReleased, TerminalRequested
 from lightning_lite.values.pickling import pack
 
 if TYPE_CHECKING:
@@ -107,18 +107,9 @@ class ProcessRunner(PollingRunner):
                 self._prepared[request.work] = self._create(request)
             elif isinstance(request, StartWork):
                 self._start(request)
-            elif (process := self._processes.get(request.work)) is None:
-                pass  # it is dead: `wait` has returned its exit or will return it now
-            elif isinstance(request, RunCall):
-                self._poller.send(process.calls, request)
-            elif isinstance(request, StopWork):
-                self._stop(process, request.timeout)
-            elif isinstance(request, KillWork):
-                self._kill(process)
-            elif isinstance(request, DumpStack):
-                process.ask_for_stacks()
-            else:
-                self._send_control(process, request)
+            elif (process := self._processes.get(request.work)) is not None:
+                self._send_to(process, request)
+            # Else it is dead: `wait` has returned its exit or will return it now.
 
     # Commands from other terminals; called in any thread.
 
@@ -260,9 +251,27 @@ class ProcessRunner(PollingRunner):
 
     # Messages.
 
-    def _send_control(
-        self, process: WorkProcess, message: StopWork | WriteState | AcknowledgeState | TerminalGranted
+    def _send_to(
+        self,
+        process: WorkProcess,
+        request: RunCall | WriteState | AcknowledgeState | StopWork | KillWork | DumpStack,
     ) -> None:
+        """Execute a request to a work that has a process."""
+        match request:
+            case RunCall():
+                self._poller.send(process.calls, request)
+            case WriteState() | AcknowledgeState():
+                self._send_control(process, request)
+            case StopWork():
+                self._stop(process, request.timeout)
+            case KillWork():
+                self._kill(process)
+            case DumpStack():
+                process.ask_for_stacks()
+            case _:
+                assert_never(request)
+
+    def _send_control(self, process: WorkProcess, message: ControlMessage) -> None:
         """Send a message to the helper thread of a work."""
         self._poller.send(process.control, message)
 

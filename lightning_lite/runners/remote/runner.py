@@ -19,10 +19,11 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import Any, ClassVar, assert_never
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import (
+    AcknowledgeState,
     DumpStack,
     ExternalRequest,
     Failure,
@@ -30,11 +31,13 @@ from lightning_lite.messages import (
     PrepareWork,
     Report,
     Request,
+    RunCall,
     RunEnded,
     StartFailed,
     StartWork,
     StopWork,
     WorkExited,
+    WriteState,
 )
 from lightning_lite.places import Place
 from lightning_lite.root_access import opened
@@ -140,12 +143,15 @@ class RemoteRunner(PollingRunner):
         work = self._works.get(request.work)
         if work is None:
             return
-        if isinstance(request, StopWork):
-            self._in_loop(work.stop, request.timeout)
-        elif isinstance(request, KillWork):
-            self._in_loop(work.kill)
-        else:
-            work.send(request)
+        match request:
+            case StopWork():
+                self._in_loop(work.stop, request.timeout)
+            case KillWork():
+                self._in_loop(work.kill)
+            case PrepareWork() | StartWork() | RunCall() | WriteState() | AcknowledgeState() | DumpStack():
+                work.send(request)
+            case _:
+                assert_never(request)
 
     def _refuse_descriptors(self, request: StartWork) -> None:
         """Report that a work can't start: what it shares by file descriptors can't leave this machine."""

@@ -7,6 +7,7 @@ runner → work   TerminalGranted
 from __future__ import annotations
 
 from lightning_lite.light_typing import NamedTuple
+from lightning_lite.messages import AcknowledgeState, StopWork, WriteState
 
 
 class TerminalRequested(NamedTuple):
@@ -45,3 +46,7 @@ class TerminalReleased(NamedTuple):
 
     work: str
     is_done: bool
+
+
+#: Messages on the control pipe of a work, which its helper thread reads.
+ControlMessage = StopWork | WriteState | AcknowledgeState | TerminalGranted

@@ -26,9 +26,19 @@ from time import monotonic
 
 from lightning_lite.context import Caller, set_process_caller
 from lightning_lite.errors import RunnerError, StopRun
-from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.light_typing import TYPE_CHECKING, assert_never
 from lightning_lite.masking import mask_failure
-from lightning_lite.messages import Failure, Report, RunCall, RunEnded, StartFailed, StopWork, WorkStarted
+from lightning_lite.messages import (
+    AcknowledgeState,
+    Failure,
+    Report,
+    RunCall,
+    RunEnded,
+    StartFailed,
+    StopWork,
+    WorkStarted,
+    WriteState,
+)
 from lightning_lite.places import Place
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
 from lightning_lite.runners.wire.poller import SpinWait
@@ -53,6 +63,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from lightning_lite.runners.base import Host
+    from lightning_lite.runners.wire.terminal_messages import ControlMessage
 
 
 def start_failure(work: str, error: BaseException) -> Failure:
@@ -114,6 +125,9 @@ class Child:
         self._is_left_to_user = False  # whether a handler of the user's code has got the signal to stop
         self._signal_hold = SignalHold({signal.SIGTERM, STOP_SIGNAL})
         self._interrupt_before_fork: Callable[[], None] | None = None
+        # Of the helper thread: the times at which it looks for changes, and stops the main thread (again).
+        self._look_at: float | None = None
+        self._stop_at: float | None = None
 
     def live(self, setup: dict[str, Any], packed_secrets: bytes, packed_host: bytes) -> int:
         """Start the work, run its calls until it is stopped, and return the exit code of the process."""
@@ -289,36 +303,45 @@ class Child:
         poller = select.poll()
         poller.register(self._control, select.POLLIN)
         poller.register(self._helper_reader, select.POLLIN)
-        look_at: float | None = None
-        stop_at: float | None = None
         while True:
-            dues = [due for due in (look_at, stop_at) if due is not None]
+            dues = [due for due in (self._look_at, self._stop_at) if due is not None]
             ready = poller.poll(max(0.0, min(dues) - monotonic()) * 1000 if dues else None)
             for fd, _ in ready:
-                if fd == self._helper_reader:
-                    os.read(fd, CHUNK)
-                    look_at = monotonic()
-                    if self._is_stop_due:
-                        stop_at = look_at
-                    continue
                 data = os.read(fd, CHUNK)
-                if not data:
+                if fd == self._helper_reader:
+                    self._on_helper_woken()
+                elif data:
+                    for message in reader.feed(data):
+                        self._on_control_message(message)
+                else:
                     _end_with_the_main_process()
-                for message in reader.feed(data):
-                    if type(message) is StopWork:
-                        stop_at = monotonic()
-                        self._is_stop_requested = True
-                        os.write(self._stop_writer, b"\0")
-                    elif type(message) is TerminalGranted:
-                        self._terminal.on_granted(message)
-                    else:
-                        self._host.receive(message)
-            now = monotonic()
-            if stop_at is not None and now >= stop_at:
-                stop_at = self._stop_main(now)
-            if look_at is not None and now >= look_at:
-                pause = self._host.report_changes()
-                look_at = None if pause is None else now + pause
+            self._do_what_is_due(monotonic())
+
+    def _on_helper_woken(self) -> None:
+        """Look for changes now, and stop the main thread if a stop is due."""
+        self._look_at = monotonic()
+        if self._is_stop_due:
+            self._stop_at = self._look_at
+
+    def _on_control_message(self, message: ControlMessage) -> None:
+        match message:
+            case WriteState() | AcknowledgeState():
+                self._host.receive(message)
+            case StopWork():
+                self._stop_at = monotonic()
+                self._is_stop_requested = True
+                os.write(self._stop_writer, b"\0")
+            case TerminalGranted():
+                self._terminal.on_granted(message)
+            case _:
+                assert_never(message)
+
+    def _do_what_is_due(self, now: float) -> None:
+        if self._stop_at is not None and now >= self._stop_at:
+            self._stop_at = self._stop_main(now)
+        if self._look_at is not None and now >= self._look_at:
+            pause = self._host.report_changes()
+            self._look_at = None if pause is None else now + pause
 
     def _stop_main(self, now: float) -> float | None:
         """Make the main thread stop; return when to do so again, or `None` if it has stopped."""
