@@ -183,6 +183,48 @@ def _spawn(pipe: int, token: str) -> int:
         os.close(null)
 
 
+class Orders:
+    """The words that the flow has written to the guardian so far.
+
+    Attributes:
+        groups: The process groups to kill at the end.
+        lease: End of the lease in seconds of `read_clock`, or `None` if there is no lease.
+    """
+
+    def __init__(self) -> None:
+        self.groups: set[int] = set()
+        self.lease: float | None = None
+        self._begun = b""  # the beginning of the next word
+
+    def take(self, data: bytes) -> set[int]:
+        """Read bytes of the flow; return the numbers of the works that have ended.
+
+        Example:
+            >>> orders = Orders()
+            >>> orders.take(b"+12 +34 -12 !5 ~70"), orders.groups, orders.lease
+            ({5}, {34}, None)
+            >>> orders.take(b"00 "), orders.lease
+            (set(), 7.0)
+        """
+        *words, self._begun = (self._begun + data).split(b" ")
+        ended = set()
+        for word in words:
+            sign, number = word[:1], int(word[1:])
+            if sign == b"+":
+                self.groups.add(number)
+            elif sign == b"-":
+                self.groups.discard(number)
+            elif sign == b"~":
+                self.lease = number / 1000
+            else:
+                ended.add(number)
+        return ended
+
+    def is_lease_over(self) -> bool:
+        """Return whether there is a lease, and its time is over."""
+        return self.lease is not None and read_clock() >= self.lease
+
+
 def guard(pipe: int, flow: int, token: str) -> None:
     """Kill the processes of works that have ended; when the flow is gone, those of all works."""
     os.chdir("/")  # no folder is kept busy; files that the shell of the flow left open are closed
@@ -195,32 +237,20 @@ def guard(pipe: int, flow: int, token: str) -> None:
         poller.register(os.pidfd_open(flow), select.POLLIN)
     except (AttributeError, OSError):
         pass  # not on this system, or it is gone already
-    patience: float | None = None if os.getppid() == flow else 0
-    groups: set[int] = set()
-    lease: float | None = None
-    words = b""
-    while True:
-        ready = dict(poller.poll(patience))
-        if not ready and lease is not None and read_clock() < lease:
-            continue  # time to look at the clock, and at nothing else
+    is_flow_gone = os.getppid() != flow
+    orders = Orders()
+    while not orders.is_lease_over():
+        timeout = None if orders.lease is None else _TICK * 1000
+        ready = dict(poller.poll(0 if is_flow_gone else timeout))
+        if not ready and not is_flow_gone:
+            continue  # to look at the clock
         data = os.read(pipe, 65536) if pipe in ready else b""
-        *whole, words = (words + data).split(b" ")
-        ended: set[int] = set()
-        for word in whole:
-            sign, number = word[:1], int(word[1:])
-            if sign == b"+":
-                groups.add(number)
-            elif sign == b"-":
-                groups.discard(number)
-            elif sign == b"~":
-                lease, patience = number / 1000, patience if patience == 0 else _TICK * 1000
-            else:
-                ended.add(number)
+        if not data:
+            break  # the flow is gone
+        ended = orders.take(data)
         if ended:
             kill_marked(token, ended)
-        if not data or (lease is not None and read_clock() >= lease):
-            break
-    for group in groups:
+    for group in orders.groups:
         try:
             os.killpg(group, _SIGKILL)
         except OSError:
