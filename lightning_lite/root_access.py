@@ -406,13 +406,7 @@ def _refuse_file_system(folder: int, path: str) -> None:
 
 def _open_root(root: str, mode: str, make: Make | None) -> tuple[int, bool]:
     """Return the descriptor of a root, -1 if it is missing, and whether it was created."""
-    is_new = False
-    if make is not None:
-        try:
-            make(root, CLOSED)
-            is_new = True
-        except FileExistsError:
-            pass
+    is_new = _create(root, make)
     try:
         fd = open_folder(root, follow=True)
     except FileNotFoundError:
@@ -463,40 +457,22 @@ def _is_unused(fd: int) -> bool:
     return is_private and set(os.listdir(fd)) <= {_GITIGNORE_NAME}
 
 
+def _create(path: str, make: Make | None) -> bool:
+    """Create a folder, and return whether it was created; `None` creates none."""
+    if make is None:
+        return False
+    try:
+        make(path, CLOSED)
+    except FileExistsError:
+        return False
+    return True
+
+
 def _open_inner(parent: int, name: str, path: str, root: _Root, permissions: int, make: Make | None) -> int:
     """Open a folder in an open one, and create it before with `make`; return -1 if it is missing."""
-    is_new = False
-    if make is not None:
-        try:
-            make(path, CLOSED)
-            is_new = True
-        except FileExistsError:
-            pass
-    deadline = monotonic() + _CREATION_TIME
-    while True:
-        try:
-            fd = open_folder(name, dir_fd=parent)
-            break
-        except FileNotFoundError:
-            return -1
-        except PermissionError as error:
-            if permissions != CLOSED:
-                group = os.stat(name, dir_fd=parent, follow_symlinks=False).st_gid
-                if group != root.group:
-                    raise _refused(path, _other_group(group, root)) from error
-            # Another user of the group has just created it, and opens it to the group in its next call.
-            if permissions == CLOSED or monotonic() > deadline:
-                error.filename = path
-                raise
-            select((), (), (), _PAUSE)
-        except OSError as error:
-            if os.path.islink(path):
-                raise _refused(
-                    path, "is a symbolic link; let the root itself be a link, or mount the disk there"
-                ) from error
-            error.filename = path
-            raise
-    if is_new:
+    is_new = _create(path, make)
+    fd = _open_existing(parent, name, path, root, is_shared=permissions != CLOSED)
+    if is_new and fd >= 0:
         try:
             remove_lists(fd)
             if permissions != CLOSED:
@@ -505,6 +481,37 @@ def _open_inner(parent: int, name: str, path: str, root: _Root, permissions: int
             os.close(fd)
             raise
     return fd
+
+
+def _open_existing(parent: int, name: str, path: str, root: _Root, *, is_shared: bool) -> int:
+    """Open a folder in an open one; return -1 if it is missing.
+
+    If it is shared, another user of the group may have just created it. That user's next call gives the group
+    access to it, so this waits for a moment.
+    """
+    deadline = monotonic() + _CREATION_TIME
+    while True:
+        try:
+            return open_folder(name, dir_fd=parent)
+        except FileNotFoundError:
+            return -1
+        except PermissionError as error:
+            error.filename = path
+            if not is_shared:
+                raise
+            group = os.stat(name, dir_fd=parent, follow_symlinks=False).st_gid
+            if group != root.group:
+                raise _refused(path, _other_group(group, root)) from error
+            if monotonic() > deadline:
+                raise
+        except OSError as error:
+            error.filename = path
+            if os.path.islink(path):
+                raise _refused(
+                    path, "is a symbolic link; let the root itself be a link, or mount the disk there"
+                ) from error
+            raise
+        select((), (), (), _PAUSE)
 
 
 def _refused(path: str, what: str) -> RootRefused:
