@@ -9,20 +9,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from lightning_lite import store_url
 from lightning_lite.context import process_caller
 from lightning_lite.errors import SettingError
-from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
-from lightning_lite.masking import MASK
 from lightning_lite.paths import absolute, working_directory_if_there
 from lightning_lite.project_file import TABLE, ProjectFile, find_project_file
-from lightning_lite.resources import read_table
 from lightning_lite.root_access import ANY, DEFAULT_ROOT, GROUP, OWN, PRIVATE, ROOT_MODE_VARIABLE, TRUSTED
+from lightning_lite.setting_kinds import (
+    INVALID,
+    Address,
+    Choice,
+    Cluster,
+    Flag,
+    Folder,
+    Kind,
+    Name,
+    Number,
+    Patterns,
+    Place,
+    Run,
+    Seconds,
+    Table,
+    Tags,
+)
+from lightning_lite.setting_kinds import LATEST as LATEST
+from lightning_lite.setting_kinds import OFF as OFF
 from lightning_lite.store_url import is_url
-
-if TYPE_CHECKING:
-    from typing import Any
 
 ROOT_VARIABLE = "LIGHTNING_LITE_ROOT"
 DRIVES_VARIABLE = "LIGHTNING_LITE_DRIVES"
@@ -39,25 +52,7 @@ NOTIFY_VARIABLE = "LIGHTNING_LITE_NOTIFY"
 #: Names the process of a frontend, which loads the file of the app and must not run the app again.
 FRONTEND_VARIABLE = "LIGHTNING_LITE_FRONTEND_PROCESS"
 
-_YES = frozenset({"1", "true", "yes", "on"})
-_NO = frozenset({"0", "false", "no", "off"})
-
-_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
-_LETTERS_OF_TAGS = _LETTERS | frozenset(":/=+@")
-
-#: In a url they separate passwords and options, which are not shown.
-_BEFORE_SECRETS = frozenset("@?#")
-
-#: Maximum number of characters of the name of a run, and of a tag.
-_MAX_LETTERS = 64
-
-#: Maximum number of digits of a number in a variable.
-_MAX_DIGITS = 18
-
-#: A word that `lightning-lite run --resume` uses for the latest run, so no run has it as its name.
-LATEST = "latest"
-
-#: What a user may ask of a root: that it is private or shared with a group, or that its writers are trusted.
+#: Modes of a root that a user may choose: private, shared with a group, or with trusted writers.
 ROOT_MODES = (PRIVATE, GROUP, TRUSTED)
 
 #: Names of the runners, the default first.
@@ -66,14 +61,11 @@ RUNNERS = ("processes", "inline", "ray")
 #: Start methods of the processes of works, the default first.
 START_METHODS = ("spawn", "forkserver")
 
-#: What becomes of an app in which nothing can change any more; with the default, a terminal decides.
+#: Whether an app in which nothing can change any more continues; with the default, if it has a terminal.
 ON_IDLE = ("auto", "wait", "fail")
 
 #: Log levels of the framework, the default first.
 LOG_LEVELS = ("info", "debug")
-
-#: The address that switches messages off.
-OFF = "off"
 
 #: After which ends of a run a message is sent, the default first.
 NOTIFY_ON = ("failure", "end")
@@ -88,180 +80,178 @@ class Setting(NamedTuple):
     Attributes:
         name: Its name as an argument and in `pyproject.toml`.
         variable: Its environment variable.
-        kind: What its values are: `choice`, `flag`, `number`, `seconds`, `folder`, `place`, which is a
-            folder or a url, `name`, `tags`, `patterns`, `address`, `cluster`, `table` as
-            `resources.read_table` takes it, or `run`, which is a flag, or the id or the name of a run.
-        about: What it means, in one line.
+        values: The kind of its values.
+        about: A description in one line.
         default: Its value if it is set nowhere.
-        choices: The values of a `choice`.
-        not_in_file: Those of them that a file may not select: the file of a project must not weaken checks.
-        least: The lowest value of a `number` or of `seconds`.
         in_file: Whether `pyproject.toml` may set it, or only an argument and the variable.
+        file_values: The kind of its values in `pyproject.toml`, or `None` for `values`: the file of a project
+            must not weaken checks.
     """
 
     name: str
     variable: str
-    kind: str
+    values: Kind
     about: str
     default: object = None
-    choices: tuple[str, ...] = ()
-    not_in_file: tuple[str, ...] = ()
-    least: int = 0
     in_file: bool = True
+    file_values: Kind | None = None
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind of its values, such as `choice`."""
+        return type(self.values).__name__.lower()
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values, if they are some words."""
+        return self.values.choices if isinstance(self.values, Choice) else ()
 
 
 #: All settings by name, in the order in which they are shown.
 SETTINGS = {
     setting.name: setting
     for setting in (
-        Setting("root_dir", ROOT_VARIABLE, "folder", "Folder of runs and drives.", DEFAULT_ROOT),
+        Setting("root_dir", ROOT_VARIABLE, Folder(), "Folder of runs and drives.", DEFAULT_ROOT),
         Setting(
             "drives",
             DRIVES_VARIABLE,
-            "place",
+            Place(),
             "Where drives are, if not in root_dir: a folder, or an object store.",
         ),
         Setting(
             "root_mode",
             ROOT_MODE_VARIABLE,
-            "choice",
+            Choice(ROOT_MODES),
             "group: a new root is shared with a group; private: such a root is refused; trusted: owners and "
             "modes in it are not checked.",
-            choices=ROOT_MODES,
-            not_in_file=(TRUSTED,),
+            file_values=Choice((PRIVATE, GROUP)),
         ),
-        Setting("runner", RUNNER_VARIABLE, "choice", "Where works run.", RUNNERS[0], RUNNERS),
+        Setting("runner", RUNNER_VARIABLE, Choice(RUNNERS), "Where works run.", RUNNERS[0]),
         Setting(
             "start_method",
             "LIGHTNING_LITE_START_METHOD",
-            "choice",
+            Choice(START_METHODS),
             "How the processes of works start.",
             START_METHODS[0],
-            START_METHODS,
         ),
         Setting(
             "max_running",
             "LIGHTNING_LITE_MAX_RUNNING",
-            "number",
+            Number(least=1),
             "How many works may run a call at the same time.",
-            least=1,
         ),
         Setting(
             "compute",
             "LIGHTNING_LITE_COMPUTE",
-            "table",
-            "What the names of CloudCompute ask of a machine, for the runner ray.",
+            Table(),
+            "The resources that each name of CloudCompute requests, for the runner ray.",
         ),
         Setting(
             "ray_address",
             "LIGHTNING_LITE_RAY_ADDRESS",
-            "cluster",
+            Cluster(),
             "The Ray cluster; else $RAY_ADDRESS, else one that runs on this machine, else a new one.",
         ),
         Setting(
             "ray_lease",
             "LIGHTNING_LITE_RAY_LEASE",
-            "seconds",
+            Seconds(least=1),
             "After how many seconds without word of its app a work on another machine ends itself.",
             10.0,
-            least=1,
         ),
         Setting(
             "ray_working_dir",
             "LIGHTNING_LITE_RAY_WORKING_DIR",
-            "folder",
+            Folder(),
             "Folder whose files works on other machines get; else that of the script; off: none.",
         ),
         Setting(
             "ray_excludes",
             "LIGHTNING_LITE_RAY_EXCLUDES",
-            "patterns",
+            Patterns(),
             "Which files of that folder they do not get, in the form of a .gitignore.",
             default=(),
         ),
         Setting(
             "ray_direct",
             "LIGHTNING_LITE_RAY_DIRECT",
-            "flag",
+            Flag(),
             "Whether the app opens connections of its own to its works, which are faster than Ray's calls.",
             default=True,
         ),
         Setting(
             "durable",
             "LIGHTNING_LITE_DURABLE",
-            "flag",
+            Flag(),
             "Whether journal and drives survive the loss of power.",
             default=False,
         ),
         Setting(
             "view",
             VIEW_VARIABLE,
-            "flag",
+            Flag(),
             "Whether to show the works at the bottom of the terminal.",
             default=True,
         ),
         Setting(
             "ui",
             UI_VARIABLE,
-            "flag",
+            Flag(),
             "Whether to serve a page that shows the run; else only if a flow has a layout or routes.",
         ),
         Setting(
             "on_idle",
             ON_IDLE_VARIABLE,
-            "choice",
-            "What becomes of an app in which nothing can change any more; auto: a terminal decides.",
+            Choice(ON_IDLE),
+            "Whether an app in which nothing can change any more waits or fails; auto: a terminal decides.",
             ON_IDLE[0],
-            ON_IDLE,
         ),
         Setting(
             "log_level",
             "LIGHTNING_LITE_LOG_LEVEL",
-            "choice",
+            Choice(LOG_LEVELS),
             "debug: each pass of the flow is logged, and why a call was run or not.",
             LOG_LEVELS[0],
-            LOG_LEVELS,
         ),
         Setting(
             "command_channel",
             "LIGHTNING_LITE_COMMAND_CHANNEL",
-            "flag",
+            Flag(),
             "Whether other terminals may send commands to the app.",
             default=True,
         ),
         Setting(
             "history",
             "LIGHTNING_LITE_HISTORY",
-            "number",
+            Number(),
             "How many ended calls a run keeps for timeline and status.",
             HISTORY,
         ),
         Setting(
             "notify",
             NOTIFY_VARIABLE,
-            "address",
+            Address(),
             "Where a message about the end of a run goes: an address of apprise.",
         ),
         Setting(
             "notify_on",
             "LIGHTNING_LITE_NOTIFY_ON",
-            "choice",
+            Choice(NOTIFY_ON),
             "Whether a message is sent after a failure only, or after each end.",
             NOTIFY_ON[0],
-            NOTIFY_ON,
         ),
-        Setting("tags", TAGS_VARIABLE, "tags", "Tags of the run, by which ps --tag finds it.", default=()),
+        Setting("tags", TAGS_VARIABLE, Tags(), "Tags of the run, by which ps --tag finds it.", default=()),
         Setting(
             "name",
             NAME_VARIABLE,
-            "name",
+            Name(),
             "Name of the run, which verbs take in place of its id.",
             in_file=False,
         ),
         Setting(
             "resume",
             RESUME_VARIABLE,
-            "run",
+            Run(),
             "Continue the latest run of the app, or the run with this id.",
             default=False,
             in_file=False,
@@ -269,16 +259,13 @@ SETTINGS = {
         Setting(
             "retry_failed",
             RETRY_FAILED_VARIABLE,
-            "flag",
+            Flag(),
             "On resume, run failed calls again.",
             default=False,
             in_file=False,
         ),
     )
 }
-
-#: Stands for a value that is not valid.
-_INVALID = object()
 
 
 class Found(NamedTuple):
@@ -342,22 +329,22 @@ class Settings:
         """
         setting = SETTINGS[name]
         if given is not None:
-            if not _is_valid(setting, given, setting.choices):
+            if not setting.values.accepts(given):
                 expected = describe_values(setting, flags="True or False")
                 found = show_value(setting, given)
                 raise SettingError(f"{name} must be {expected}. Found {found}", setting=name)
-            _check_table(setting, given, name)
+            setting.values.check(given, name)
             return Found(given, "argument")
         text = self._environ.get(setting.variable, "").strip()
         if text:
-            value = _from_text(setting, text)
-            if value is _INVALID:
+            value = setting.values.parse(text)
+            if value is INVALID:
                 raise SettingError(
                     f"The environment variable {setting.variable} must be "
                     f"{describe_values(setting, flags='1 or 0')}. Found {show_value(setting, text)}",
                     setting=name,
                 )
-            _check_table(setting, value, f"{setting.variable}: {name}")
+            setting.values.check(value, f"{setting.variable}: {name}")
             return Found(value, setting.variable)
         if setting.in_file and self.file is not None and name in self.file.table:
             return Found(self.file.table[name], self.file.path)
@@ -406,30 +393,17 @@ def _checked(file: ProjectFile) -> ProjectFile:
                 path=file.path,
                 setting=name,
             )
-        choices = tuple(choice for choice in setting.choices if choice not in setting.not_in_file)
-        if not _is_valid(setting, value, choices):
+        kind = setting.file_values or setting.values
+        if not kind.accepts(value):
             raise SettingError(
-                f"{file.path}: {name} in [tool.{TABLE}] must be "
-                f"{describe_values(setting, choices=choices)}. "
-                f"Found {show_value(setting, value)}",
+                f"{file.path}: {name} in [tool.{TABLE}] must be {kind.describe('true or false')}. "
+                f"Found {kind.show(value)}",
                 path=file.path,
                 setting=name,
             )
-        _check_table(setting, value, f"{file.path}: {name}")
-        if (setting.kind == "folder" and value != OFF) or (setting.kind == "place" and not is_url(value)):
-            value = os.path.normpath(os.path.join(os.path.dirname(file.path), os.path.expanduser(value)))
-        values[name] = value
+        kind.check(value, f"{file.path}: {name}")
+        values[name] = kind.resolve(value, os.path.dirname(file.path))
     return ProjectFile(file.path, values)
-
-
-def _check_table(setting: Setting, value: object, where: str) -> None:
-    """Refuse a table with a wrong entry.
-
-    Raises:
-        SettingError: An entry is wrong; the message names its keys.
-    """
-    if setting.kind == "table":
-        read_table(value, where)
 
 
 def _explain(name: str) -> str:
@@ -447,199 +421,28 @@ def _explain(name: str) -> str:
     return f": there is no such setting; {hint}"
 
 
-def describe_values(
-    setting: Setting, *, choices: tuple[str, ...] | None = None, flags: str = "true or false"
-) -> str:
-    """Return what the values of a setting are, in words.
+def describe_values(setting: Setting, *, flags: str = "true or false") -> str:
+    """Return a description of the values of a setting in words.
 
     Args:
         setting: The setting.
-        choices: The values of a `choice`, if they are not all of its choices.
-        flags: How the two values of a `flag` are written.
+        flags: How the two values of a flag are written.
 
     Example:
         >>> describe_values(SETTINGS["runner"]), describe_values(SETTINGS["view"], flags="1 or 0")
         ("'processes' or 'inline' or 'ray'", '1 or 0')
     """
-    match setting.kind:
-        case "choice":
-            return " or ".join(map(repr, setting.choices if choices is None else choices))
-        case "flag":
-            return flags
-        case "number":
-            return f"a whole number, {setting.least} or more"
-        case "seconds":
-            return f"a number of seconds, {setting.least} or more"
-        case "patterns":
-            return "a list of patterns such as '*.bin', without empty ones"
-        case "cluster":
-            return "'auto', 'local', or host and port of the head of a cluster, such as '10.0.0.1:6379'"
-        case "table":
-            return (
-                "a table of tables such as {'big': {'cpus': 8, 'memory': '32 GiB'}}; in a variable, as JSON"
-            )
-        case "run":
-            return f"{flags}, or the id or the name of a run"
-        case "name":
-            return (
-                f"1 to {_MAX_LETTERS} letters, digits and '._-', a letter or a digit first, and not "
-                f"{LATEST!r}, 'root' or the id of a run"
-            )
-        case "tags":
-            return f"a list of tags, each of 1 to {_MAX_LETTERS} letters, digits and '._-:/=+@'"
-        case "address":
-            return f"an address of apprise, such as 'slack://...', or {OFF!r} for none"
-        case "place":
-            return "the path of a folder, or a url such as 's3://bucket/prefix'"
-        case _:
-            return "the path of a folder"
+    return setting.values.describe(flags)
 
 
 def show_value(setting: Setting, value: object) -> str:
-    """Return a value for people: as Python writes it, but what may have a password only with its scheme.
+    """Return a value as Python writes it; of a value that may have a password, only the scheme.
 
     Example:
         >>> show_value(SETTINGS["notify"], "slack://TokenA/TokenB/TokenC"), show_value(SETTINGS["view"], True)
         ("'slack://**********'", 'True')
     """
-    if setting.kind == "place":
-        if not (isinstance(value, str) and is_url(value)) or _BEFORE_SECRETS.isdisjoint(value):
-            return repr(value)
-        return repr(value.partition(store_url.SCHEME_END)[0] + store_url.SCHEME_END + MASK)
-    if setting.kind != "address" or value in (None, "", OFF):
-        return repr(value)
-    if not isinstance(value, str):
-        return f"a value of the type {type(value).__qualname__}"  # a list may have addresses
-    scheme, separator, _ = value.partition("://")  # the rest has passwords and tokens
-    is_scheme = separator and _LETTERS.issuperset(scheme)
-    return repr(f"{scheme}://{MASK}" if is_scheme else MASK)
-
-
-def _is_valid(setting: Setting, value: object, choices: tuple[str, ...]) -> bool:
-    """Return whether `value` is one of an argument or of a file."""
-    match setting.kind:
-        case "choice":
-            return value in choices
-        case "flag":
-            return type(value) is bool
-        case "number":
-            return type(value) is int and value >= setting.least
-        case "seconds":
-            return type(value) in (int, float) and setting.least <= value < float("inf")  # type: ignore[operator]
-        case "patterns":
-            return isinstance(value, list | tuple) and all(map(_is_pattern, value))
-        case "cluster":
-            return isinstance(value, str) and _is_cluster(value)
-        case "table":
-            return isinstance(value, dict)
-        case "run":
-            return isinstance(value, bool | str)
-        case "name":
-            return isinstance(value, str) and _is_name(value)
-        case "tags":
-            return isinstance(value, list | tuple | set | frozenset) and all(map(_is_tag, value))
-        case "address":
-            return isinstance(value, str) and ("://" in value or value in ("", OFF))
-        case "place":
-            return _is_place(value)
-        case _:
-            return _is_folder(value)
-
-
-def _is_folder(value: object) -> bool:
-    """Return whether `value` is the path of a folder, which need not exist."""
-    path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
-    return isinstance(path, str) and path != "" and "\0" not in path
-
-
-def _is_place(value: object) -> bool:
-    """Return whether `value` is the path of a folder or the url of an object store."""
-    if not _is_folder(value):
-        return False
-    text = os.fspath(value)  # type: ignore[call-overload] # it is a path
-    if not is_url(text):
-        # A `Path` made of a url has lost a slash.
-        return not text.startswith(store_url.SCHEME.replace("//", "/"))
-    try:
-        store_url.parse(text)
-    except store_url.InvalidUrl:
-        return False
-    return True
-
-
-def _from_text(setting: Setting, text: str) -> Any:
-    """Return the value that the text of a variable means, or `_INVALID`."""
-    word = text.lower()
-    match setting.kind:
-        case "flag":
-            return True if word in _YES else False if word in _NO else _INVALID
-        case "number":
-            # Python reads no number that has thousands of digits.
-            number = int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else -1
-            return number if number >= setting.least else _INVALID
-        case "seconds":
-            digits = text.replace(".", "", 1)
-            seconds = float(text) if digits.isdecimal() and len(digits) <= _MAX_DIGITS else -1.0
-            return seconds if seconds >= setting.least else _INVALID
-        case "patterns":
-            return tuple(pattern.strip() for pattern in text.split(",") if pattern.strip())
-        case "cluster":
-            return text if _is_cluster(text) else _INVALID
-        case "table":
-            return _table_from_text(text)
-        case "choice":
-            return text if text in setting.choices else _INVALID
-        case "run":
-            return True if word in _YES else False if word in _NO else text
-        case "name":
-            return text if _is_name(text) else _INVALID
-        case "tags":
-            tags = tuple(tag.strip() for tag in text.split(",") if tag.strip())
-            return tags if all(map(_is_tag, tags)) else _INVALID
-        case "address":
-            return text if "://" in text else OFF if word in _NO else _INVALID
-        case "place":
-            return text if _is_place(text) else _INVALID
-        case _:
-            return text
-
-
-def _table_from_text(text: str) -> Any:
-    """Return the table in a text in JSON, or `_INVALID`."""
-    import json  # noqa: PLC0415 - takes 5 ms, and few runs need it
-
-    try:
-        table = json.loads(text)
-    except (ValueError, RecursionError):
-        return _INVALID
-    return table if isinstance(table, dict) else _INVALID
-
-
-def _is_pattern(pattern: object) -> bool:
-    return isinstance(pattern, str) and pattern.strip() != "" and "\0" not in pattern and "\n" not in pattern
-
-
-def _is_cluster(text: str) -> bool:
-    """Return whether `text` is a word for a cluster, or a host with a port."""
-    host, _, port = text.rpartition(":")
-    is_host = host != "" and host.isascii() and host.isprintable() and not {*host} & {*" /@"}
-    return text in ("auto", "local") or (
-        is_host and port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 65536
-    )
-
-
-def _is_name(text: str) -> bool:
-    """Return whether a run may have this name."""
-    is_like_id = text[:8].isdecimal() and text[8:9] == "-" and text[9:18].isdecimal() and len(text) > 17
-    is_component = text == "root" or text.startswith("root.")
-    if is_like_id or is_component or text == LATEST or text[:1] in ("", ".", "_", "-"):
-        return False
-    return len(text) <= _MAX_LETTERS and _LETTERS.issuperset(text)
-
-
-def _is_tag(tag: object) -> bool:
-    """Return whether a run may have this tag."""
-    return isinstance(tag, str) and 0 < len(tag) <= _MAX_LETTERS and _LETTERS_OF_TAGS.issuperset(tag)
+    return setting.values.show(value)
 
 
 def absolute_place(place: str | os.PathLike[str], setting: str = "root_dir") -> str:
@@ -647,7 +450,7 @@ def absolute_place(place: str | os.PathLike[str], setting: str = "root_dir") -> 
 
     Args:
         place: The folder or the url.
-        setting: What the user has set, for the error.
+        setting: Name of the setting, for the error.
 
     Raises:
         SettingError: It is neither the path of a folder nor the url of an object store.
@@ -657,16 +460,16 @@ def absolute_place(place: str | os.PathLike[str], setting: str = "root_dir") -> 
         >>> absolute_place("s3://bucket/prefix/"), absolute_place("/data/../root")
         ('s3://bucket/prefix', '/root')
     """
-    if not _is_place(place):
-        kind = SETTINGS["drives"]
+    kind = SETTINGS["drives"].values
+    if not kind.accepts(place):
         raise SettingError(
-            f"{setting} must be {describe_values(kind)}. Found {show_value(kind, place)}", setting=setting
+            f"{setting} must be {kind.describe('true or false')}. Found {kind.show(place)}", setting=setting
         )
     return str(place).rstrip("/") if is_url(place) else absolute(place)
 
 
 def resolve_drives(given: str | None = None, environ: Mapping[str, str] = os.environ) -> str:
-    """Return the absolute folder or the url that holds drives, and what `Path` and `Payload` refer to.
+    """Return the absolute folder or the url that holds drives, and the files of `Path` and `Payload`.
 
     Args:
         given: The folder or the url of the app, or `None`.
@@ -677,7 +480,7 @@ def resolve_drives(given: str | None = None, environ: Mapping[str, str] = os.env
 
     Raises:
         WorkingDirectoryGone: It is relative, and the working directory was removed.
-        SettingError: It is no valid place, or the file with settings is not valid.
+        SettingError: The place is not valid, or the file with settings is not valid.
 
     Example:
         >>> resolve_drives(environ={"LIGHTNING_LITE_DRIVES": "s3://bucket/prefix"})
@@ -698,7 +501,7 @@ def drives_apart(given: str | os.PathLike[str] | None, environ: Mapping[str, str
 
     Raises:
         WorkingDirectoryGone: It is relative, and the working directory was removed.
-        SettingError: It is no valid place, or the file with settings is not valid.
+        SettingError: The place is not valid, or the file with settings is not valid.
 
     Example:
         >>> drives_apart("s3://bucket/prefix/")

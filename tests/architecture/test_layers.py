@@ -35,6 +35,7 @@ LAYERS = [
         "client_command",
         "clock",
         "settings",
+        "setting_kinds",
         "run_options",
         "paths",
         "store_url",
