@@ -9,11 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
-
-from lightning_lite.light_typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from collections.abc import Iterator
 
 #: Extended attributes with the list of a file or folder, and with the default list of a folder.
 ACCESS = "system.posix_acl_access"

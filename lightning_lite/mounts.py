@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-
-from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from collections.abc import Iterator
+from typing import NamedTuple
 
 #: File with the mounts of this process.
 MOUNTS = "/proc/self/mountinfo"

@@ -8,16 +8,13 @@ any of them could have put it there.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 from lightning_lite import distribution
 from lightning_lite.errors import SettingError
-from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.regular_files import read_regular
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
 
 NAME = "pyproject.toml"
 

@@ -19,22 +19,19 @@ that all writers of a root are trusted (`trust`); then owners and modes in it ar
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from select import select
 from time import monotonic, time_ns
+from typing import NamedTuple
 
 from lightning_lite.access_lists import further_writers, remove_lists
 from lightning_lite.errors import RootRefused
-from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.mounts import file_system_type
 from lightning_lite.regular_files import open_folder
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    #: Creates the folder at a path with permissions.
-    Make = Callable[[str, int], None]
+#: Creates the folder at a path with permissions.
+Make = Callable[[str, int], None]
 
 #: Modes of a root that a user may ask for: private, shared with a group, or trusted.
 PRIVATE, GROUP, TRUSTED = "private", "group", "trusted"

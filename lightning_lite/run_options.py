@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, MutableMapping
+from typing import Any, NamedTuple, Self
 
-from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.paths import absolute
 from lightning_lite.project_file import ProjectFile
 from lightning_lite.resources import Resources, read_table
 from lightning_lite.root_access import ANY
 from lightning_lite.settings import HISTORY, NOTIFY_ON, OFF, SETTINGS, Settings
-
-if TYPE_CHECKING:
-    from typing import Any, Self
-
 
 #: The settings that apply to the next run of this process only, not to runs that its works start.
 _FOR_ONE_RUN = ("name", "resume", "retry_failed")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 #: How the address of an object store begins.
 SCHEME = "s3://"
