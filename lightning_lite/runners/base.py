@@ -1,7 +1,7 @@
 """The interface between the app and a runner, which starts works and carries messages.
 
-    app.session ── Runner ──▶ processes | inline ── Host ──▶ engine.work_host
-                 send, wait, close                open, perform, receive, report_changes, interrupt, close
+    app.session ── Runner ──▶ processes | inline | remote ── Host ──▶ engine.work_host
+                 send, wait, close          open, perform, receive, report_changes, interrupt, close
 
 A runner knows processes, pipes and threads; a host knows one work and its calls. Neither knows flows.
 """
@@ -20,14 +20,14 @@ from lightning_lite.run_options import RunOptions
 
 
 class RemoteOptions(NamedTuple):
-    """What a runner of several machines has to know besides.
+    """The further options of a runner of several machines.
 
     Attributes:
         address: Address of the cluster, or `None`: the runner finds or starts one.
         lease: Seconds after which a work that does not hear of its app any more is ended.
         working_dir: Folder whose files the works find in their working directory and can import, or `None`.
         excludes: Patterns of files in it that are not sent, as in `.gitignore`.
-        direct: Whether a connection of our own beside that of the cluster may be opened, which is faster.
+        direct: Whether we may open a connection of our own, which is faster than that of the cluster.
         keeps_files: Whether the app uses drives or paths, so that a machine that does not see the folder
             that holds them can't run its works.
     """
@@ -41,19 +41,19 @@ class RemoteOptions(NamedTuple):
 
 
 class RunnerOptions(NamedTuple):
-    """What a runner has to know about its run, made once and passed down.
+    """The options of a runner, made once for a run and passed down.
 
     Attributes:
         root_dir: Absolute folder that holds drives, runs and logs.
         logs: Folder of the logs of the works of this run.
-        durable: Whether what works put into drives must survive the loss of power.
+        durable: Whether files that works put into drives must survive the loss of power.
         start_method: `spawn` starts an interpreter for each work, `forkserver` one and forks all from it.
         preload: Modules that works need; they are imported before it is known which work a process is.
         setup: A packed function, called in each process of a work before the work is loaded, or `None`.
         values: Folder for big values, or `None`: then these travel in the messages.
         file: The file with settings that the processes of works use in place of a search, or `None`.
         drives: Absolute folder or url that holds the drives, or `None` if they are in `root_dir`.
-        remote: What a runner of several machines needs, or `None` with another one.
+        remote: The options of a runner of several machines, or `None` with another one.
 
     Example:
         >>> options = RunnerOptions.of(RunOptions("/root", durable=True), "/root/runs/1/logs")
@@ -109,9 +109,9 @@ class RunnerOptions(NamedTuple):
 class Runner(ABC):
     """Carries messages between the machine and the hosts of its works.
 
-    A subclass implements `send`, `wait`, `wake` and `close`. It overrides what else it can do, and declares
-    it in the class attributes. A runner may be created, used and closed in different threads, one after
-    another.
+    A subclass implements `send`, `wait`, `wake` and `close`. It overrides the other methods that it
+    supports, and declares that in the class attributes. A runner may be created, used and closed in different
+    threads, one after another.
 
     Attributes:
         can_kill: Whether a work can be killed at any time. Without it, time limits and `kill` have no effect,

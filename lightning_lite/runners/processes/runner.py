@@ -7,8 +7,8 @@
     wait()            ◀──────── reports ─────────────────────────────
                       ◀──────── sentinel ──────────────────────────── its exit, for any reason
 
-`wait` never reads or writes more than a pipe holds at that moment, so no work can block it. What has to
-happen later (terminate, kill) are deadlines within it. A process takes these steps:
+`wait` never reads or writes more than a pipe holds at that moment, so no work can block it. Later steps
+(terminate, kill) are deadlines within it. A process takes these steps:
 
     created ─▶ started by the launcher ─▶ up: its sentinel is watched ─▶ asked to end, or dead ─▶ reaped
 """
@@ -45,7 +45,6 @@ from lightning_lite.messages import (
 )
 from lightning_lite.places import Place
 from lightning_lite.runners.base import RunnerOptions
-from lightning_lite.runners.limits import name_limit
 from lightning_lite.runners.output.pump import Display, OutputPump, WorkOutput
 from lightning_lite.runners.polling_runner import PollingRunner
 from lightning_lite.runners.processes.factory import ProcessFactory
@@ -54,6 +53,7 @@ from lightning_lite.runners.processes.process import WorkProcess
 from lightning_lite.runners.processes.shutdown import Shutdowns
 from lightning_lite.runners.processes.spawn import inherited_settings
 from lightning_lite.runners.processes.terminal_access import TerminalAccess
+from lightning_lite.runners.start_limits import name_limit
 from lightning_lite.runners.wire.terminal_messages import ControlMessage, TerminalReleased, TerminalRequested
 from lightning_lite.values.pickling import pack
 
@@ -68,8 +68,8 @@ class ProcessRunner(PollingRunner):
         options: The options. A fork server imports `preload` once for all works, a spawned process while it
             waits for its work.
         display: Where the output of works is shown, or `None` for nowhere.
-        output: Receives what works print, in place of logs and `display`.
-        inherit: Returns what a process takes over from the app, for its working directory.
+        output: Receives the output of works, in place of logs and `display`.
+        inherit: Returns the settings that a process inherits from the app, for its working directory.
 
     Raises:
         RunnerError: This system can't start processes.
@@ -295,7 +295,7 @@ class ProcessRunner(PollingRunner):
             if kind is RunEnded:
                 if self._terminal.queue:
                     self._terminal.end_call(process)
-                self._output.flush(process.name)  # what a call has printed is shown before its end is handled
+                self._output.flush(process.name)  # the output of a call is shown before its end is handled
             self._reports.append(message)
         return has_more
 

@@ -10,7 +10,7 @@ _FILES, _FILES_OF_A_WORK, _MANY_FILES = 20, 6, 4096
 
 
 def name_limit(error: BaseException) -> str:
-    """Return what the system refuses, which limit that is, and what to do.
+    """Return why the system refused a start, with the limit and a way to raise it.
 
     Args:
         error: An `OSError`, or the `RuntimeError` of a thread that can't start.
