@@ -5,9 +5,9 @@
       runs/, drafts/   of its user only                not there
       users/<uid>/     not there                       a private root for each user, with the user's runs
 
-What is in a root is read, and a part of it is unpickled. So each folder on the way is opened relative to the
-one before, without following links, and the open descriptor is checked: a check of the path could be followed
-by an exchange of the folder.
+The files in a root are read, and some of them are unpickled. So each folder on the way is opened relative to
+the one before, without following links, and the open descriptor is checked: a check of the path could be
+followed by an exchange of the folder.
 
 A root is a group root if its mode has the set-group-id bit and all rights of the group. Only the owner of a
 folder can set these bits, and each process finds them there, so no file has to record it.
@@ -36,7 +36,7 @@ Make = Callable[[str, int], None]
 #: Modes of a root that a user may ask for: private, shared with a group, or trusted.
 PRIVATE, GROUP, TRUSTED = "private", "group", "trusted"
 
-#: Modes if the user asked for none: a group root only of this user, no group root, or what the folder says.
+#: Modes if the user asked for none: a group root only of this user, no group root, or that of the folder.
 OWN, UNSHARED, ANY = "own", "unshared", ""
 
 #: Environment variable with the mode of all roots that a process uses.
@@ -90,7 +90,7 @@ class OpenFolder(NamedTuple):
 
 
 class _Root(NamedTuple):
-    """What the folders of a root are compared with.
+    """The properties of a root with which its folders are compared.
 
     Attributes:
         path: Absolute path of the root.
@@ -271,7 +271,7 @@ def find_unkept(folder: int) -> str:
 
 
 def _check_root(fd: int, path: str, mode: str) -> _Root:
-    """Refuse an open root that this user may not use in this mode, and return what its folders need."""
+    """Return the properties of an open root; refuse it if this user may not use it in this mode."""
     found = os.fstat(fd)
     # A private root with runs does not become a group root by its mode: its runs would not be found any more.
     is_shared = found.st_mode & _GROUP_BITS == _GROUP_BITS and not os.path.lexists(f"{path}/{RUNS}")
@@ -295,13 +295,13 @@ def _check_root(fd: int, path: str, mode: str) -> _Root:
 
 
 def _why_private(fd: int) -> str:
-    """Return why an open root is no group root although the user asked for one, and what to do."""
+    """Return why an open root is not a group root although the user asked for one, and what to do."""
     found = os.fstat(fd)
     if found.st_uid != os.geteuid():
         return "is private; use a new folder"
     if _is_unused(fd):
         return (
-            f"can't be shared: it belongs to group {_group_name(found.st_gid)}, and you are no member of "
+            f"can't be shared: it belongs to group {_group_name(found.st_gid)}, and you are not a member of "
             "it; make the folder yourself and run chgrp on it with a group of yours, or use another place"
         )
     return "is private: it has files already, so that its mode is kept; use a new folder"
@@ -429,8 +429,8 @@ def _open_root(root: str, mode: str, make: Make | None) -> tuple[int, bool]:
 def _open_to_group(fd: int) -> None:
     """Make a group root of an open folder, or leave its mode as it is; the check of the root finds out which.
 
-    A file system may keep no modes. The system drops the set-group-id bit, and only that one, if this user is
-    no member of the group of the folder.
+    A file system may keep no modes. The system drops the set-group-id bit, and only that one, if this user
+    is not a member of the group of the folder.
     """
     mode = os.fstat(fd).st_mode & 0o7777
     with suppress(PermissionError):

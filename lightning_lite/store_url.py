@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeGuard
 #: How the address of an object store begins.
 SCHEME = "s3://"
 
-#: What separates the scheme of a url from the rest.
+#: The separator between the scheme of a url and the rest.
 SCHEME_END = "://"
 
 #: Maximum number of characters of a prefix: a key has at most 1024 bytes, and names need the rest.
@@ -46,7 +46,7 @@ class StoreUrl(NamedTuple):
 
 
 class InvalidUrl(ValueError):
-    """A text is no address of an object store; its message says why, and has no secret in it."""
+    """A text is not the address of an object store; the message says why, and has no secret in it."""
 
 
 def has_scheme(text: str) -> bool:
@@ -77,7 +77,7 @@ def parse(text: str) -> StoreUrl:
         text: `s3://bucket` or `s3://bucket/prefix`.
 
     Raises:
-        InvalidUrl: It is no address of an object store, or of one that is not supported.
+        InvalidUrl: It is not the address of an object store, or of one that is not supported.
 
     Example:
         >>> parse("s3://drives/team/one/")
@@ -85,13 +85,13 @@ def parse(text: str) -> StoreUrl:
     """
     scheme, _, rest = text.partition(SCHEME_END)
     if not has_scheme(text):
-        raise InvalidUrl(f"{_shown(text)} is no address of an object store; {_SHAPE}.")
+        raise InvalidUrl(f"{_shown(text)} is not the address of an object store; {_SHAPE}.")
     if scheme in _OTHERS:
         raise InvalidUrl(
             f"{_OTHERS[scheme]} ({scheme}://) is not supported, only the interface of S3; {_SHAPE}."
         )
     if scheme + SCHEME_END != SCHEME:
-        raise InvalidUrl(f"{_shown(scheme + SCHEME_END)} is no kind of object store; {_SHAPE}.")
+        raise InvalidUrl(f"{_shown(scheme + SCHEME_END)} is not a supported scheme; {_SHAPE}.")
     if "@" in rest:  # the text may have a secret in it, so it is not shown
         raise InvalidUrl(
             "An address of an object store contains no user and no keys: set AWS_ACCESS_KEY_ID and "

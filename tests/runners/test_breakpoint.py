@@ -363,7 +363,7 @@ def test_an_app_in_the_background_does_not_ask(sit_down):
 def test_without_a_terminal_the_call_fails(tmp_path):
     shown = run_without_terminal(tmp_path)
 
-    reason = "standard input of the app is no terminal"
+    reason = "standard input of the app is not a terminal"
     assert f"RunnerError: breakpoint() in root.work has no terminal to ask on: {reason}" in shown
 
 

@@ -242,7 +242,7 @@ def test_a_folder_of_a_group_without_this_user_is_not_shared_and_keeps_its_mode(
     (home_of(EVE, root) / "a").write_text("a")
     refused = act_as(EVE, job)
     assert "DriveRefused" in refused.kinds
-    assert f"'{root}' can't be shared: it belongs to group {LAB}, and you are no member" in refused.text
+    assert f"'{root}' can't be shared: it belongs to group {LAB}, and you are not a member" in refused.text
     assert "run chgrp on it" in refused.text
     assert root.exists() == (mode is not None)
     if mode is not None:

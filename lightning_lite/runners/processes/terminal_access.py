@@ -27,7 +27,7 @@ from lightning_lite.runners.wire.terminal_messages import (
 #: The terminal from which the app reads. On another one, no user may answer.
 _STDIN = 0
 
-# Indices in what `tcgetattr` returns.
+# Indices in the list that `tcgetattr` returns.
 _LOCAL_FLAGS, _CONTROL_CHARACTERS = 3, 6
 
 
@@ -35,7 +35,7 @@ class TerminalAccess:
     """Gives the terminal to works, in the order of their requests.
 
     Args:
-        output: Shows what a work has printed before its request.
+        output: Shows the output of a work before its request.
         display: Paused while a work has the terminal.
         send: Sends a message to the process of a work.
 
@@ -100,7 +100,7 @@ class TerminalAccess:
         try:
             self._foreground = _Foreground.give_to(process.pid)
         except (OSError, termios.error):
-            return "standard input of the app is no terminal"
+            return "standard input of the app is not a terminal"
         if self._foreground is None:
             return "the app runs in the background"
         if self._display is not None:

@@ -1,4 +1,4 @@
-"""The folder of the works of a run on a machine that does not see its root, removed with what they left.
+"""The folder of the works of a run on a machine that does not see its root; it is removed with its files.
 
 Its name is the same on all machines, so that a path in it that one work passes to another has the same text
 there. The servers of all works that use it hold a shared lock in it, and the last one removes it. A server
@@ -65,7 +65,7 @@ class WorkFolder(NamedTuple):
         return cls(path, lock)
 
     def remove(self) -> None:
-        """Release the folder, and remove it if no other server uses it; what can't be removed stays."""
+        """Release the folder, and remove it if no other server uses it; files that can't be removed stay."""
         os.close(self.lock)
         with suppress(OSError):  # another server uses it, or has removed it
             _remove_if_unused(self.path)
@@ -78,7 +78,7 @@ def _lock_shared(path: str) -> int | None:
     try:
         found = os.lstat(path)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise PermissionError(f"{path} is no folder that only this user can use; remove it")
+            raise PermissionError(f"{path} is not a private folder of this user; remove it")
         lock = os.open(f"{path}/{_LOCK}", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
     except FileNotFoundError:
         return None
