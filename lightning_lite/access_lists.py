@@ -15,7 +15,7 @@ from collections.abc import Iterator
 ACCESS = "system.posix_acl_access"
 DEFAULT = "system.posix_acl_default"
 
-# An entry: what kind it is, its rights, and the number of the user or group. Four bytes are before the first.
+# An entry: its kind, its rights, and the number of the user or group. Four bytes are before the first.
 _ENTRY = struct.Struct("<HHI")
 _START = 4
 

@@ -135,7 +135,7 @@ _reads: ContextVar[StateReads | None] = ContextVar("reads", default=None)
 
 
 class StateReads:
-    """What code has read from objects of `AppState`, so that a page knows when it shows old values.
+    """The parts of `AppState` objects that code has read, so that a page knows when it shows old values.
 
     Example:
         >>> reads = StateReads()
@@ -161,7 +161,7 @@ class StateReads:
         """Note a read; of several reads of one attribute the first one counts.
 
         Args:
-            state: What was read.
+            state: The object that was read.
             name: The attribute, or `None` for the names of the components below.
             part: The part of the state that `state` shows.
         """
@@ -350,7 +350,7 @@ def _part_at(part: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
 
 
 def part_of(state: AppState) -> dict[str, Any]:
-    """Return what an object shows now, as nested dicts that nothing may change.
+    """Return the current state of a component, as nested dicts that nothing may change.
 
     Raises:
         AttributeError: The component was removed, or the app can't be read.

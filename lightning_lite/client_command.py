@@ -34,7 +34,7 @@ class ClientCommand:
         3
     """
 
-    #: What it does, in one line.
+    #: A description in one line.
     description: ClassVar[str] = ""
 
     def __init__(self, method: Callable[..., Any], requirements: list[str] | None = None) -> None:

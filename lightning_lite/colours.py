@@ -75,7 +75,7 @@ class Style(NamedTuple):
         """Return the style after a sequence.
 
         Args:
-            parameters: What `SEQUENCE` finds between `[` and `m`.
+            parameters: The text between `[` and `m` of a `SEQUENCE`.
 
         Example:
             >>> Style("red").after("1;44").after("39") == Style(bg="blue", bold=True)

@@ -69,7 +69,7 @@ class LightningLiteError(Exception):
     """Base of all errors of this package.
 
     Args:
-        message: What failed, with which value, and what to do.
+        message: The failure, the value that caused it, and what to do.
         **fields: The parts of the message, as attributes, so that a caller need not parse the text.
     """
 
@@ -274,7 +274,7 @@ class JournalCorrupt(JournalError):
 
     Attributes:
         sequence: Number of the damaged record, from 1; `None` for the file as a whole.
-        what: What is wrong.
+        what: A description of the damage.
     """
 
     sequence: int | None
@@ -328,7 +328,7 @@ class ValueFileError(LightningLiteError):
 
     Attributes:
         file: Absolute path of the file, or of its folder if it could not be written.
-        what: What is wrong.
+        what: A description of the error.
     """
 
     file: str

@@ -262,7 +262,7 @@ class WorkKept(NamedTuple):
 
 
 class HistoryKept(NamedTuple):
-    """Part of a snapshot, its last one: what is not about one component.
+    """The last part of a snapshot: the data of the whole run.
 
     Attributes:
         time: Time of the last event, in seconds since 1970.

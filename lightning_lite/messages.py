@@ -72,7 +72,7 @@ class StartWork(NamedTuple):
         descriptors: A `values.shared_objects.Descriptor` for each file descriptor that `host` needs; the
             runner takes them over.
         secrets: The texts of the secrets in `host`, by token, or `None`; the work gets them before `host`.
-        resources: What the process needs of its machine; `None` with a runner of one machine.
+        resources: The resources that the process needs; `None` with a runner of one machine.
     """
 
     work: str
@@ -206,8 +206,8 @@ class WorkExited(NamedTuple):
         exitcode: The exit code as in `subprocess`: negative for a signal. `None` if there was no process, or
             if the code is unknown; `detail` says which.
         detail: Further information, for example that the system ran out of memory; or "".
-        lost: What the process was lost with, in words that name the node: the node itself, the connection to
-            it, or the process there that held it; "" if the end of the process was seen. It has ended.
+        lost: The part that was lost together with the process, in words that name the node: the node itself,
+            the connection to it, or the server there; "" if the end of the process was seen. It has ended.
     """
 
     work: str

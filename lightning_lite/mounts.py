@@ -9,7 +9,7 @@ from typing import NamedTuple
 #: File with the mounts of this process.
 MOUNTS = "/proc/self/mountinfo"
 
-# What the kernel writes for some characters in a path. The backslash is last: it begins all the others.
+# The kernel's escape sequences for some characters in a path. The backslash is last: it begins the others.
 _ESCAPES = ((r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\"))
 
 

@@ -22,7 +22,7 @@ _CHILDREN = "/proc/thread-self/children"
 
 
 class Usage(NamedTuple):
-    """What a process and its descendants use.
+    """CPU and memory of a process and its descendants.
 
     Attributes:
         cpu: Use of one CPU since the measurement before, from 0 to 1 or more.

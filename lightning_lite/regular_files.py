@@ -25,7 +25,7 @@ _KINDS = {
 
 
 def kind_of(mode: int) -> str:
-    """Return what a file is, from its mode, in words.
+    """Return the kind of a file in words, from its mode.
 
     Args:
         mode: The field `st_mode` of its status.

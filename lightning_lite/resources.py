@@ -1,4 +1,4 @@
-"""What the process of a work asks of its machine, and what the names of `CloudCompute` mean there.
+"""The resources that the process of a work needs, and those that each name of `CloudCompute` requests.
 
     CloudCompute("gpu")  ──table──▶  Resources(gpus=1)  ──StartWork──▶  a runner of several machines
 
@@ -28,7 +28,7 @@ _KEYS = ("cpus", "gpus", "memory", "custom")
 
 
 class Resources(NamedTuple):
-    """What a process needs of its machine; the default asks for nothing, so that any number of works starts.
+    """The resources that a process needs; the default needs none, so that any number of works starts.
 
     Attributes:
         cpus: CPUs.
@@ -51,7 +51,7 @@ class Resources(NamedTuple):
     group: str | None = None
 
     def describe(self) -> str:
-        """Return what is asked for, in words."""
+        """Return the resources in words."""
         parts = [_count(self.cpus, "CPU")] if self.cpus else []
         parts += [_count(self.gpus, "GPU")] if self.gpus else []
         parts += [f"{self.memory / 2**30:g} GiB of memory"] if self.memory else []
@@ -59,8 +59,8 @@ class Resources(NamedTuple):
         return ", ".join(parts) or "nothing"
 
 
-#: What the names of `CloudCompute` mean if no table says it. A name that is in no table asks for one custom
-#: resource of that name.
+#: The resources of the names of `CloudCompute` that are not in a table of the user. A name that is in neither
+#: requests one custom resource of that name.
 KINDS: dict[str, Resources] = {
     DEFAULT_KIND: Resources(),
     "cpu-small": Resources(cpus=2.0),
@@ -74,13 +74,13 @@ KINDS: dict[str, Resources] = {
 def resources_of(
     kind: str, group: str | None = None, table: Mapping[str, Resources] | None = None
 ) -> Resources:
-    """Return what a work with a `CloudCompute` asks for.
+    """Return the resources that a work with a `CloudCompute` needs.
 
     Args:
         kind: Name of the `CloudCompute`, `default` for the default one. Capitals count only in the name of a
             custom resource.
         group: Its `colocation_group_id`, or `None`.
-        table: What names mean, before `KINDS`.
+        table: The resources of names; it has priority over `KINDS`.
 
     Example:
         >>> resources_of("gpu", "training")
@@ -99,7 +99,7 @@ def read_table(data: object, where: str) -> dict[str, Resources]:
     Args:
         data: A dict of dicts, each with some of `cpus`, `gpus`, `memory` (bytes, or a text such as `16 GiB`)
             and `custom` (amounts by name).
-        where: What the data are, for errors.
+        where: Name of the data, for errors.
 
     Raises:
         SettingError: Something in it is not valid; the message names the key.

@@ -37,10 +37,10 @@ class RunOptions(NamedTuple):
         notify: Address for a message about the end of the run, or `None`.
         notify_on: Whether it is sent after a failure only, or after each end.
         setup: Called in each process of a work before the work is loaded, or `None`.
-        on_idle: What becomes of an app in which nothing can change any more: `wait` keeps it, `fail` ends it,
-            `auto` keeps it if a terminal is attached.
+        on_idle: Whether an app in which nothing can change any more continues: `wait` keeps it, `fail` ends
+            it, `auto` keeps it if a terminal is attached.
         file: The file with settings, so that works need not read it again, or `None`; without `notify`.
-        compute: What the names of `CloudCompute` ask of a machine, for a runner of several machines.
+        compute: The resources that each name of `CloudCompute` requests, for a runner of several machines.
         ray_address: Address of the Ray cluster, or `None`.
         ray_lease: Seconds after which a work on another machine that has no word of its app ends itself.
         ray_working_dir: Absolute folder whose files works there get, `None` for that of the script, or `off`.
@@ -101,7 +101,7 @@ class RunOptions(NamedTuple):
         compute: Mapping[str, Any] | None = None,
         environ: MutableMapping[str, str] = os.environ,
     ) -> Self:
-        """Return the options: for each one the argument if given, else what `Settings` finds.
+        """Return the options: for each one the argument if given, else the value that `Settings` finds.
 
         The variables of the settings in `_FOR_ONE_RUN` are removed from `environ`.
 

@@ -140,7 +140,7 @@ class _Painter:
         return "".join(parts)
 
     def end(self) -> str:
-        """Return what ends the colours of the last line."""
+        """Return the escape sequence that ends the colours of the last line."""
         if not any(self._shown):
             return ""
         self._shown = Style()

@@ -58,7 +58,7 @@ def text_of(error: BaseException) -> str:
 
 
 def format_user_frames(error: BaseException) -> str:
-    """Return the traceback of `error` and of what led to it, as text.
+    """Return the traceback of `error` and of its causes as text.
 
     Frames of this package that call the user's code are left out; later ones are folded to one line. If an
     unexpected error comes out of this package, its last frames are shown.
@@ -94,7 +94,7 @@ def fill_in_source(text: str) -> str:
 
 
 def without_own_fault_frames(text: str) -> str:
-    r"""Return what a process has printed, without the frames of this package that `faulthandler` wrote.
+    r"""Return the output of a process without the frames of this package that `faulthandler` wrote.
 
     After a crash they are the last lines, and would hide the line of the user's code.
 

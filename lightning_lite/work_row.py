@@ -1,4 +1,4 @@
-"""What people see of one work at a time: its state, its newest call, its progress, its process.
+"""One row of a list of works: state, newest call, progress and process of a work.
 
 Apps answer other processes with such rows, and the terminal and the page show them.
 """

@@ -60,7 +60,7 @@ class CriticalSection:
 
     def _raise(self, error: BaseException) -> NoReturn:
         self.is_unwinding = True
-        raise error from None  # it is not a consequence of what the interrupted code was handling
+        raise error from None  # an exception that the interrupted code was handling has not caused it
 
 
 class PollingRunner(Runner):
@@ -70,7 +70,7 @@ class PollingRunner(Runner):
     `_reports` in the thread that calls `wait`.
 
     Args:
-        output: Receives what works print; `_release` closes it.
+        output: Receives the output of works; `_release` closes it.
     """
 
     def __init__(self, output: WorkOutput) -> None:
@@ -133,10 +133,10 @@ class PollingRunner(Runner):
         self._must_kill_all = True
         self._poller.wake()
 
-    # What a subclass does.
+    # Methods of subclasses.
 
     def _on_wake(self) -> None:
-        """Take what other threads have left, in the turn after they called `wake` of the poller."""
+        """Take the items that other threads have queued, in the turn after their `wake` of the poller."""
 
     @abstractmethod
     def _turn(self, timeout: float | None) -> None:

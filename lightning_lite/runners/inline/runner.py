@@ -76,7 +76,7 @@ class InlineRunner(Runner):
         self._output = OutputPump(options.logs, display)
         self._streams = WorkStreams(self._output, display)
         self._is_closing = False
-        self._interruption: BaseException | None = None  # what `wait` has to raise
+        self._interruption: BaseException | None = None  # `wait` has to raise it
         self._is_interrupted = False
         self._undelivered: list[Report] = []  # reports that came with it
         self._is_taking = False
@@ -239,7 +239,7 @@ class InlineRunner(Runner):
         self._report(WorkExited(name, None))
 
     def _report(self, message: Report) -> None:
-        """Accept a report of a work, from any thread; what was printed before it is shown before it."""
+        """Accept a report of a work, from any thread; the output before it is shown first."""
         if type(message) is RunEnded:
             self._streams.resume_display()
             self._output.flush(message.work)

@@ -28,7 +28,7 @@ from lightning_lite.runners.base import Host
 from lightning_lite.runners.worker.main import start_failure
 from lightning_lite.values.shared_objects import unpack_shared
 
-#: What a work is to do next, in its thread.
+#: The next step of a work, run in its thread.
 Job = Callable[[], None]
 
 
@@ -54,7 +54,7 @@ class InlineWork:
 
     Args:
         name: Name of the work.
-        caller: What drives see as the caller while its code runs.
+        caller: The caller that drives see while its code runs.
         connections: Where its jobs and reports go.
         parallel: Whether it gets a thread of its own.
     """
@@ -92,7 +92,7 @@ class InlineWork:
         self._queue(partial(self._perform, call))
 
     def receive(self, message: WriteState | AcknowledgeState) -> None:
-        """Take what came while a call runs."""
+        """Handle a message that came while a call runs."""
         if self._thread is None:
             self._queue(partial(self._receive, message))  # after the call that has not begun
         else:
@@ -161,7 +161,7 @@ class InlineWork:
                 self._host.perform(call)
         except StopRun:
             pass  # the job that ends the work comes next
-        except BaseException:  # noqa: BLE001 - a host that breaks is what a crash is in a process
+        except BaseException:  # noqa: BLE001 - an error of the host ends the work, as a crash ends a process
             self._complain()
             self._exit(1)
         finally:

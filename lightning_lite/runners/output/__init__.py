@@ -1,1 +1,1 @@
-"""What works print: from their pipes to log files and the terminal."""
+"""The output of works: from their pipes to log files and the terminal."""

@@ -1,4 +1,4 @@
-"""Writes what the flow prints to its log, in a thread of its own, so that a print waits for no disk.
+"""Writes the output of the flow to its log, in a thread of its own, so that a print waits for no disk.
 
     print in the flow ── write ──▶ queue ── thread ──▶ WorkLog of `root`
 
@@ -81,11 +81,11 @@ class FlowLog:
         self._thread.start()
 
     def write(self, stream: str, text: str) -> None:
-        """Accept what was printed; callable from any thread and signal handler, ignored after `close`.
+        """Accept printed text; callable from any thread and signal handler, ignored after `close`.
 
         Args:
             stream: Name of the stream to which it was printed.
-            text: What was printed: a line, or a part of one.
+            text: A line, or a part of one.
         """
         if not self._is_open or (self._other and threading.get_ident() == self._other):
             return
@@ -133,7 +133,7 @@ class FlowLog:
         return entries
 
     def _write(self, entries: list[_Entry], lines: _Lines) -> None:
-        """Write what was printed within a millisecond."""
+        """Write the text that was printed within a millisecond."""
         self._moment = entries[0][0]
         texts = []
         for stream, group in groupby(entries, itemgetter(1)):
@@ -156,7 +156,7 @@ class FlowLog:
 
 
 class _Lines:
-    """Joins what was printed to several streams to whole lines."""
+    """Joins the texts that were printed to several streams to whole lines."""
 
     def __init__(self) -> None:
         self._beginnings: dict[str, str] = {}  # of each stream: the line whose end has not come
@@ -168,7 +168,7 @@ class _Lines:
         return bool(self._beginnings)
 
     def add(self, stream: str, text: str) -> str:
-        """Return what can be written after `text` was printed to a stream."""
+        """Return the text that can be written after `text` was printed to a stream."""
         if stream in self._beginnings:
             text = self._beginnings.pop(stream) + text
         lines, newline, beginning = text.rpartition("\n")

@@ -47,14 +47,14 @@ class WorkLog:
         self._times = TimesWriter(path, clock)
         self._fd: int | None = None
         self._missing = 0  # bytes that could not be written at the end of the file
-        self._end = 0  # position after what was written as a whole
+        self._end = 0  # position after the last whole line
         self._num_unfinished = 0  # bytes before that: the line that has no newline yet
         self._unlogged = ""  # the same of a line that could not be written
         self._was_cut = False  # the line was returned before its newline came
         self.is_in_line = False
 
     def append(self, data: bytes) -> list[Piece]:
-        """Write what the work printed; return the lines that are complete now."""
+        """Write output of the work; return the lines that are complete now."""
         pieces = self._append(self._stream.feed(self._mask.feed(data)))
         self.is_in_line = bool(self._num_unfinished or self._unlogged or self._mask.can_release)
         return pieces

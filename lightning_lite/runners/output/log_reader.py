@@ -65,7 +65,7 @@ class LogReader:
             self._place = max(self._place, _find_tail(log, nlines))
 
     def skip_to_moment(self, moment: float) -> None:
-        """Start with what arrived at a moment, in seconds since 1970, or later.
+        """Start with the lines that arrived at a moment, in seconds since 1970, or later.
 
         Raises:
             OSError: The log can't be read.

@@ -43,12 +43,12 @@ _PATIENCE = 1.5
 #: Bytes of a log between two looks at the clock.
 _CHUNK = 8 * BLOCK
 
-#: Maximum of characters of what is searched for.
+#: Maximum number of characters of a query.
 _LONGEST_QUERY = 1000
 
 
 class LogQuery(NamedTuple):
-    """What to search for.
+    """A text or pattern to search for.
 
     Attributes:
         text: A text, or a regular expression of Python's `re` that is applied to each line.
@@ -82,7 +82,7 @@ class Hit(NamedTuple):
 
 
 class SearchResult(NamedTuple):
-    """What one search has found.
+    """The result of one search.
 
     Attributes:
         hits: The lines, in the order of their times.
@@ -113,7 +113,7 @@ class _Step(NamedTuple):
     lines: list[tuple[int, int]]
 
 
-#: Tells whether a line matches.
+#: Returns whether a line matches.
 _Matcher = Callable[[str], bool]
 
 
@@ -128,7 +128,7 @@ def search_logs(
 
     Args:
         pages: The logs.
-        query: What to search for.
+        query: The text or pattern to search for.
         limit: Maximum number of hits, at least 1.
         cursor: `next` of an earlier result, to go on there, or `None`.
         works: Names of the works whose logs are searched; all if empty.
@@ -256,8 +256,8 @@ def _scan(logs: list[_Log], matches: _Matcher, text: str | None, limit: int) -> 
 
     Args:
         logs: The logs.
-        matches: Tells whether a line matches.
-        text: What each line that matches contains, or `None` if that is unknown.
+        matches: Returns whether a line matches.
+        text: A text that each matching line contains, or `None` if that is unknown.
         limit: Maximum number of lines that are found.
     """
     deadline = monotonic() + _SECONDS
@@ -300,7 +300,7 @@ def _scan_chunk(
     if cuts_of_lines(data, base, place + 1, last):
         lines = []
         for begin, end in pairwise(begins):
-            # What is searched for may be on both sides of the cut.
+            # A match may be on both sides of the cut.
             more = overlap if data[end - base - 1 : end - base] != b"\n" else 0
             lines.append(_decode(data[begin - base : end - base + more]).removesuffix("\n"))
     else:

@@ -49,7 +49,7 @@ class OutputMask:
         return b"".join(parts)
 
     def release(self) -> bytes:
-        """Return what is held back, unless it is so long that it would show a part of a secret."""
+        """Return the bytes that are held back, unless so many that they would show a part of a secret."""
         if not self.can_release:
             return b""
         released, self._num_returned = self._tail[self._num_returned :], len(self._tail)

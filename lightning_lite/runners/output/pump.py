@@ -35,7 +35,7 @@ _READ_SIZE = 64 * 1024
 
 
 class WorkOutput(Protocol):
-    """Takes what works print from their pipes; what a runner of processes needs of an `OutputPump`."""
+    """The part of an `OutputPump` that a runner of processes needs: reads the output of works from pipes."""
 
     def attach(self, work: str) -> int:
         """Return the write end of a new pipe for the output of a work."""

@@ -15,15 +15,15 @@ from lightning_lite.runners.output.pump import OutputPump
 class WorkStreams:
     """Replaces the standard streams from its creation until `close`.
 
-    What the code of a work prints goes to the output of that work. Everything else, and what a debugger
-    prints and asks, goes to the real streams. The output of C code, and of threads that a work has started,
-    belongs to no work and is shown without a name.
+    A print of the code of a work goes to the output of that work. Everything else, also the output and the
+    prompts of a debugger, goes to the real streams. The output of C code, and of threads that a work has
+    started, belongs to no work and is shown without a name.
 
     A debugger of a work in the flow's thread has the terminal until the work prints again, or
     `resume_display` is called in that thread.
 
     Args:
-        output: Receives what works print.
+        output: Receives the output of works.
         display: Paused while a debugger uses the terminal.
 
     Attributes:
@@ -45,7 +45,7 @@ class WorkStreams:
             self._release()
 
     def feed(self, work: str, data: bytes) -> None:
-        """Accept what the code of a work prints."""
+        """Accept output of the code of a work."""
         self.resume_display()
         self._output.feed(work, data)
 

@@ -28,8 +28,8 @@ class ProcessFactory:
 
     Args:
         options: The options of the runner.
-        output: Receives what works print.
-        inherit: Returns what a process takes over from the app, for its working directory; as
+        output: Receives the output of works.
+        inherit: Returns the settings that a process inherits from the app, for its working directory; as
             `spawn.inherited_settings`.
 
     Attributes:
@@ -133,7 +133,7 @@ class Spawner:
 
         Raises:
             OSError: The system refuses.
-            ValueError: No environment can hold what it should.
+            ValueError: A variable of the environment is invalid.
         """
         arguments = (process.name, os.getpid(), *process.child_ends)
         return spawn_program("boot", arguments, process.env, process.child_ends, process.output_end)

@@ -1,13 +1,14 @@
-"""The guardian: one small process per app that kills what works have started, and works if the flow dies.
+"""The guardian: a small process that kills processes started by works, and the works if the flow dies.
 
     flow ── "+123 "      watch the process group 123                    ──▶ guardian
          ── "-123 !4 "   forget it; kill the marked processes of work 4
          ── "~5000 "     the lease now ends at this time; then as below
          ── the pipe ends, or the flow dies: SIGKILL to all groups and all marked processes of the app
 
-The parent-death signal ends the works, but not what they have started. Most of that is in their process
-groups. What has left its group, such as a program with a session of its own, has a mark in its environment;
-the guardian looks for it, so that the flow does not wait for a search of all processes of the machine.
+The parent-death signal ends the works, but not the processes that they have started. Most of these are in
+the process groups of the works. A process that has left its group, such as a program with a session of its
+own, has a mark in its environment; the guardian looks for it, so that the flow does not wait for a search of
+all processes of the machine.
 
 A lease is for works whose flow is on another machine: the process that carries their messages renews it as
 long as it hears of the flow. If that process is frozen, or the network is cut, the works end all the same.

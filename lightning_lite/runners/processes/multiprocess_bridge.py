@@ -33,12 +33,12 @@ def register(process: WorkProcess) -> None:
         registered.join()  # it has ended since, and the thread that reaped it did not see this object yet
 
 
-#: What `subprocess` and `asyncio` say of a process whose exit code other code has taken.
+#: The exit code that `subprocess` and `asyncio` report if other code has reaped the process.
 _UNKNOWN = 255
 
 
 class WorkPopen:
-    """What a process object of `multiprocess` asks; it holds nothing of its own."""
+    """The methods that a process object of `multiprocess` needs; it holds nothing of its own."""
 
     def __init__(self, process: WorkProcess) -> None:
         self._process = process

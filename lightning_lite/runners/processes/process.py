@@ -20,7 +20,7 @@ from lightning_lite.values.shared_objects import Descriptor
 
 
 class Origin(Protocol):
-    """What starts processes: `factory.Spawner` or `forkserver.ForkServer`."""
+    """A starter of processes: `factory.Spawner` or `forkserver.ForkServer`."""
 
     def start(self, process: WorkProcess) -> int:
         """Start a process, in a process group of its own, and return its id.
@@ -47,7 +47,7 @@ class WorkProcess:
         env: The whole environment of the process, with that mark.
         output: Write end of a pipe that becomes its standard output and error; this object closes it.
         guardian: Ends the group of the process if the flow is killed.
-        origin: What starts it, and knows its exit code.
+        origin: Starts it, and knows its exit code.
         takes_descriptors: Whether its work may need file descriptors of this process.
 
     Attributes:
@@ -58,7 +58,7 @@ class WorkProcess:
             where the end of `messages` is used instead.
         calls: Carries calls to it.
         control: Carries messages to a running work.
-        messages: Read end of what it reports.
+        messages: Read end of the pipe of its reports.
         child_ends: Its own ends of these three pipes, and of the socket for file descriptors if there is one;
             until the process is started.
         output_end: See `output`.
@@ -68,7 +68,7 @@ class WorkProcess:
         has_closed_pipe: Whether no message can come any more.
         is_reaped: Whether it is reaped.
         registered: The process object of `multiprocess` that represents it, or `None`.
-        detail: What is known about its end in addition to the exit code.
+        detail: Information about its end in addition to the exit code.
 
     Raises:
         OSError: There are too many open files.
@@ -213,7 +213,7 @@ class WorkProcess:
                 return True
 
     def reap(self) -> int | None:
-        """End what is left of its group, and return the exit code of the process.
+        """End the remaining processes of its group, and return the exit code of the process.
 
         Returns:
             As `subprocess` has it; `None` if it is not known.

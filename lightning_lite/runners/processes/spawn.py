@@ -77,7 +77,7 @@ def spawn_program(
         arguments: Its arguments, as text.
         env: Its whole environment.
         inherited: Ends of pipes that it gets under the same numbers.
-        output: What becomes its standard output and standard error; `None` for the null device and our own.
+        output: Its standard output and standard error; `None` for the null device and our own.
 
     Raises:
         OSError: The system refuses.

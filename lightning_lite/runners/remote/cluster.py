@@ -1,4 +1,4 @@
-"""What a remote runner needs from a cluster: a place for the server of a work, calls, news of its death.
+"""The interface of a cluster for a remote runner: a place for the server of a work, calls, news of its death.
 
     RemoteRunner ── place ──▶ Cluster      finds a machine, starts a `WorkServer` there
                  ◀─ Placement ──┘
@@ -24,7 +24,7 @@ class Death(NamedTuple):
     """The death of a server.
 
     Attributes:
-        detail: What is known of it, in words that name the machine.
+        detail: The known facts in words that name the machine.
         is_node_lost: Whether its whole machine was lost. Processes there may live until their lease ends.
     """
 
@@ -60,7 +60,7 @@ class Cluster(Protocol):
         """Connect; called once, before all else.
 
         Args:
-            logs: Folder of the logs of the run, for what the cluster prints.
+            logs: Folder of the logs of the run, for the output of the cluster.
 
         Raises:
             RunnerError: There is nothing to connect to; the message says what to do.
@@ -71,7 +71,7 @@ class Cluster(Protocol):
 
         Args:
             work: Name of the work.
-            resources: What it needs, or `None` for nothing.
+            resources: The resources that it needs, or `None` for none.
             on_death: Called once, in any thread, when the server has died, can't be started, or if no machine
                 will ever have what the work needs; then the detail names what there is.
         """

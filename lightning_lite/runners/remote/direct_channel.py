@@ -31,8 +31,9 @@ _SIZE = 8
 _CODE = 32
 _HEADER = _SIZE + _CODE
 
-#: Bytes that are read at once: memory grows with what has arrived, not with what a header says. For more than
-#: 128 KiB, each read would cost 15 µs more, because the system gives and takes the memory of the buffer.
+#: Bytes that are read at once: memory grows with the bytes that have arrived, not with a size in a header.
+#: For more than 128 KiB, each read would cost 15 µs more, because the system gives and takes the memory of
+#: the buffer.
 _READ_SIZE = 1 << 16
 
 #: Bytes of a body from which on its code is computed without a copy.
@@ -133,7 +134,7 @@ def pack_body(received: int, batch: bytes | None) -> bytes:
 
 
 def split_body(body: bytes) -> tuple[int, bytes | None]:
-    """Return what `pack_body` was given."""
+    """Return the two arguments of `pack_body`."""
     return int.from_bytes(body[:8], "big"), body[8:] or None
 
 
@@ -325,7 +326,7 @@ class DirectClient:
                 except BlockingIOError:
                     sent = 0
                 except OSError:
-                    return True  # `_read` sees the end, and what was not acknowledged is sent in another way
+                    return True  # `_read` sees the end, and unacknowledged messages are sent in another way
                 if sent == len(frame):
                     return True
                 frame = frame[sent:]

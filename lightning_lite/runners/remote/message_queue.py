@@ -1,7 +1,7 @@
 """Numbered messages over calls that may get lost or be repeated: each one arrives once, and in order.
 
-SendQueue   1 2 3 4 5        keeps what the other side has not acknowledged
-              └─────┘ batch ──▶ ReceiveQueue: drops what it has, keeps what comes too early
+SendQueue   1 2 3 4 5        keeps messages until the other side has acknowledged them
+              └─────┘ batch ──▶ ReceiveQueue: drops repeated messages, keeps those that come too early
             ◀── acknowledged: 5
 """
 

@@ -6,7 +6,7 @@
                ◀─ answer, death ─┘
 
 Ray has a process of its own, because it prints to the terminal, installs signal handlers, keeps threads and
-connections that no fork survives, and ends its process if it finds an error of its own. What it prints is in
+connections that no fork survives, and ends its process if it finds an error of its own. Its output is in
 the file `ray.log` in the folder of the logs of the run. When the app is gone, this process ends, and with it
 its actors, which Ray never restarts or keeps.
 """
@@ -47,7 +47,7 @@ _NEVER_SENT = (
     ".ipynb_checkpoints",
 )
 
-#: The process of an actor kills its children when it exits, but not what these have started. The guardian is
+#: The process of an actor kills its children when it exits, but not the children of these. The guardian is
 #: one of them, and would be dead before it could end the others.
 _WORKER_VARIABLES = {"RAY_kill_child_processes_on_worker_exit": "false"}
 
@@ -74,11 +74,11 @@ class ServerActor:
 
 
 class _Placement:
-    """One actor, and what is known of it.
+    """One actor, its node and its calls.
 
     Args:
         number: Its number between this process and the app.
-        resources: What it asks for.
+        resources: The resources that it needs.
 
     Attributes:
         actor: The actor, or `None` while it waits for another one of its group.
@@ -101,7 +101,7 @@ class _Placement:
 
 
 class RayConnection:
-    """Carries out what the app asks for.
+    """Carries out the requests of the app.
 
     A thread reads the requests, and makes calls at once. All else is a task of the main thread, also what
     follows from an error: callbacks come in a thread of Ray that must not wait for Ray.
@@ -117,7 +117,7 @@ class RayConnection:
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._placements: dict[int, _Placement] = {}
         self._groups: dict[str, list[_Placement]] = {}
-        self._nodes: dict[str, dict[str, float]] = {}  # what each one has, by its id
+        self._nodes: dict[str, dict[str, float]] = {}  # the resources of each one, by its id
         self._note_nodes()
         self._actor_class = ray.remote(ServerActor)
 
@@ -265,7 +265,7 @@ class RayConnection:
                 self._create_beside(follower, placement)
 
     def _find_lacking(self, resources: Resources) -> str:
-        """Return what no node of the cluster has, and what the nodes have; "" if one has all, or had it."""
+        """Return why no node of the cluster can run a work; "" if one can, or could before."""
         wanted = _amounts(resources)
         if not wanted:
             return ""
@@ -277,7 +277,7 @@ class RayConnection:
         return f"it needs {resources.describe()}, and no node of the cluster has that: they have {have}"
 
     def _find_lacking_beside(self, placement: _Placement, first: _Placement) -> str:
-        """Return what the node of a group can never give to a further work of it; "" if it has all."""
+        """Return why the node of a group can never run a further work of it; "" if it can."""
         self._note_nodes()
         node = self._nodes.get(first.node, {})
         if _has(node, _amounts(placement.resources)):
@@ -290,7 +290,7 @@ class RayConnection:
         )
 
     def _find_node(self, node_id: str) -> dict[str, Any]:
-        """Return what Ray says of a node that it has, or has had."""
+        """Return the entry of Ray for a node, also of one that Ray had before."""
         unknown = {"NodeID": node_id, "NodeManagerHostname": node_id, "Alive": False, "Resources": {}}
         return next((node for node in self._ray.nodes() if node["NodeID"] == node_id), unknown)
 
@@ -300,7 +300,7 @@ class RayConnection:
             if node["Alive"]:
                 self._nodes[node["NodeID"]] = node["Resources"]
 
-    # What Ray says. `_on_answer` is called in threads of Ray.
+    # Answers of Ray. `_on_answer` is called in threads of Ray.
 
     def _on_answer(self, placement: _Placement, call: int, future: Any) -> None:
         error = future.exception()
@@ -360,7 +360,7 @@ class RayConnection:
 
 
 def _amounts(resources: Resources) -> dict[str, float]:
-    """Return what is asked for, with the names of Ray."""
+    """Return the amounts of resources, with the names of Ray."""
     amounts = {
         "CPU": resources.cpus,
         "GPU": resources.gpus,

@@ -49,7 +49,7 @@ _PATIENCE = 10.0
 #: Calls that renew the lease, in the time of one.
 _BEATS = 5
 
-#: Seconds that an orderly end may take on its way, in addition to what the work has.
+#: Seconds that an orderly end may take on its way, in addition to the time that the work has.
 _GRACE = 1.5
 
 #: Seconds from the request to kill a work until its server is killed.
@@ -67,7 +67,7 @@ _CONNECT_TIMEOUT = 5.0
 #: Seconds from the end of a direct connection to the next attempt.
 _RECONNECT_PAUSE = 10.0
 
-#: Seconds after which the server gets the number of what has arrived, if no request has brought it.
+#: Seconds until the server gets the number of the last message that has arrived, if no request brings it.
 _ACKNOWLEDGE_PAUSE = 0.1
 
 #: Seconds until it is said that a work waits for a place.
@@ -75,7 +75,7 @@ _LONG_WAIT = 10.0
 
 
 class WorkContext(NamedTuple):
-    """What the runner does for its works.
+    """The parts of the runner that its works use.
 
     Attributes:
         loop: The loop in which all happens.
@@ -84,7 +84,7 @@ class WorkContext(NamedTuple):
         print: Takes the output of a work.
         warn: Shows one line to the user.
         lease: Length of the lease in seconds.
-        needs_drives: What is wrong if a machine does not see the folder of the drives, or "" if nothing is.
+        needs_drives: Why a machine must see the folder of the drives, for errors, or "" if it need not.
         may_connect: Whether a direct connection may be opened.
     """
 
@@ -104,8 +104,8 @@ class RemoteWork:
     Args:
         name: Its name.
         setup: The setup of its server.
-        context: What the runner does for it.
-        resources: What it needs, or `None`.
+        context: The parts of the runner that it uses.
+        resources: The resources that it needs, or `None`.
 
     Attributes:
         name: See above.
@@ -200,14 +200,14 @@ class RemoteWork:
         self._later(_KILL_GRACE, self._kill_server)
 
     def _exchange(self) -> None:
-        """Send the requests that were not sent; let one call at least wait for what the server sends."""
+        """Send the requests that were not sent; let at least one call wait for messages of the server."""
         while self._num_exchanges < _MAX_EXCHANGES and (requests := self._next_requests()) is not None:
             self._call_exchange(requests)
         if not self._num_exchanges:
             self._call_exchange(None)
 
     def _exchange_again(self) -> None:
-        """Send what may be lost, and what is new; let the server do the same."""
+        """Send the requests that may be lost, and the new ones; let the server do the same."""
         self._will_repeat = False
         self._sent = self._send_queue.acknowledged
         self._call_exchange(self._next_requests(), must_resend=True)
@@ -357,7 +357,7 @@ class RemoteWork:
         if isinstance(error, CallUncertain) and self._direct is None:
             self._later(_AGAIN, partial(self._close_direct, key))
 
-    # What the server sends.
+    # Messages of the server.
 
     def _receive(self, batch: bytes) -> None:
         for message in self._receive_queue.accept(batch):
@@ -387,7 +387,7 @@ class RemoteWork:
         if isinstance(error, CallUncertain):
             self._later(_AGAIN, again)
         else:
-            # An error of the server itself: what it does is not known any more.
+            # An error of the server itself: its state is not known any more.
             self._kill_server(f"{type(error).__name__}: {error}")
 
     # The end.

@@ -154,7 +154,7 @@ class RemoteRunner(PollingRunner):
                 assert_never(request)
 
     def _refuse_descriptors(self, request: StartWork) -> None:
-        """Report that a work can't start: what it shares by file descriptors can't leave this machine."""
+        """Report that a work can't start: objects with file descriptors can't leave this machine."""
         for descriptor in request.descriptors:
             os.close(descriptor.fd)
         message = (
@@ -202,7 +202,7 @@ class RemoteRunner(PollingRunner):
         while self._arrived:
             report = self._arrived.popleft()
             if type(report) is RunEnded:
-                self._output.flush(report.work)  # what a call has printed is shown before its end is handled
+                self._output.flush(report.work)  # the output of a call is shown before its end is handled
             elif type(report) is WorkExited:
                 self._output.detach(report.work)
                 self._alive.discard(report.work)
@@ -269,7 +269,7 @@ class RemoteRunner(PollingRunner):
                 ) from error
 
     def _why_drives_are_needed(self) -> str:
-        """Return what is wrong with a machine that does not see the drives, or "" if nothing is."""
+        """Return why a machine must see the folder of the drives, for errors, or "" if it need not."""
         place = self._options.drives or self._options.root_dir
         if not self._remote.keeps_files or is_url(place):
             return ""

@@ -1,4 +1,4 @@
-"""What a work on another machine prints: read from its pipe there, sent to the main process as messages."""
+"""The output of a work on another machine: read from its pipe there, sent to the main process as messages."""
 
 from __future__ import annotations
 

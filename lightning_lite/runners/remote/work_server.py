@@ -62,7 +62,7 @@ _FAILED, _LEASE_OVER = 1, 3
 
 
 class ServerSetup(NamedTuple):
-    """What a server gets from the main process, pickled; only after the versions were compared.
+    """The settings of a server, pickled by the main process; sent only after the versions were compared.
 
     Attributes:
         work: Name of the work.
@@ -241,7 +241,7 @@ class WorkServer:
         return self._has_unacknowledged() and monotonic() >= self._resend_at
 
     def _next_batch(self) -> bytes | None:
-        """Return the messages that are to be sent next, and note that they are."""
+        """Return the messages to send next, and note that they are sent."""
         if not self._has_unacknowledged() or self._seems_lost():
             self._sent = self._send_queue.acknowledged
             self._resend_at = monotonic() + _RESEND_PAUSE
@@ -356,7 +356,7 @@ class WorkServer:
         return runner
 
     def _inherit(self, cwd: str | None) -> dict[str, Any]:
-        """Return what the work takes over: folders of this machine, arguments of the main process."""
+        """Return the settings of the work: folders of this machine, arguments of the main process."""
         here = inherited_settings(cwd)
         known = set(here["path"])
         shared = [entry for entry in self._setup.path if entry not in known and os.path.exists(entry)]
@@ -376,7 +376,7 @@ class WorkServer:
             reports = runner.wait(setup.lease / 8)
             self._is_over = any(type(report) is WorkExited for report in reports)
             if self._is_over:
-                runner.close(0)  # the guardian ends what has left the group of the work
+                runner.close(0)  # the guardian ends processes that have left the group of the work
                 self._remove_folder()  # the main process kills this process as soon as it knows of the exit
             if reports:
                 self._send(*reports)
@@ -416,7 +416,7 @@ class WorkServer:
     # The direct connection, in the thread of the runner.
 
     def _carry_direct(self) -> None:
-        """Begin or end the direct connection, and send what is new."""
+        """Begin or end the direct connection, and send new messages."""
         watched = self._watched
         if watched is not None and (watched.is_over or watched is not self._direct):
             self._unwatch(watched)
@@ -459,11 +459,11 @@ class WorkServer:
             if direct is self._direct:
                 self._direct = None
             self._sent = self._send_queue.acknowledged
-            self._lock.notify_all()  # an exchange has to carry what comes
+            self._lock.notify_all()  # an exchange has to carry the next messages
 
     def _next_body(self) -> bytes | None:
         with self._lock:
-            # After `close_direct`, an exchange sends what was not acknowledged.
+            # After `close_direct`, an exchange sends the messages that were not acknowledged.
             batch = self._send_queue.batch(self._sent) if self._is_direct() else None
             if batch is None:
                 return None

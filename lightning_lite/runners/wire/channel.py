@@ -30,7 +30,7 @@ from lightning_lite.runners.wire.terminal_messages import TerminalGranted, Termi
 if TYPE_CHECKING:
     from typing import Any
 
-#: Bytes that one read asks for: what a pipe holds.
+#: Maximum number of bytes of one read: the capacity of a pipe.
 CHUNK = 65536
 
 # Plain tuples take a third of the time of named ones to pickle; the names of their fields do not travel.
@@ -69,11 +69,11 @@ class PipeWriter:
         self._rest: deque[bytes | memoryview] = deque()
 
     def put(self, message: tuple[Any, ...]) -> None:
-        """Append `message` to what is kept; `push` writes it."""
+        """Append `message` to the kept bytes; `push` writes them."""
         self.put_bytes(_pickle.dumps(tuple(message), _PROTOCOL), _NUMBERS[type(message)])
 
     def put_bytes(self, body: bytes, kind: int = 0) -> None:
-        """Append one frame with `body` to what is kept."""
+        """Append one frame with `body` to the kept bytes."""
         header = (kind << _SIZE_BITS | len(body)).to_bytes(_HEADER, "big")
         if len(body) < CHUNK:
             self._rest.append(header + body)

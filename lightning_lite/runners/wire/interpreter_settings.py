@@ -17,7 +17,7 @@ from lightning_lite.values.pickling import PackingError, is_importable, pack, un
 
 _DEFAULT_RECURSION_LIMIT = 1000
 
-#: What `warnings.filters` is without options of the interpreter.
+#: The value of `warnings.filters` without options of the interpreter.
 _DEFAULT_FILTERS = [
     ("default", None, DeprecationWarning, "__main__", 0),
     ("ignore", None, DeprecationWarning, None, 0),
@@ -202,7 +202,7 @@ def _capture_logging(logging: Any) -> _Logging:
             name,
             logger.level,
             logger.propagate,
-            logger.disabled or not has_all,  # like filters, not for what comes from loggers below
+            logger.disabled or not has_all,  # like filters, not for records of loggers below
             _capture_handlers(logging, name, logger),
             filters,
         )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lightning_lite.runners.wire.channel import PipeWriter
 
     class Writer(Protocol):
-        """Keeps what its file descriptor does not accept; a `PipeWriter`, for example."""
+        """Keeps the bytes that its file descriptor does not accept; a `PipeWriter`, for example."""
 
         fd: int
 
@@ -66,7 +66,7 @@ class SpinWait:
             self._sent_at = 0.0
 
     def spin(self) -> list[tuple[int, int]]:
-        """Return what is ready soon after the sending, as `poller.poll` does; empty if nothing is."""
+        """Return the descriptors that are ready soon after the sending, as `poller.poll` does."""
         ready: list[tuple[int, int]] = []
         if self._is_quick:
             until = self._sent_at + LONGEST
@@ -122,7 +122,7 @@ class Poller:
             self._watch_full(writer, is_out)
 
     def push(self, writer: Writer) -> None:
-        """Write what `writer` keeps as far as the pipe accepts it, and the rest when it accepts more."""
+        """Write as many kept bytes of `writer` as the pipe accepts, and the rest when it accepts more."""
         self._spin_wait.sent()
         try:
             is_out = writer.push()
@@ -131,7 +131,7 @@ class Poller:
         self._watch_full(writer, is_out)
 
     def drop(self, writer: Writer) -> None:
-        """Write no more of what `writer` keeps."""
+        """Write no more kept bytes of `writer`."""
         if writer.fd in self._full:
             self._full.discard(writer.fd)
             self.unwatch(writer.fd)

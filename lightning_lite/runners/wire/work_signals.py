@@ -1,4 +1,4 @@
-"""What signals mean between an app and its works."""
+"""The signals between an app and its works."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Debugger(pdb.Pdb):
             signal.signal(signal.SIGINT, previous)
 
     def stop_here(self, frame: FrameType) -> bool:
-        """Return whether a step ends in `frame`: not in this package, nor in what it calls."""
+        """Return whether a step ends in `frame`: not in this package, nor in code that it calls."""
         one: FrameType | None = frame
         while one is not None and one is not self._outermost:
             if _is_ours(one):

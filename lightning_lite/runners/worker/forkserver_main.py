@@ -55,7 +55,7 @@ def main() -> NoReturn:
     boot.hide(__name__)
     boot.die_with(parent)
     address = _address_of(server_mark)
-    gc.freeze()  # the collector never writes to what is here now, so it stays shared
+    gc.freeze()  # the collector never writes to the objects that exist now, so their memory stays shared
 
     ends = serve(connection, boot)
 

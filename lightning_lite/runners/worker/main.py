@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 
 
 def start_failure(work: str, error: BaseException) -> Failure:
-    """Return what `error`, raised while `work` was loaded or in its `on_start`, means for the flow."""
+    """Return the failure of a start, from an error in the loading of `work` or in its `on_start`."""
     import traceback  # noqa: PLC0415 - 10 ms that only a failure has to pay
 
     lines = text_of(error).splitlines()
@@ -98,7 +98,7 @@ class Child:
         work: Name of the work.
         calls: Read end of the pipe of calls.
         control: Read end of the pipe of messages to a running work.
-        messages: Write end of the pipe of what the work reports.
+        messages: Write end of the pipe of reports.
         channel: Socket on which file descriptors for the work come, or -1 if there are none.
     """
 
@@ -186,7 +186,7 @@ class Child:
                 os.chdir(setup["cwd"])
             if setup["function"] is not None:
                 unpack(setup["function"])()
-            # Known to the helper from now on: what `on_start` changes is acknowledged, too.
+            # Known to the helper from now on: changes in `on_start` are acknowledged, too.
             host = self._host = self._unpack_host(packed_host)
             host.open(self._send, self._wake_helper)
         except StopRun:
@@ -273,7 +273,7 @@ class Child:
             interrupt()
 
     def _send(self, message: Report) -> None:
-        """Send a report, never interrupted; what a call has printed is flushed before its `RunEnded`."""
+        """Send a report, never interrupted; the output of a call is flushed before its `RunEnded`."""
         if get_ident() != self._main:
             self._messages.send(message)
             return
@@ -402,7 +402,7 @@ class Child:
 class MessageSender:
     """Sends messages from any thread, and never waits for their reader.
 
-    What the pipe does not take is left to a thread that lives as long as it has something to write.
+    Bytes that the pipe does not accept are left to a thread that ends when it has written them.
 
     Args:
         fd: Write end of the pipe.
