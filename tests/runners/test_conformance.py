@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import count
 from time import monotonic
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import pytest
 from real_works import Answer, Root, Worker
@@ -42,6 +42,12 @@ from tests.support.subprocess_cluster import Faults, SubprocessCluster
 
 #: Seconds after which a test says that something hangs; not a measure of speed.
 DEADLINE = 60.0
+
+
+class UnknownRequest(NamedTuple):
+    """A kind of request that no runner knows."""
+
+    work: str
 
 
 def is_moving(number):
@@ -196,6 +202,13 @@ class Conformance:
         answers = [unpack(desk.until(RunEnded, name).value) for name in names]
 
         assert answers == list(range(6))
+
+    def test_an_unknown_kind_of_request_is_refused(self, desk):
+        desk.start()
+
+        with pytest.raises(AssertionError, match="UnknownRequest"):
+            desk.runner.send(UnknownRequest("root.a"))
+        assert desk.run("echo", 1) == 1
 
     # Calls.
 
