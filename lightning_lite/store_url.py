@@ -10,6 +10,15 @@ SCHEME = "s3://"
 #: The separator between the scheme of a url and the rest.
 SCHEME_END = "://"
 
+#: Stands in place of the folder of all drives in a work whose machine does not see that folder, which follows.
+UNSEEN = "unseen:"
+
+#: What to do about such a machine, in errors.
+PLACE_FOR_ALL_MACHINES = (
+    "They need a folder that all machines see (root_dir= or drives= of the app), or an object store "
+    "(drives='s3://bucket/prefix', also if each drive names a store by its root_dir)"
+)
+
 #: Maximum number of characters of a prefix: a key has at most 1024 bytes, and names need the rest.
 MAX_PREFIX = 200
 

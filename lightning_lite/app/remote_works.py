@@ -20,7 +20,8 @@ _CLUSTER = "lightning_lite.runners.remote.ray_cluster"
 
 _ADDRESS_VARIABLE = "RAY_ADDRESS"  # of Ray itself
 
-#: A script that has imported one of them keeps files in the root or in the store of its drives.
+#: A script that has imported one of them keeps files in the root or in the store of its drives. A work that
+#: imports them later is refused when it uses a drive.
 _USERS_OF_FILES = tuple(
     f"lightning_lite.storage.{module}" for module in ("drive", "path", "payload", "file_system")
 )
@@ -80,7 +81,7 @@ def remote_options(options: RunOptions) -> RemoteOptions:
         folder,
         options.ray_excludes,
         options.ray_direct,
-        keeps_files=any(module in sys.modules for module in _USERS_OF_FILES),
+        keeps_files=options.drives is not None or any(module in sys.modules for module in _USERS_OF_FILES),
     )
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from lightning_lite.root_access import ANY, UNSHARED
 from lightning_lite.storage.base import Store
+from lightning_lite.storage.errors import DriveRefused, shown
 from lightning_lite.storage.local import store as local
-from lightning_lite.store_url import is_url
+from lightning_lite.store_url import PLACE_FOR_ALL_MACHINES, UNSEEN, is_url
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -35,6 +36,7 @@ def open_store(place: str, name: str, mode: str = ANY) -> Store:
     """
     if is_url(place):
         return _open_object_store(place, name, _variables())
+    _check_is_seen(place)
     return local.LocalStore(place, name, mode)
 
 
@@ -53,6 +55,7 @@ def open_private_store(place: str, name: str, *, make: bool = True) -> Store:
     """
     if is_url(place):
         return open_store(place, name)
+    _check_is_seen(place)
     return local.LocalStore(local.private_root(place, make=make), name, UNSHARED)
 
 
@@ -64,7 +67,21 @@ def drive_names(place: str) -> list[str]:
     """
     if is_url(place):
         return _object_store().drive_names(place)  # type: ignore[no-any-return]
+    _check_is_seen(place)
     return local.drive_names(place)
+
+
+def _check_is_seen(place: str) -> None:
+    """Refuse a folder that the machine of this work does not see: what it puts there would be lost with it.
+
+    Raises:
+        DriveRefused: The message names the folder, and what to do.
+    """
+    if place.startswith(UNSEEN):
+        raise DriveRefused(
+            f"This machine does not see {shown(place.removeprefix(UNSEEN))}, in which the app keeps its "
+            f"drives. {PLACE_FOR_ALL_MACHINES}."
+        )
 
 
 def sweep(place: str) -> int:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from lightning_lite import LightningApp
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.app import remote_works
 from lightning_lite.errors import WorkStartFailed
+from lightning_lite.runners.remote import runner
 from lightning_lite.storage.stores import drive_names
+from lightning_lite.structures import Dict
 
 from tests.support.other_node import use_other_node
 from tests.support.sharing import Sharing
@@ -36,3 +39,51 @@ def test_with_drives_in_a_folder_they_are_refused(tmp_path: Path, monkeypatch: p
 
     with pytest.raises(WorkStartFailed, match=r"does not see .*/drives', in which .* or an object store"):
         LightningApp(Sharing(), drives=tmp_path / "drives").run("ray")
+
+
+class ImportsLate(LightningWork):
+    """Uses files on its machine with classes that the app has never imported."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.result = None
+
+    def run(self, kind):
+        from lightning_lite.storage import Drive, FileSystem, Path  # noqa: PLC0415 - what the test is about
+
+        with open("result.txt", "w") as file:
+            file.write("42")
+        if kind == "drive":
+            Drive("lit://results").put("result.txt")
+        elif kind == "file system":
+            FileSystem().put("result.txt", "/results/result.txt")
+        else:
+            self.result = Path("result.txt")
+
+
+class AsksForFiles(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        kinds = ("drive", "file system", "path")
+        self.kinds = Dict({kind: ImportsLate(raise_exception=False) for kind in kinds})
+        self._messages = []
+
+    def run(self):
+        for kind, work in self.kinds.items():
+            work.run(kind)
+        self._messages = [work.status.message for work in self.kinds.values()]
+        self.stop()
+
+
+def test_a_work_that_imports_drives_late_is_refused_when_it_uses_one(tmp_path: Path, monkeypatch):
+    """The app can't know at its start that it keeps files, and what the work puts would be lost with it."""
+    monkeypatch.setattr(remote_works, "_USERS_OF_FILES", ())
+    monkeypatch.setattr(runner, "_write", lambda path, text: None)  # the probe, so that no server finds it
+    use_other_node(os.getpid(), monkeypatch, sees_root=False)
+    app = LightningApp(AsksForFiles())
+
+    app.run("ray")
+
+    for message in app.root._messages:
+        assert f"This machine does not see '{tmp_path}/root', in which the app keeps its drives" in message
+        assert "or an object store (drives='s3://bucket/prefix'" in message

@@ -48,7 +48,7 @@ from lightning_lite.runners.processes.spawn import finder_modules, inherited_set
 from lightning_lite.runners.remote.cluster import Cluster
 from lightning_lite.runners.remote.remote_work import RemoteWork, WorkContext
 from lightning_lite.runners.remote.work_server import ServerSetup
-from lightning_lite.store_url import is_url
+from lightning_lite.store_url import PLACE_FOR_ALL_MACHINES, is_url
 from lightning_lite.values.pickling import pack
 from lightning_lite.values.secret_texts import texts_in
 
@@ -273,11 +273,7 @@ class RemoteRunner(PollingRunner):
         place = self._options.drives or self._options.root_dir
         if not self._remote.keeps_files or is_url(place):
             return ""
-        return (
-            f"does not see {place!r}, in which this app keeps its drives. They need a folder that all "
-            "machines see (root_dir= or drives= of the app), or an object store (drives='s3://bucket/prefix'"
-            ", also if each drive names a store by its root_dir)"
-        )
+        return f"does not see {place!r}, in which this app keeps its drives. {PLACE_FOR_ALL_MACHINES}"
 
     def _in_loop(self, function: Callable[..., None], *arguments: Any) -> None:
         if self._loop is not None:

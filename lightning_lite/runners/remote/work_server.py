@@ -42,6 +42,7 @@ from lightning_lite.runners.remote.lease import Lease
 from lightning_lite.runners.remote.message_queue import ReceiveQueue, SendQueue
 from lightning_lite.runners.remote.server_output import Printed, ServerOutput
 from lightning_lite.runners.remote.work_folder import WorkFolder
+from lightning_lite.store_url import UNSEEN
 from lightning_lite.values.secret_texts import add_texts
 
 #: Bytes of output on their way to the main process, from which on a work that prints has to wait.
@@ -340,6 +341,9 @@ class WorkServer:
     def _make_runner(self, root: str, *, sees_root: bool) -> ProcessRunner:
         setup = self._setup
         options = setup.options
+        drives = options.drives
+        if drives is None and not sees_root:
+            drives = f"{UNSEEN}{options.root_dir}"
         add_texts(setup.secrets)
         runner = ProcessRunner(
             options._replace(
@@ -348,6 +352,7 @@ class WorkServer:
                 start_method="spawn",
                 preload=(*setup.finders, *options.preload),
                 values=options.values if sees_root else None,
+                drives=drives,
             ),
             output=ServerOutput(self._print, self._wait_for_room),
             inherit=self._inherit,
