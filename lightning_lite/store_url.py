@@ -10,7 +10,7 @@ SCHEME = "s3://"
 #: The separator between the scheme of a url and the rest.
 SCHEME_END = "://"
 
-#: Stands in place of the folder of all drives in a work whose machine does not see that folder, which follows.
+#: Precedes the folder of all drives in a work whose machine does not see that folder.
 UNSEEN = "unseen:"
 
 #: What to do about such a machine, in errors.

@@ -77,7 +77,7 @@ class Nodes:
         self.address: str = self._cluster.address
 
     def kill_or_start(self) -> str:
-        """Kill the second node, or start a new one; return what was done."""
+        """Kill the second node, or start a new one; return a line that says so."""
         if self._second is None:
             self._second = self._cluster.add_node(**self._options)
             return "a new node has started"

@@ -146,7 +146,7 @@ def hidden_by_verbs(commands: Iterable[Route]) -> list[str]:
     """Return a line for each command that has the name of a verb of the command line: how to give it.
 
     Args:
-        commands: What `collect_commands` has returned.
+        commands: The commands that `collect_commands` has returned.
     """
     lines = []
     for name in (command.route.removeprefix(COMMANDS) for command in commands):

@@ -82,7 +82,7 @@ class LightningApp(Generic[F]):
         notify: Address for a message about a failed run, an URL of apprise such as `slack://...`; needs the
             extra `notify`. Else `LIGHTNING_LITE_NOTIFY`. "" sends none.
         notify_on: `failure`, or `end` for a message about each run; else `LIGHTNING_LITE_NOTIFY_ON`.
-        compute: What the names of `CloudCompute` ask of a machine, such as `{"big": {"cpus": 8}}`; see
+        compute: The resources for each name of `CloudCompute`, such as `{"big": {"cpus": 8}}`; see
             `lightning_lite.resources`. Else `LIGHTNING_LITE_COMPUTE`. Without effect on one machine.
 
     An argument that is not given has the value of its environment variable, else that of
@@ -199,7 +199,7 @@ class LightningApp(Generic[F]):
                 address is printed, and it ends with the app. Needs the extra `ui`. Else
                 `LIGHTNING_LITE_UI`, else only if a flow overrides `configure_layout` or has routes, and
                 the extra is installed.
-            on_idle: What becomes of the app when nothing can change any more and the flow has not ended it:
+            on_idle: The end of an app in which nothing can change any more, and whose flow has not ended it:
                 `wait` keeps it until Ctrl-C or `lightning-lite stop`; `fail` ends it as failed; `auto` keeps
                 it only on a terminal, at a prompt or in a notebook. An app with a work that serves on its
                 port is kept. Else `LIGHTNING_LITE_ON_IDLE`, else `auto`.
@@ -217,7 +217,7 @@ class LightningApp(Generic[F]):
             NestedAppError: Called inside a work or a flow, or while the app is running.
             SettingError: There is no such runner or start method; or an environment variable or
                 `pyproject.toml` has an invalid setting.
-            RunnerError: The system does not provide what the runner needs.
+            RunnerError: The system lacks something that the runner needs.
             RootRefused: Another user could have written into the root, or it is not private or shared as
                 asked.
             JournalError: The run can't be resumed: it is damaged, of another app, or in use.

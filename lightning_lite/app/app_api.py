@@ -36,7 +36,7 @@ _CALLERS = frozenset({"anyio", "asyncio", "fastapi", "starlette", __name__.parti
 #: Seconds that the requests under way have at the end.
 _END_TIMEOUT = 1.0
 
-#: What a request and its answer are in the command channel: data that JSON can represent.
+#: Type of a request and its answer in the command channel: data that JSON can represent.
 Message = dict[str, Any]
 
 
@@ -154,7 +154,7 @@ class AppApi:
         return {**answer, "body": b64encode(sent).decode()}
 
     def _endpoint(self, route: Route) -> Callable[..., Any]:
-        """Return what FastAPI calls for a route."""
+        """Return the function that FastAPI calls for a route."""
         method, name = route.method, route.method_name
         owner = getattr(method, "__self__", None)
         if not isinstance(owner, Component):
@@ -233,7 +233,7 @@ def _finish(coroutine: Coroutine[Any, Any, Any], method: Callable[..., Any]) -> 
     """Run a coroutine that waits for nothing, and return its value."""
     advice = (
         f"{getattr(method, '__qualname__', method)} waits in `await`, and the flow would wait with it. "
-        "Only await the body of a request there; make a function outside the flow for what takes time."
+        "Only await the body of a request there; make a function outside the flow for work that takes time."
     )
     try:
         coroutine.send(None)

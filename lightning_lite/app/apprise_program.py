@@ -15,7 +15,7 @@ import sys
 
 
 class _Collector(logging.Handler):
-    """Keeps what apprise logs."""
+    """Keeps the records that apprise logs."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

@@ -48,7 +48,7 @@ class Commanded(Protocol):
 
     Attributes:
         runner: The runner of its works.
-        layout: What its flows show.
+        layout: The layout of its pages.
         thread: Identifier of the thread that runs the flow.
         api: The API of the app, or `None` if it has none.
         requests: The requests of other threads to the flow.
@@ -145,7 +145,7 @@ class Commands:
         return Later(partial(self._app.api.answer, request))
 
     def _change_state(self, request: dict[str, Any]) -> dict[str, Any] | Later:
-        """Change the state, and answer with the status that HTTP has for what has happened."""
+        """Change the state, and answer with the status of HTTP for the outcome."""
 
         def change() -> dict[str, Any]:
             try:

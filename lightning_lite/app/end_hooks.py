@@ -1,4 +1,4 @@
-"""What happens after a run has ended: the hooks of the app are called, and a message is sent.
+"""The steps after the end of a run: the hooks of the app are called, and a message is sent.
 
     LightningApp(root, on_failure=..., on_end=..., notify=...)
     run has ended ─▶ on_failure(end), if it failed ─▶ on_end(end) ─▶ message to people
@@ -193,7 +193,7 @@ def _call(argument: str, hook: Hook, end: RunEnd) -> None:
 
 
 def _leave_out_context(error: BaseException, shown: BaseException | None) -> None:
-    """Remove the error of the app, which is shown for itself, from what led to the error of a hook."""
+    """Remove the error of the app, which is shown for itself, from the errors that led to that of a hook."""
     one: BaseException | None = error
     while one is not None:
         if one.__context__ is shown:

@@ -23,7 +23,7 @@ from lightning_lite.text import one_line
 
 HOST = "127.0.0.1"
 
-#: What code of the user may raise in a thread: `sys.exit` would end the thread, and print nothing.
+#: Exceptions that code of the user may raise in a thread: `sys.exit` would end the thread, and print nothing.
 _ERRORS = (Exception, SystemExit)
 
 #: Number of ports that a server gets: another program may take a port before the server binds it.
@@ -43,7 +43,7 @@ class PageAddress(NamedTuple):
 
 
 class _Options(NamedTuple):
-    """What all servers of a run share; see `FrontendServers`."""
+    """Options that all servers of a run share; see `FrontendServers`."""
 
     folder: str
     changed: Callable[[], None]
@@ -69,7 +69,7 @@ class _Server:
     Args:
         flow: Name of the flow that shows it.
         frontend: The frontend.
-        options: What all servers share.
+        options: The options that all servers share.
         before: Servers that must have ended before this one starts.
 
     Attributes:
@@ -150,8 +150,8 @@ class FrontendServers:
     """The servers of the frontends of one run.
 
     Args:
-        folder: Absolute path of the folder for what the servers print, in that of the run; created if it is
-            missing.
+        folder: Absolute path of the folder for the output of the servers, in that of the run; created if
+            it is missing.
         changed: Called in a thread after a server has answered for the first time, or has ended.
         say: Called with a line for the user if a server fails.
         find_port: Returns a free port of an address.

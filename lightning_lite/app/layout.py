@@ -1,4 +1,4 @@
-"""The layout of an app: what `configure_layout` of its flows and works returns, as plain data.
+"""The layout of an app: the results of `configure_layout` of its flows and works, as plain data.
 
     [{"name": "Train", "content": self.train}]    tabs; the content is a child flow, which has a layout, too,
                                                   a child work, or the address of a page
@@ -9,7 +9,7 @@ Each tab becomes a dict with the same keys, so that the page and other programs 
 
     name       of the tab; "" for the root flow
     component  full name of the flow or work that it shows; "" for another page
-    kind       `tabs`, or `page` for what is shown in a frame
+    kind       `tabs`, or `page` for a page in a frame
     tabs       the tabs in it, if it has some
     url        address of the page; "" as long as there is none
     note       why there is none
@@ -33,7 +33,7 @@ from lightning_lite.tree.work import LightningWork
 #: Maximum number of tabs next to each other; the page and its API leave out the others.
 MAX_TABS = 200
 
-#: Maximum number of characters of the name of a tab, and of what an error shows.
+#: Maximum number of characters of the name of a tab, and of a value in an error.
 _MAX_NAME = 200
 
 #: Characters that no host has; in a policy of the browser they would begin something else.
@@ -52,7 +52,7 @@ class LayoutEntry(NamedTuple):
 
     Attributes:
         name: Its name.
-        content: What it shows: a flow, a work, or an address, which is "" as long as there is none.
+        content: The flow, the work or the address that it shows, which is "" as long as there is none.
         url: Address of the page of a work or of an address.
         note: Why there is none.
         is_empty: Whether it is that of a work that has returned `None`: there will be no page.
@@ -95,7 +95,7 @@ def _configures_layout(flow: LightningFlow) -> bool:
 
 
 def is_headless(root: LightningFlow) -> bool:
-    """Return whether an app shows no page, now and with what its flows return now.
+    """Return whether an app shows no page, now and with the present layouts of its flows.
 
     Raises:
         LayoutError: A flow returns something else, also one that no other flow shows: all flows are asked.
@@ -104,7 +104,7 @@ def is_headless(root: LightningFlow) -> bool:
 
 
 def _shows_page(flow: LightningFlow) -> bool:
-    """Return whether the layout of a flow has a page, beside those of flows in it."""
+    """Return whether the layout of a flow has a page, besides those of flows in it."""
     found = read_layout(flow)
     if isinstance(found, Frontend):
         return True
@@ -184,7 +184,7 @@ def _make_tab(name: str, component: str, *, kind: str, **fields: Any) -> Tab:
 
 
 def read_layout(flow: LightningFlow) -> Frontend | list[LayoutEntry]:
-    """Return what `configure_layout` of one flow returns: its frontend, or its tabs.
+    """Return the layout of one flow: its frontend, or its tabs.
 
     Raises:
         LayoutError: It is neither.

@@ -82,7 +82,7 @@ class Notifier:
             raise ConnectionError(one_line(mask(f"the message was not sent: {reason}")))
 
     def _ask(self, message: dict[str, str] | None) -> dict[str, Any]:
-        """Return what the program has written about a message, or without one, about the address.
+        """Return the output of the program about a message, or without one, about the address.
 
         Raises:
             ConnectionError: It has not answered.

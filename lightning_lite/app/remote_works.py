@@ -63,7 +63,7 @@ def cluster_address(options: RunOptions, environ: Mapping[str, str] = os.environ
 
 
 def remote_options(options: RunOptions) -> RemoteOptions:
-    """Return what the runner of several machines has to know of a run.
+    """Return the options of a run for the runner of several machines.
 
     Raises:
         SettingError: The folder to send to the machines does not exist, or see `cluster_address`.

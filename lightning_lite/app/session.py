@@ -91,7 +91,7 @@ class Session:
         run_once: Calls `turn`, and returns whether the app has ended; called while a pass waits for a call.
 
     Raises:
-        RunnerError: The system does not provide what the runner needs.
+        RunnerError: The system lacks something that the runner needs.
         RootRefused: Another user could have written into the root, or it has another mode.
         JournalError: The run can't be resumed; the error says why.
         PoisonCall: The flow of the run to resume died several times of the same call.
@@ -102,7 +102,7 @@ class Session:
         num_begun: Number of sessions created in this process.
         signals: The signal handlers that end the app if it runs in the main thread, or `None`.
         requests: The requests of other threads to the flow.
-        layout: What its flows show.
+        layout: The layout of its pages.
         api: The API of the app, or `None` if it has none.
         thread: Identifier of the thread that runs the flow.
         loop_ended: Whether `run_once` has ended the app while a pass waited for a call.
@@ -251,7 +251,7 @@ class Session:
             self.layout.serve(self._folder.frontends, say)
 
     def _collect_layout(self) -> None:
-        """Collect what the flows show after a change."""
+        """Collect the layout of the flows after a change."""
         self.layout.collect()
         self._open_page()
 
@@ -327,7 +327,7 @@ class Session:
             self._folder.note_works(self._count_works())
 
     def _exchange(self, step: Step) -> None:
-        """Carry out what a pass did before it waits for a call, and make the next turn of the loop."""
+        """Carry out the step of a pass that waits for a call, and make the next turn of the loop."""
         began = self._machine.now
         self._carry_out(step, began)
         if self.layout.is_stale:
@@ -375,11 +375,11 @@ class Session:
                 ends.callback(self._channel.close)
 
     def _record_output(self) -> None:
-        """Write what the flow prints to its log; if that fails, the app runs without it."""
+        """Write the output of the flow to its log; if that fails, the app runs without it."""
         try:
             self._flow_log = FlowLog(self._folder.logs)
         except RuntimeError as error:  # there are too many threads
-            _log.warning("what the flow prints is not logged: %s", error)
+            _log.warning("the output of the flow is not logged: %s", error)
         else:
             self._terminal.record(self._flow_log.write)
 

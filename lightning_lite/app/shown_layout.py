@@ -20,7 +20,7 @@ _NOT_SERVED = "No page shows it: the app runs with ui=False, or without the extr
 
 
 class ShownLayout:
-    """What the flows of one run show.
+    """The layout that the flows of one run show.
 
     Args:
         root: The root flow.
@@ -75,7 +75,7 @@ class ShownLayout:
         """Serve the frontends from now on, because there is a page that shows them.
 
         Args:
-            folder: Absolute path of the folder for what their servers print.
+            folder: Absolute path of the folder for the output of their servers.
             say: Called with a line for the user if one fails.
         """
         self._servers = FrontendServers(folder, self._publish, say)

@@ -103,7 +103,7 @@ class CallHistory:
         self._arguments = arguments
 
     def to_kept(self, *, is_current: bool, is_listed: bool) -> KeptCall:
-        """Return what a snapshot keeps of the call."""
+        """Return the record of the call for a snapshot."""
         return self._call.to_kept(self._arguments, self.cut, is_current=is_current, is_listed=is_listed)
 
     @property
@@ -247,7 +247,7 @@ class WorkHistory:
 class RunHistory:
     """History of one run; `apply` folds the next event into it.
 
-    The checksums of a journal prove that it is what a process wrote, not that the process wrote sense. So
+    The checksums of a journal prove that a process wrote it, not that the process wrote sense. So
     `apply` refuses an event about a component or a call that no earlier event mentions.
 
     Args:

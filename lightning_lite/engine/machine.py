@@ -13,11 +13,11 @@ When the call has ended, `exchange` returns and the pass goes on at its line. Wh
 happened, the pass is cut there with `Pause`, and the flow runs from its first line.
 
 A handler, which another thread has asked for, runs inside a step as well, between passes or while one waits.
-What it changes are events as those of a pass.
+Its changes are events as those of a pass.
 
 The flow never sees a report in the step that applies it, so that the caller can write the events of that
-step to the journal first. The machine has no process, clock or file, so that all its rules can be tested
-without a process.
+step to the journal first. The machine has no process and no clock, and writes only the files of big
+arguments, so that all its rules can be tested without a process.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ from lightning_lite.values.secret import reveal_environment
 _log = logging.getLogger("lightning_lite")
 
 
-#: Default of `patience`: about twice of what one answer costs, so that passes from the first line take at
+#: Default of `patience`: about twice the cost of one answer, so that passes from the first line take at
 #: most half of the time.
 PATIENCE = 5e-6
 
@@ -110,7 +110,7 @@ class Machine:
             step began; with `None`, the time of the step counts.
         patience: Seconds for each call answered in a pass, for which a change does not yet cut that pass
             while it waits.
-        kinds: What the names of `CloudCompute` mean, besides those of `resources.KINDS`; `None` if the runner
+        kinds: The meanings of names of `CloudCompute`, besides those of `resources.KINDS`; `None` if the runner
             does not ask what works need.
 
     Attributes:
@@ -162,7 +162,7 @@ class Machine:
         self._exchange = exchange
         self._read_clock = read_clock
         self._patience = patience
-        self._interruption: BaseException | None = None  # what `exchange` has raised in this pass
+        self._interruption: BaseException | None = None  # raised by `exchange` in this pass
         self.now = Moment(0.0, 0.0)
         self._thread = 0
         # Of a pass that waits: since when something has changed, and when it is cut, in monotonic seconds.
@@ -339,7 +339,7 @@ class Machine:
     def _run_handler(self, wanted: HandlerWanted) -> None:
         """Run the function that another thread has asked for, and handle what it has requested and written.
 
-        What it changed before it raised stays changed, except for a list or dict that holds a value that is
+        Changes that it made before it raised stay, except for a list or dict that holds a value that is
         not plain data: that gets its earlier value.
         """
         if self.ended or (handler := wanted.begin()) is None:
@@ -418,7 +418,7 @@ class Machine:
 
         Raises:
             PauseSwallowed: The flow caught the `Pause`.
-            Exception: Any other exception of the flow, or what `exchange` has raised.
+            Exception: Any other exception of the flow, or an exception of `exchange`.
         """
         outbox = self._outbox
         self.num_passes += 1
@@ -576,7 +576,7 @@ class Machine:
                 assert_never(request)
 
     def _advance(self, now: Moment) -> None:
-        """Let the supervisors send what they can, and end the app if a work has failed for good."""
+        """Let the supervisors send all calls that may run, and end the app if a work has failed for good."""
         if not self.ended and (failed := self._supervisors.advance(now)) is not None:
             self.ended, self.error, self.failed_work = True, failed.error, failed.name
 

@@ -525,14 +525,14 @@ class DeathCounter:
 
 
 def needs_of(work: LightningWork, kinds: Mapping[str, Resources] | None) -> Resources | None:
-    """Return what a work asks of its machine.
+    """Return the resources that a work asks of its machine.
 
     Args:
         work: The work.
         kinds: See `Machine`.
 
     Returns:
-        What its `CloudCompute` means; `None` if the runner does not ask.
+        The meaning of its `CloudCompute`; `None` if the runner does not ask.
     """
     if kinds is None:
         return None

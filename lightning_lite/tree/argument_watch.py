@@ -23,7 +23,7 @@ _PACKAGE = __name__.partition(".")[0]
 class ArgumentWatch:
     """Counts for each line of the flow in how many passes in a row it made a new call.
 
-    A new call after a change of the state is what flows are for. So is a loop that reaches its earlier calls
+    A flow should make a new call after a change of the state. So is a loop that reaches its earlier calls
     again before it makes a new one. Only if neither is so, the arguments come from outside: a random number,
     the time, a new id.
     """
@@ -73,7 +73,7 @@ class ArgumentWatch:
 
 
 class _Line:
-    """What is known of one line that calls one work."""
+    """The record of one line that calls one work."""
 
     def __init__(self) -> None:
         self.last_pass = 0

@@ -45,7 +45,7 @@ _mapped: deque[ref[Call]] = deque()
 
 
 class Answer(NamedTuple):
-    """What a snapshot keeps of a call that succeeded; see `AnswersKept` for the fields."""
+    """The record of a call that succeeded in a snapshot; see `AnswersKept` for the fields."""
 
     key: str
     number: int
@@ -185,7 +185,7 @@ class Call:
     def to_kept(
         self, arguments: bytes | None, cut: float | None, *, is_current: bool, is_listed: bool
     ) -> KeptCall:
-        """Return what a snapshot keeps of the call; its value must not have been unpickled.
+        """Return the record of the call for a snapshot; its value must not have been unpickled.
 
         Args:
             arguments: Its arguments for the history.

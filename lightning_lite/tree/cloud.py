@@ -382,7 +382,7 @@ def load_requirements(
     Args:
         path_dir: Folder of the file.
         file_name: Its name.
-        comment_char: What begins a comment.
+        comment_char: The text that begins a comment.
         unfreeze: Whether upper bounds are left out, unless the comment of the line contains `strict`.
     """
     path = os.path.join(path_dir, file_name)

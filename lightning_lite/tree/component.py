@@ -44,7 +44,7 @@ class ComponentType(ABCMeta):
 
 _PACKAGE = __name__.partition(".")[0] + "."
 
-#: What a state that Lightning App has saved contains, too: details of its cloud, of its pages, and where its
+#: Keys that a state that Lightning App has saved has, too: details of its cloud, of its pages, and where its
 #: files were. A run here determines them by itself.
 _DETAILS_OF_LIGHTNING_APP = frozenset(
     {"_cloud_compute", "_future_url", "_internal_ip", "_layout", "_paths", "_public_ip", "_restarting"}
@@ -59,7 +59,7 @@ class MethodOfComponent:
 
     Args:
         definition: The static or class method.
-        method: What replaces it: a function of the component and the arguments.
+        method: The replacement, a function of the component and the arguments.
     """
 
     def __init__(self, definition: Any, method: Callable[..., Any]) -> None:

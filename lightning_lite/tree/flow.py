@@ -177,7 +177,7 @@ class LightningFlow(ScheduledFlow):
         return all(flow.ready for flow in self.flows.values())
 
     def configure_layout(self) -> Any:
-        """Return what the page of the app shows of this flow; override it.
+        """Return the layout of this flow on the page of the app; override it.
 
         The app calls it before the first pass, and again after each change. It describes only: it must
         change nothing and call no work.
@@ -441,7 +441,7 @@ class RootFlow(LightningFlow):
         return bool(getattr(self.work, "ready", self.work.url != ""))
 
     def configure_layout(self) -> Any:
-        """Return one tab with what the work shows, if the work says so."""
+        """Return one tab with the layout of the work, if the work has one."""
         is_shown = type(self.work).configure_layout is not LightningWork.configure_layout
         return [{"name": "Main", "content": self.work}] if is_shown else []
 

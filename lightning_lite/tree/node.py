@@ -90,7 +90,7 @@ class Link(Protocol):
 
 
 class Node:
-    """What the framework knows about one component or structure.
+    """The framework's data about one component or structure.
 
     Args:
         owner: The component or structure.

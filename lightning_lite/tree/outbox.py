@@ -116,7 +116,7 @@ FlowRequest = WorkRequest | ComponentRemoved
 
 
 class PassRecord:
-    """What one pass of the flow, or one handler, has done so far.
+    """The actions of one pass of the flow, or of one handler, so far.
 
     Attributes:
         reached: The last call that it has requested from each work, by the name of the work.
@@ -173,7 +173,7 @@ class Outbox:
             its attributes, by the name of the component.
         reasons: The changes that require another pass, as text for the debug log (`root.counter`), each with
             the name of the work that has changed; "" if it was the flow or a schedule.
-        this_pass: What the pass or the handler that runs has done so far.
+        this_pass: The actions so far of the pass or the handler that runs.
         wait: Called where a pass needs calls that have not ended, with these and the names of their works. It
             returns when they have ended, or raises `Pause` to cut the pass. The machine sets it.
         wall: Current time in seconds since 1970.
@@ -233,7 +233,7 @@ class Outbox:
         self.writes = {}
 
     def unhandled_changes(self) -> dict[str, str]:
-        """Return what was asked for or changed since the machine has emptied this, by full name, in words.
+        """Return the requests and changes since the machine has emptied this, by full name, in words.
 
         A private attribute, such as the port that a work has chosen on its first use, is left out.
 
@@ -476,7 +476,7 @@ class Outbox:
         """Request another pass of the flow.
 
         Args:
-            reason: What has changed, for the debug log.
+            reason: The change, for the debug log.
             work: Name of the work that has changed; "" if it was the flow or a schedule.
         """
         self.reasons[reason] = work

@@ -54,7 +54,7 @@ class LightningWork(Component):
         port: Port of the server; `None` means a free one.
         local_build_config: Stored and shown, but without effect on one machine.
         cloud_build_config: Stored and shown, but without effect on one machine.
-        cloud_compute: What the process needs of its machine, with `runner="ray"`; else only stored and shown.
+        cloud_compute: The resources that the process needs, with `runner="ray"`; else only stored and shown.
         run_once: Old name of `cache_calls`.
         start_with_flow: Whether the process starts with the app, if the work is created in `__init__` of its
             flow.
@@ -220,7 +220,7 @@ class LightningWork(Component):
             raise exception
 
     def configure_layout(self) -> Any:
-        """Return what a tab with this work shows; override it. Called in the process of the flow.
+        """Return the layout of a tab with this work; override it. Called in the process of the flow.
 
         Returns:
             The address of a page, by default `url`; "" or `None` as long as there is none. Or a `Frontend`,
