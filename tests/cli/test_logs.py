@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
-from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 
 import pytest
 
-from lightning_lite.runners.output.line_times import LogTimes, TimesWriter
+from lightning_lite.runners.output.line_times import LogTimes
 from lightning_lite.runners.output.log_reader import LogReader, RunLogs
 
 from tests.cli.short_apps import DEADLINE, running
 from tests.cli.verbs import call
+from tests.support.logs import make_log
 from tests.support.odd_files import little_memory
+from tests.support.terminals import output_on_terminal
 
 pytestmark = pytest.mark.dependencies
 
@@ -48,22 +48,6 @@ class Root(LightningFlow):
 
 LightningApp(Root()).run()
 """
-
-
-def make_log(folder: Path, work: str, *pieces: tuple[float, str]) -> Path:
-    """Write a log with its index, in pieces with the times at which they were printed."""
-    (folder / "logs").mkdir(exist_ok=True)
-    log = folder / "logs" / f"{work}.log"
-    now = [0.0]
-    times = TimesWriter(str(log), lambda: now[0])
-    place = 0
-    with open(log, "ab") as file:
-        for moment, text in pieces:
-            now[0] = moment
-            times.note(place)
-            place += file.write(text.encode())
-    times.close()
-    return log
 
 
 def make_run_with_log(folder: Path, text: str) -> Path:
@@ -182,26 +166,11 @@ def test_colours_are_shown_on_terminals_that_show_them(
     root = make_run_with_log(tmp_path, "\x1b[0;31mred\x1b[0m \x1b[2J\x1b]0;title\x07\n")
     command = [sys.executable, "-m", "lightning_lite", "logs", "--no-prefix", "--root", str(root), *options]
 
-    shown = run_on_terminal(command, **env)
+    variables = os.environ | {"TERM": "xterm"} | env
+    shown = output_on_terminal(lambda terminal: subprocess.Popen(command, stdout=terminal, env=variables))
 
     red = "\x1b[0;31mred\x1b[0m" if not options and not env else "red"
     assert shown == rf"{red} \x1b[2J\x1b]0;title\x07" + "\n"
-
-
-def run_on_terminal(command: list[str], **env: str) -> str:
-    """Run a command whose output is a terminal, and return what it shows."""
-    ours, theirs = pty.openpty()
-    try:
-        with subprocess.Popen(command, stdout=theirs, env=os.environ | {"TERM": "xterm"} | env) as process:
-            os.close(theirs)
-            parts = []
-            with suppress(OSError):  # EIO: no process has the other end of the terminal open
-                while part := os.read(ours, 65536):
-                    parts.append(part)
-        assert process.returncode == 0
-    finally:
-        os.close(ours)
-    return b"".join(parts).decode().replace("\r\n", "\n")
 
 
 def test_without_a_terminal_lines_have_no_colours(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

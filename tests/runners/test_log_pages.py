@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_lite.runners.output.line_times import LogTimes, TimesWriter
+from lightning_lite.runners.output.line_times import LogTimes
 from lightning_lite.runners.output.log_pages import (
     BLOCK,
     LogPage,
@@ -22,22 +22,8 @@ from lightning_lite.runners.output.log_pages import (
     read_cursor,
 )
 
+from tests.support.logs import make_log
 from tests.support.odd_files import IRREGULAR, ODD, each, little_memory, put
-
-
-def make_log(run: Path, work: str, *pieces: tuple[float, str | bytes]) -> Path:
-    """Append pieces to a log and to its index, with the times at which they arrived."""
-    (run / "logs").mkdir(exist_ok=True)
-    log = run / "logs" / f"{work}.log"
-    now = [0.0]
-    times = TimesWriter(str(log), lambda: now[0])
-    with open(log, "ab") as file:
-        for moment, piece in pieces:
-            now[0] = moment
-            times.note(file.tell())
-            file.write(piece.encode() if isinstance(piece, str) else piece)
-    times.close()
-    return log
 
 
 def texts(page: LogPage) -> list[str]:

@@ -13,6 +13,7 @@ from lightning_lite.runners.output.log_pages import BLOCK, LogPages, make_cursor
 from lightning_lite.runners.output.log_search import Hit, LogQuery, search_logs
 from lightning_lite.testing import poll_until
 
+from tests.support.logs import make_log
 from tests.support.odd_files import IRREGULAR, each, little_memory, put
 from tests.support.processes import DEADLINE, starting, wait_until_gone
 
@@ -21,15 +22,6 @@ from tests.support.processes import DEADLINE, starting, wait_until_gone
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait longer for the process of a regular expression than a page does: a busy machine starts it late."""
     monkeypatch.setattr(log_search, "_PATIENCE", DEADLINE)
-
-
-def make_log(run: Path, work: str, content: str | bytes) -> Path:
-    """Write a log, whose lines all arrived at the same time."""
-    (run / "logs").mkdir(exist_ok=True)
-    log = run / "logs" / f"{work}.log"
-    log.write_bytes(content.encode() if isinstance(content, str) else content)
-    log.with_suffix(".times").write_text("0 5.000\n")
-    return log
 
 
 def search(run: Path, text: str, *, is_regex: bool = False, match_case: bool = False) -> list[str]:
@@ -51,8 +43,8 @@ def search_all(run: Path, query: LogQuery, limit: int = 100) -> list[Hit]:
 
 
 def test_a_hit_has_its_line_its_work_its_time_and_its_place(tmp_path: Path):
-    make_log(tmp_path, "root.a", "one\nthe needle\nthree\n")
-    make_log(tmp_path, "root.b", "no\n")
+    make_log(tmp_path, "root.a", (5.0, "one\nthe needle\nthree\n"))
+    make_log(tmp_path, "root.b", (5.0, "no\n"))
 
     (hit,) = search_all(tmp_path, LogQuery("needle"))
 
@@ -77,13 +69,13 @@ def test_a_hit_has_its_line_its_work_its_time_and_its_place(tmp_path: Path):
     ],
 )
 def test_texts_and_regular_expressions_are_found(tmp_path: Path, query: LogQuery, found: list[str]):
-    make_log(tmp_path, "root.a", "Needle 1\na needle\näpfel\n[x]\n\n")
+    make_log(tmp_path, "root.a", (5.0, "Needle 1\na needle\näpfel\n[x]\n\n"))
 
     assert [hit.text for hit in search_all(tmp_path, query)] == found
 
 
 def test_colours_are_no_part_of_what_is_searched(tmp_path: Path):
-    make_log(tmp_path, "root.a", "\x1b[0;31merr\x1b[0mor: \x1b[0;1mdisk\x1b[0m full\nother\n")
+    make_log(tmp_path, "root.a", (5.0, "\x1b[0;31merr\x1b[0mor: \x1b[0;1mdisk\x1b[0m full\nother\n"))
 
     assert search(tmp_path, "error: disk") == ["error: disk full"]
     assert search(tmp_path, "^error: disk full$", is_regex=True) == ["error: disk full"]
@@ -93,7 +85,7 @@ def test_colours_are_no_part_of_what_is_searched(tmp_path: Path):
 @pytest.mark.parametrize("is_regex", [False, True])
 def test_a_limited_answer_goes_on_where_it_stopped(tmp_path: Path, is_regex: bool):
     for work in ("root.a", "root.b"):
-        make_log(tmp_path, work, "".join(f"line {number}\n" for number in range(10)))
+        make_log(tmp_path, work, (5.0, "".join(f"line {number}\n" for number in range(10))))
 
     hits = search_all(tmp_path, LogQuery("line", is_regex), limit=3)
 
@@ -103,7 +95,7 @@ def test_a_limited_answer_goes_on_where_it_stopped(tmp_path: Path, is_regex: boo
 
 
 def test_lines_that_were_added_are_searched_from_the_place_where_the_search_stopped(tmp_path: Path):
-    log = make_log(tmp_path, "root.a", "needle 1\nneedle 2\n")
+    log = make_log(tmp_path, "root.a", (5.0, "needle 1\nneedle 2\n"))
     pages = LogPages(str(tmp_path))
     first = search_logs(pages, LogQuery("needle"), 1)
 
@@ -118,7 +110,8 @@ def test_lines_that_were_added_are_searched_from_the_place_where_the_search_stop
 
 @pytest.mark.parametrize("before", [0, 10, BLOCK - 3, BLOCK, 2 * BLOCK - 3, 20 * BLOCK - 3])
 def test_a_text_is_found_in_a_line_of_any_length(tmp_path: Path, before: int):
-    make_log(tmp_path, "root.a", "first\n" + "x" * before + "needle" + "y" * 3 * BLOCK + "\nlast needle\n")
+    line = "x" * before + "needle" + "y" * 3 * BLOCK
+    make_log(tmp_path, "root.a", (5.0, f"first\n{line}\nlast needle\n"))
 
     with little_memory():
         hits = search_all(tmp_path, LogQuery("needle"))
@@ -129,8 +122,8 @@ def test_a_text_is_found_in_a_line_of_any_length(tmp_path: Path, before: int):
 
 
 def test_only_the_logs_of_some_works_are_searched(tmp_path: Path):
-    make_log(tmp_path, "root.a", "needle\n")
-    make_log(tmp_path, "root.b", "needle\n")
+    make_log(tmp_path, "root.a", (5.0, "needle\n"))
+    make_log(tmp_path, "root.b", (5.0, "needle\n"))
 
     result = search_logs(LogPages(str(tmp_path)), LogQuery("needle"), 9, works=["root.b"])
 
@@ -143,7 +136,7 @@ def test_only_the_logs_of_some_works_are_searched(tmp_path: Path):
     [("(", "missing )"), ("[z-a]", "bad character range"), ("(?P<1>x)", "bad character in group name")],
 )
 def test_an_invalid_regular_expression_is_refused_with_the_reason(tmp_path: Path, pattern: str, reason: str):
-    make_log(tmp_path, "root.a", "line\n")
+    make_log(tmp_path, "root.a", (5.0, "line\n"))
 
     with pytest.raises(ValueError, match=r"the regular expression .* is invalid") as caught:
         search(tmp_path, pattern, is_regex=True)
@@ -154,7 +147,7 @@ def test_an_invalid_regular_expression_is_refused_with_the_reason(tmp_path: Path
 def test_a_regular_expression_that_takes_exponential_time_is_ended_with_its_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    make_log(tmp_path, "root.a", "a" * 60 + "!\n")
+    make_log(tmp_path, "root.a", (5.0, "a" * 60 + "!\n"))
 
     monkeypatch.setattr(log_search, "_PATIENCE", 0.5)
     before = psutil.Process().children()  # a server that tests share may be there
@@ -166,7 +159,7 @@ def test_a_regular_expression_that_takes_exponential_time_is_ended_with_its_proc
 
 
 def test_the_process_of_a_regular_expression_ends_also_if_the_one_that_asked_is_killed(tmp_path: Path):
-    make_log(tmp_path, "root.a", "a" * 60 + "!\n")
+    make_log(tmp_path, "root.a", (5.0, "a" * 60 + "!\n"))
     source = (
         "from lightning_lite.runners.output.log_search import *; "
         f"search_logs(LogPages({str(tmp_path)!r}), LogQuery('(a+)+$', is_regex=True), 1)"
@@ -190,7 +183,7 @@ def test_a_text_that_is_empty_or_too_long_is_refused(tmp_path: Path, text: str):
 @pytest.mark.parametrize("is_regex", [False, True])
 @pytest.mark.parametrize("kind", each(IRREGULAR))
 def test_only_files_are_searched(tmp_path: Path, kind: str, is_regex: bool):
-    make_log(tmp_path, "root.b", "a precious line\n")
+    make_log(tmp_path, "root.b", (5.0, "a precious line\n"))
     put(kind, tmp_path / "logs" / "root.a.log")
 
     assert search(tmp_path, "precious", is_regex=is_regex) == ["a precious line"]
@@ -198,7 +191,7 @@ def test_only_files_are_searched(tmp_path: Path, kind: str, is_regex: bool):
 
 @pytest.mark.parametrize("is_regex", [False, True])
 def test_a_log_that_is_truncated_or_removed_is_searched_as_far_as_it_goes(tmp_path: Path, is_regex: bool):
-    log = make_log(tmp_path, "root.a", "needle\n" * 3)
+    log = make_log(tmp_path, "root.a", (5.0, "needle\n" * 3))
     pages = LogPages(str(tmp_path))
     first = search_logs(pages, LogQuery("needle", is_regex), 2)
 
@@ -216,7 +209,7 @@ def test_a_wrong_cursor_is_refused(tmp_path: Path):
 def test_the_environment_and_the_working_directory_do_not_change_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    make_log(tmp_path, "root.a", "needle\n")
+    make_log(tmp_path, "root.a", (5.0, "needle\n"))
     for name in ("json.py", "re.py", "lightning_lite.py"):
         (tmp_path / name).write_text("raise SystemExit(3)")
     monkeypatch.chdir(tmp_path)
@@ -226,7 +219,7 @@ def test_the_environment_and_the_working_directory_do_not_change_the_search(
 
 
 def test_a_search_from_the_end_has_looked_at_all(tmp_path: Path):
-    log = make_log(tmp_path, "root.a", "needle\n")
+    log = make_log(tmp_path, "root.a", (5.0, "needle\n"))
     end = make_cursor({"root.a": log.stat().st_size})
 
     result = search_logs(LogPages(str(tmp_path)), LogQuery("needle"), 9, end)

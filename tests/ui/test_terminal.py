@@ -15,6 +15,7 @@ import pytest
 from lightning_lite.testing import poll_until
 from lightning_lite.ui.terminal import Terminal
 
+from tests.support.terminals import output_on_terminal, read_all
 from tests.ui.screens import DEADLINE, PROJECT
 
 pytestmark = pytest.mark.dependencies
@@ -37,27 +38,7 @@ def run(script, **options):
 
 def run_on_terminal(script, **options):
     """Return the output of such a program on a terminal."""
-    master, slave = pty.openpty()
-    try:
-        with start(script, stdout=slave, **options) as program:
-            os.close(slave)
-            text = read_all(master)
-        assert program.returncode == 0
-    finally:
-        os.close(master)
-    return text.replace("\r\n", "\n")
-
-
-def read_all(fd):
-    parts = []
-    while True:
-        try:
-            part = os.read(fd, 65536)
-        except OSError:  # EIO: no process has the other end of the terminal open
-            part = b""
-        if not part:
-            return b"".join(parts).decode()
-        parts.append(part)
+    return output_on_terminal(lambda terminal: start(script, stdout=terminal, **options))
 
 
 @contextmanager
