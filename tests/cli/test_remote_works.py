@@ -6,9 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -18,7 +17,7 @@ from lightning_lite.runs.catalog import RunSummary, read_runs
 from lightning_lite.testing import poll_until
 
 from tests.cli.short_apps import RunningApp, running
-from tests.cli.verbs import Output, call
+from tests.cli.verbs import Verb, call, work_of
 from tests.support.other_node import HOST
 from tests.support.processes import DEADLINE
 
@@ -42,8 +41,6 @@ use_other_node(int(sys.argv[1]))
 sys.path.pop(0)
 {_APP.replace("from __future__ import annotations", "")}
 """
-
-Verb = Callable[..., Output]
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +91,6 @@ def run(app: RunningApp) -> RunSummary:
 @pytest.fixture
 def verb(app: RunningApp, capfd: pytest.CaptureFixture[str]) -> Verb:
     return lambda *words: call(capfd, *words, "--root", app.root)
-
-
-def work_of(verb: Verb, name: str) -> Any:
-    return next(work for work in verb("status", "--json").data["works"] if work["name"] == f"root.{name}")
 
 
 def test_its_process_is_shown_with_its_host_and_not_measured(verb: Verb, bystander: psutil.Process):

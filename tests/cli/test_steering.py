@@ -11,10 +11,9 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -26,7 +25,7 @@ from lightning_lite.runs.catalog import RunSummary, read_runs
 from lightning_lite.testing import poll_until
 
 from tests.cli.short_apps import running
-from tests.cli.verbs import Output, call, is_refused
+from tests.cli.verbs import Output, Verb, call, is_refused, work_of
 from tests.support.processes import DEADLINE, is_gone
 
 pytestmark = pytest.mark.dependencies
@@ -35,8 +34,6 @@ WORKS = ["killed", "once", "part.inner", "restarted", "stopped", "stubborn", "tr
 
 #: The works that print three lines and then report a progress of 25 %.
 WAITING_WORKS = ["killed", "part.inner", "restarted", "stopped", "train"]
-
-Call = Callable[..., Output]
 
 
 @pytest.fixture(scope="module")
@@ -64,17 +61,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunSummary]:
 
 
 @pytest.fixture
-def verb(run: RunSummary, capfd: pytest.CaptureFixture[str]) -> Call:
+def verb(run: RunSummary, capfd: pytest.CaptureFixture[str]) -> Verb:
     """Call a verb with the root of the run."""
     root = os.path.dirname(os.path.dirname(run.path))
     return lambda *words: call(capfd, *words, "--root", root)
 
 
-def work_of(verb: Call, name: str) -> Any:
-    return next(work for work in verb("status", "--json").data["works"] if work["name"] == f"root.{name}")
-
-
-def end_work(verb: Call, *words: str) -> Output:
+def end_work(verb: Verb, *words: str) -> Output:
     """Call `stop` or `kill` for a work; assert that its process has exited and that it becomes `stopped`."""
     pid = work_of(verb, words[1])["pid"]
     output = verb(*words)
@@ -95,7 +88,7 @@ def elsewhere(run: RunSummary, monkeypatch: pytest.MonkeyPatch) -> str:
     return host
 
 
-def test_a_work_on_another_host_is_not_killed_and_gets_no_request_for_stacks(verb: Call, elsewhere: str):
+def test_a_work_on_another_host_is_not_killed_and_gets_no_request_for_stacks(verb: Verb, elsewhere: str):
     train = work_of(verb, "train")
 
     for word in ("kill", "stack"):
@@ -106,7 +99,7 @@ def test_a_work_on_another_host_is_not_killed_and_gets_no_request_for_stacks(ver
     assert work_of(verb, "train")["state"] == "running"
 
 
-def test_a_process_on_another_host_is_shown_with_its_host_and_not_measured(verb: Call, elsewhere: str):
+def test_a_process_on_another_host_is_shown_with_its_host_and_not_measured(verb: Verb, elsewhere: str):
     train = work_of(verb, "train")
     status, top = verb("status"), verb("top")
     (sample,) = (work for work in verb("top", "--json").data["works"] if work["name"] == "root.train")
@@ -123,14 +116,14 @@ def test_a_process_on_another_host_is_shown_with_its_host_and_not_measured(verb:
     assert verb("ps", "--json").data[0]["host"] == elsewhere
 
 
-def test_a_process_on_this_host_is_shown_without_its_host(verb: Call):
+def test_a_process_on_this_host_is_shown_without_its_host(verb: Verb):
     assert f" on {places.this_host()}" not in verb("status").out
 
 
 # Reading.
 
 
-def test_ps_lists_the_run_as_running_with_the_states_of_its_works(verb: Call, run: RunSummary):
+def test_ps_lists_the_run_as_running_with_the_states_of_its_works(verb: Verb, run: RunSummary):
     (listed,) = verb("ps", "--json").data
     output = verb("ps")
 
@@ -142,7 +135,7 @@ def test_ps_lists_the_run_as_running_with_the_states_of_its_works(verb: Call, ru
     assert verb("ps", "-q", "--running").out == f"{run.id}\n"
 
 
-def test_status_shows_the_tree_with_flows_works_processes_and_progress(verb: Call):
+def test_status_shows_the_tree_with_flows_works_processes_and_progress(verb: Verb):
     output = verb("status")
     data = verb("status", "--json").data
 
@@ -156,7 +149,7 @@ def test_status_shows_the_tree_with_flows_works_processes_and_progress(verb: Cal
     assert train["memory"] > 2**20
 
 
-def test_status_of_a_work_lists_its_calls_with_their_arguments(verb: Call):
+def test_status_of_a_work_lists_its_calls_with_their_arguments(verb: Verb):
     output = verb("status", "inner")
     (call,) = work_of(verb, "part.inner")["calls"]
 
@@ -165,7 +158,7 @@ def test_status_of_a_work_lists_its_calls_with_their_arguments(verb: Call):
     assert "root.part.inner  1     running  1" in output.out
 
 
-def test_top_prints_once_without_a_terminal(verb: Call):
+def test_top_prints_once_without_a_terminal(verb: Verb):
     output = verb("top")
     works = {work["name"]: work for work in verb("top", "--json").data["works"]}
 
@@ -196,13 +189,13 @@ def test_top_updates_on_a_terminal_until_ctrl_c(run: RunSummary):
     assert "root.train" in shown.decode(errors="replace")
 
 
-def test_a_run_is_found_by_a_part_of_its_id(verb: Call, run: RunSummary):
+def test_a_run_is_found_by_a_part_of_its_id(verb: Verb, run: RunSummary):
     for part in (run.id, run.id[-6:], run.id[:20]):
         assert verb("status", part, "--json").data["id"] == run.id
     assert verb("status", run.id[-6:], "train", "--json").data["works"][0]["name"] == "root.train"
 
 
-def test_unknown_names_are_refused_with_similar_names(verb: Call, run: RunSummary):
+def test_unknown_names_are_refused_with_similar_names(verb: Verb, run: RunSummary):
     is_refused(verb("status", "trian"), 2, "no work 'trian'", "root.train")
     is_refused(verb("logs", "nonsense"), 2, "no work 'nonsense'")
     is_refused(verb("stop", "20990101-000000000-abcdef"), 2, "no run '20990101", "lightning-lite ps")
@@ -211,7 +204,7 @@ def test_unknown_names_are_refused_with_similar_names(verb: Call, run: RunSummar
     is_refused(verb("restart", run.id), 2, "name a work")
 
 
-def test_stack_shows_the_functions_that_a_work_and_the_flow_execute(verb: Call):
+def test_stack_shows_the_functions_that_a_work_and_the_flow_execute(verb: Verb):
     work, flow = verb("stack", "train"), verb("stack")
 
     assert work.out.startswith("root.train (process ")
@@ -224,7 +217,7 @@ def test_stack_shows_the_functions_that_a_work_and_the_flow_execute(verb: Call):
 # Logs.
 
 
-def test_logs_shows_lines_with_names_and_times(verb: Call):
+def test_logs_shows_lines_with_names_and_times(verb: Verb):
     lines = verb("logs", "train", "inner").out.splitlines()
     stamped = verb("logs", "train", "-t").out.splitlines()
 
@@ -237,7 +230,7 @@ def test_logs_shows_lines_with_names_and_times(verb: Call):
     assert abs(datetime.fromisoformat(stamp).timestamp() - datetime.now().timestamp()) < 600
 
 
-def test_options_of_logs_select_lines_and_their_format(verb: Call):
+def test_options_of_logs_select_lines_and_their_format(verb: Verb):
     assert verb("logs", "inner", "-n", "1").out == "root.part.inner | wait 2\n"
     assert verb("logs", "inner", "-n", "0").out == ""
     assert verb("logs", "inner", "-n", "2", "--no-prefix").out == "wait 1\nwait 2\n"
@@ -248,14 +241,14 @@ def test_options_of_logs_select_lines_and_their_format(verb: Call):
     assert line["time"] > 1.7e9
 
 
-def test_logs_refuses_an_invalid_time(verb: Call):
+def test_logs_refuses_an_invalid_time(verb: Verb):
     is_refused(verb("logs", "--since", "yesterday"), 2, "'yesterday'", "10m")
 
 
 # Stopping and restarting.
 
 
-def test_stop_ends_a_work_in_order_and_the_app_continues(verb: Call):
+def test_stop_ends_a_work_in_order_and_the_app_continues(verb: Verb):
     output = end_work(verb, "stop", "stopped")
 
     assert output.out == "root.stopped: stopped\n"
@@ -265,14 +258,14 @@ def test_stop_ends_a_work_in_order_and_the_app_continues(verb: Call):
     assert verb("ps", "--json").data[0]["state"] == "running"
 
 
-def test_a_work_that_a_user_killed_is_stopped_not_crashed(verb: Call):
+def test_a_work_that_a_user_killed_is_stopped_not_crashed(verb: Verb):
     output = end_work(verb, "kill", "killed")
 
     assert output.out == "root.killed: killed\n"
     assert "on_exit has run" not in verb("logs", "killed").out
 
 
-def test_restart_runs_the_call_again_in_a_new_process(verb: Call):
+def test_restart_runs_the_call_again_in_a_new_process(verb: Verb):
     pid = work_of(verb, "restarted")["pid"]
 
     output = verb("restart", "restarted")
@@ -285,7 +278,7 @@ def test_restart_runs_the_call_again_in_a_new_process(verb: Call):
     poll_until(lambda: work_of(verb, "restarted")["state"] == "running", DEADLINE)
 
 
-def test_stop_kills_a_work_that_does_not_end_in_time(verb: Call):
+def test_stop_kills_a_work_that_does_not_end_in_time(verb: Verb):
     output = end_work(verb, "stop", "stubborn", "-t", "0.3")
 
     assert output.out.startswith("root.stubborn: killed,")
@@ -334,7 +327,7 @@ def test_only_the_user_has_access_to_the_socket(run: RunSummary):
     ],
 )
 def test_an_invalid_command_gets_an_error_and_changes_nothing(
-    run: RunSummary, verb: Call, data: bytes, complaint: str
+    run: RunSummary, verb: Verb, data: bytes, complaint: str
 ):
     answer = json.loads(send(run, data))
 
@@ -343,14 +336,14 @@ def test_an_invalid_command_gets_an_error_and_changes_nothing(
     assert work_of(verb, "train")["state"] == "running"
 
 
-def test_a_line_that_is_too_long_is_refused(run: RunSummary, verb: Call):
+def test_a_line_that_is_too_long_is_refused(run: RunSummary, verb: Verb):
     answer = send(run, b"x" * (REQUEST_LIMIT + 1))
 
     assert b"longer than" in answer
     assert work_of(verb, "train")["state"] == "running"
 
 
-def test_silent_connections_do_not_block_others(run: RunSummary, verb: Call):
+def test_silent_connections_do_not_block_others(run: RunSummary, verb: Verb):
     silent = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(5)]
     os.chdir(run.path)
     try:

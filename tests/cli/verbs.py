@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
@@ -25,6 +26,10 @@ class Output(NamedTuple):
         return json.loads(self.out)
 
 
+#: Calls a verb on one root, with further words.
+Verb = Callable[..., Output]
+
+
 def call(capfd: pytest.CaptureFixture[str], *words: object) -> Output:
     """Call a verb, and return its exit code and its output."""
     capfd.readouterr()
@@ -33,6 +38,11 @@ def call(capfd: pytest.CaptureFixture[str], *words: object) -> Output:
     out, err = capfd.readouterr()
     assert "Traceback" not in err
     return Output(int(end.value.code or 0), out, err)
+
+
+def work_of(verb: Verb, name: str) -> Any:
+    """Return the data that `status` shows of the work `root.<name>`."""
+    return next(work for work in verb("status", "--json").data["works"] if work["name"] == f"root.{name}")
 
 
 def is_refused(output: Output, code: int, *parts: str) -> None:
