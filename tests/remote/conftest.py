@@ -15,9 +15,14 @@ sys.path.append(str(Path(__file__).parent.parent / "runners"))
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
+def needs_ray() -> None:
+    """Skip the tests without the package ray."""
     if find_spec("ray") is None:
         pytest.skip("these tests need the package ray, see `make test-remote`")
+
+
+@pytest.fixture(scope="session")
+def cluster(needs_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)

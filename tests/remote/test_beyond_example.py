@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -17,8 +16,7 @@ from lightning_lite.testing import poll_until
 
 from tests.support.processes import DEADLINE, finish, run_script, starting, wait_until_gone
 
-if find_spec("ray") is None:
-    pytest.skip("these tests need the package ray, see `make test-remote`", allow_module_level=True)
+pytestmark = pytest.mark.usefixtures("needs_ray")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -9,19 +9,19 @@ import shutil
 import signal
 import sys
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import pytest
 from two_nodes import ENVIRONMENT
 
-from lightning_lite import CloudCompute, LightningApp, LightningFlow, LightningWork
+from lightning_lite import CloudCompute, LightningApp, LightningWork
 from lightning_lite.errors import RunnerError, WorkStartFailed
 from lightning_lite.runs.catalog import read_runs
 from lightning_lite.settings import resolve_root
 from lightning_lite.testing import poll_until
 
+from tests.support.flows import OneWork
 from tests.support.processes import DEADLINE, finish, run_python, starting
 
 HERE = Path(__file__).parent
@@ -50,16 +50,6 @@ def folder(cluster, monkeypatch, tmp_path) -> Path:
 class Plain(LightningWork):
     def run(self):
         return os.getpid()
-
-
-class Once(LightningFlow):
-    def __init__(self, work):
-        super().__init__()
-        self.work = work
-
-    def run(self):
-        self.work.run()
-        self.stop()
 
 
 def test_an_app_runs_on_the_cluster_with_the_modules_next_to_it(folder):
@@ -105,7 +95,7 @@ def works_of(path: str) -> list[psutil.Process]:
 
 
 def test_what_no_node_has_is_refused_at_once_with_what_they_have(folder):
-    app = LightningApp(Once(Plain(cloud_compute=CloudCompute("huge"))), compute={"huge": {"cpus": 500}})
+    app = LightningApp(OneWork(Plain(cloud_compute=CloudCompute("huge"))), compute={"huge": {"cpus": 500}})
 
     with pytest.raises(WorkStartFailed) as refused:
         app.run()  # the suite's own folder is not sent: it is no script
@@ -120,7 +110,7 @@ def test_without_a_cluster_at_the_address_one_line_says_what_to_do(folder, monke
     monkeypatch.setenv("LIGHTNING_LITE_RAY_ADDRESS", "127.0.0.1:1")
 
     with pytest.raises(RunnerError, match=r"There is no Ray cluster at '127\.0\.0\.1:1': Connection refused"):
-        LightningApp(Once(Plain())).run()
+        LightningApp(OneWork(Plain())).run()
 
 
 def test_without_the_token_of_the_cluster_the_error_says_where_it_goes(folder, monkeypatch):
@@ -129,7 +119,7 @@ def test_without_the_token_of_the_cluster_the_error_says_where_it_goes(folder, m
     monkeypatch.setenv("HOME", str(folder))  # no token of this user
 
     with pytest.raises(RunnerError, match=r"it wants a token\. Set RAY_AUTH_MODE=token, and put the"):
-        LightningApp(Once(Plain())).run()
+        LightningApp(OneWork(Plain())).run()
 
 
 def test_doctor_names_the_nodes_and_what_they_have(folder):
@@ -150,10 +140,10 @@ def test_a_folder_that_is_too_big_is_refused_with_what_to_do(folder, monkeypatch
     with pytest.raises(
         RunnerError, match="are too big to be sent to the machines: leave some out with ray_excl"
     ):
-        LightningApp(Once(Plain())).run()
+        LightningApp(OneWork(Plain())).run()
 
     monkeypatch.setenv("LIGHTNING_LITE_RAY_EXCLUDES", "*.bin")
-    LightningApp(Once(Plain())).run()
+    LightningApp(OneWork(Plain())).run()
 
 
 #: Prints the addresses at which processes of this test listen.
@@ -183,9 +173,8 @@ LightningApp(Flow()).run(runner="ray")
 """
 
 
+@pytest.mark.usefixtures("needs_ray")
 def test_a_cluster_that_the_app_starts_listens_on_loopback_only(monkeypatch, tmp_path):
-    if find_spec("ray") is None:
-        pytest.skip("this test needs the package ray, see `make test-remote`")
     for name in ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "app.py").write_text(LISTENERS)

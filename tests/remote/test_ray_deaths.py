@@ -13,9 +13,8 @@ import psutil
 import pytest
 import tasks
 from harness import DEADLINE, Harness
-from hosts import TaskHost
 
-from lightning_lite.messages import KillWork, RunEnded, StartFailed, StartWork, WorkExited, WorkStarted
+from lightning_lite.messages import KillWork, RunEnded, StartFailed, WorkExited, WorkStarted
 from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions
 from lightning_lite.runners.remote import remote_work
@@ -23,7 +22,6 @@ from lightning_lite.runners.remote.lease import read_clock
 from lightning_lite.runners.remote.ray_cluster import RayCluster
 from lightning_lite.runners.remote.runner import RemoteRunner
 from lightning_lite.testing import poll_until
-from lightning_lite.values.pickling import pack
 
 from tests.support.processes import is_gone, wait_until_gone
 
@@ -43,17 +41,6 @@ def remote(tmp_path, cluster):
     harness.runner.close(DEADLINE)
 
 
-def start(remote: Harness, name: str, resources: Resources | None) -> None:
-    remote.runner.send(StartWork(name, pack(TaskHost(name)), resources=resources))
-
-
-def hang_with_grandchildren(remote: Harness, name: str, resources: Resources | None) -> list[int]:
-    start(remote, name, resources)
-    pid = remote.until(WorkStarted, name).place.pid
-    remote.call(tasks.hang_with_grandchildren, name=name)
-    return [pid, *eval(remote.hangs(name)["pids"])]
-
-
 def alive(pids: list[int]) -> list[tuple[int, str, list[str]]]:
     """Return what is known of the processes that have not ended."""
     found = []
@@ -66,8 +53,8 @@ def alive(pids: list[int]) -> list[tuple[int, str, list[str]]]:
 
 @pytest.mark.parametrize("end", ["kill", "freeze"])
 def test_a_dead_node_is_reported_when_its_processes_are_dead_and_other_works_go_on(remote, cluster, end):
-    pids = hang_with_grandchildren(remote, "root.a", SECOND)
-    start(remote, "root.b", FIRST)
+    pids = remote.start_hanging(resources=SECOND)
+    remote.start("root.b", resources=FIRST)
     remote.until(WorkStarted, "root.b")
     began = read_clock()
     cluster.command(end)
@@ -85,12 +72,12 @@ def test_a_dead_node_is_reported_when_its_processes_are_dead_and_other_works_go_
             cluster.command("kill")
         cluster.command("add")
 
-    start(remote, "root.a", SECOND)
+    remote.start("root.a", resources=SECOND)
     remote.until(WorkStarted)
 
 
 def test_a_node_whose_raylet_pauses_loses_nothing(remote, cluster):
-    start(remote, "root.a", SECOND)
+    remote.start("root.a", resources=SECOND)
     remote.until(WorkStarted)
     cluster.command("freeze")
     try:
@@ -102,7 +89,7 @@ def test_a_node_whose_raylet_pauses_loses_nothing(remote, cluster):
 
 
 def test_a_killed_server_is_lost_with_its_work(remote):
-    pids = hang_with_grandchildren(remote, "root.a", None)
+    pids = remote.start_hanging()
 
     os.kill(psutil.Process(pids[0]).ppid(), signal.SIGKILL)
 
@@ -111,7 +98,7 @@ def test_a_killed_server_is_lost_with_its_work(remote):
 
 
 def test_a_frozen_server_is_lost_when_its_work_is_dead(remote):
-    pids = hang_with_grandchildren(remote, "root.a", None)
+    pids = remote.start_hanging()
     server = psutil.Process(pids[0]).ppid()
 
     os.kill(server, signal.SIGSTOP)
@@ -123,7 +110,7 @@ def test_a_frozen_server_is_lost_when_its_work_is_dead(remote):
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
 def test_the_works_end_with_the_process_that_is_connected_to_ray(remote, signum):
-    pids = hang_with_grandchildren(remote, "root.a", None)
+    pids = remote.start_hanging()
     connection = remote.runner._cluster._process
 
     connection.send_signal(signum)
@@ -166,7 +153,7 @@ def test_more_works_than_cpus_start(remote):
 
 
 def test_what_no_node_has_fails_at_once_and_what_they_have_is_named(remote):
-    start(remote, "root.a", Resources(gpus=2))
+    remote.start("root.a", resources=Resources(gpus=2))
 
     message = remote.until(StartFailed).failure.message
 
@@ -178,14 +165,14 @@ def test_what_no_node_has_fails_at_once_and_what_they_have_is_named(remote):
 
 
 def test_it_is_said_why_a_work_waits_and_it_starts_when_there_is_room(remote, monkeypatch, caplog):
-    start(remote, "root.a", Resources(cpus=4))
-    start(remote, "root.b", Resources(cpus=4))
+    remote.start("root.a", resources=Resources(cpus=4))
+    remote.start("root.b", resources=Resources(cpus=4))
     for name in ("root.a", "root.b"):
         remote.until(WorkStarted, name)
     caplog.clear()  # on a busy machine, the first two wait, too
     monkeypatch.setattr(remote_work, "_LONG_WAIT", 0.5)
     with caplog.at_level(logging.WARNING):
-        start(remote, "root.c", Resources(cpus=4))
+        remote.start("root.c", resources=Resources(cpus=4))
         poll_until(lambda: caplog.messages, timeout=DEADLINE)
     assert caplog.messages == [
         "root.c waits for a place: it needs 4 CPUs, and the cluster has 0 of 8 CPU free"
@@ -198,7 +185,7 @@ def test_it_is_said_why_a_work_waits_and_it_starts_when_there_is_room(remote, mo
 
 def test_the_works_of_a_group_are_on_one_node(remote):
     for name in ("root.a", "root.b", "root.c"):
-        start(remote, name, Resources(cpus=1, group="pair"))
+        remote.start(name, resources=Resources(cpus=1, group="pair"))
     for name in ("root.a", "root.b", "root.c"):
         remote.until(WorkStarted, name)
 
@@ -206,11 +193,12 @@ def test_the_works_of_a_group_are_on_one_node(remote):
 
 
 def test_a_work_that_the_node_of_its_group_can_never_have_fails_at_once(remote):
-    start(remote, "root.a", Resources(custom=(("first", 1.0),), group="pair"))
-    start(remote, "root.b", Resources(custom=(("second", 1.0),), group="pair"))  # before that node is known
+    remote.start("root.a", resources=Resources(custom=(("first", 1.0),), group="pair"))
+    # Before the node of the group is known.
+    remote.start("root.b", resources=Resources(custom=(("second", 1.0),), group="pair"))
     early = remote.until(StartFailed, "root.b").failure.message
     remote.until(WorkStarted, "root.a")
-    start(remote, "root.c", Resources(custom=(("second", 1.0),), group="pair"))
+    remote.start("root.c", resources=Resources(custom=(("second", 1.0),), group="pair"))
     late = remote.until(StartFailed, "root.c").failure.message
 
     for message in (early, late):

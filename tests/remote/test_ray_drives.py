@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,11 +19,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples/drive"
 
 @pytest.fixture(scope="module")
 def cluster_with_keys(
-    running_object_server: ObjectServer, tmp_path_factory: pytest.TempPathFactory
+    needs_ray: None, running_object_server: ObjectServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TwoNodes]:
     """A cluster whose nodes have the keys of the store in their environment, as in a cluster of a user."""
-    if find_spec("ray") is None:
-        pytest.skip("these tests need the package ray, see `make test-remote`")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (ENVIRONMENT | running_object_server.environment()).items():
             patch.setenv(name, value)
