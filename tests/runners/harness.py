@@ -11,6 +11,7 @@ from itertools import count
 from time import monotonic
 from typing import Any
 
+import tasks
 from hosts import TaskHost
 
 from lightning_lite.messages import (
@@ -69,6 +70,13 @@ class Harness:
         for name in names or ("root.a",):
             self.start(name)
         return {name: self.until(WorkStarted, name).place.pid for name in names or ("root.a",)}
+
+    def start_hanging(self, name: str = "root.a", **options: Any) -> list[int]:
+        """Start a work that hangs in a call, and return its process id and those of its children."""
+        self.start(name, **options)
+        pid = self.until(WorkStarted, name).place.pid
+        self.call(tasks.hang_with_grandchildren, name=name)
+        return [pid, *eval(self.hangs(name)["pids"])]
 
     def until(self, what: type | Callable[[Report], bool], name: str | None = None) -> Any:
         """Wait for a report of a class, or one for which `what` is true; remove and return it."""

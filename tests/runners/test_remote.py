@@ -89,18 +89,11 @@ def guardian_of(server: int) -> int:
     return found
 
 
-def hang_with_grandchildren(remote: Harness) -> list[int]:
-    """Return the processes of a work that hangs: its own, and those that it has started."""
-    pids = remote.up()
-    remote.call(tasks.hang_with_grandchildren)
-    return [*pids.values(), *eval(remote.hangs()["pids"])]
-
-
 # Deaths.
 
 
 def test_a_killed_work_has_its_exit_code_and_leaves_none_of_its_children(remote, cluster):
-    pids = hang_with_grandchildren(remote)
+    pids = remote.start_hanging()
 
     os.kill(pids[0], signal.SIGKILL)
 
@@ -109,7 +102,7 @@ def test_a_killed_work_has_its_exit_code_and_leaves_none_of_its_children(remote,
 
 
 def test_a_killed_server_is_reported_when_its_work_is_dead(remote, cluster):
-    pids = hang_with_grandchildren(remote)
+    pids = remote.start_hanging()
 
     os.kill(server_of(cluster), signal.SIGKILL)
 
@@ -149,7 +142,7 @@ def test_a_work_is_started_again_after_the_death_of_its_server(remote, cluster):
 def test_a_frozen_server_is_lost_and_its_work_is_dead_before_that_is_reported(
     remote, cluster, is_work_frozen
 ):
-    pids = hang_with_grandchildren(remote)
+    pids = remote.start_hanging()
     began = read_clock()
     os.kill(server_of(cluster), signal.SIGSTOP)
     cluster.placements["root.a"].is_cut = True
@@ -188,7 +181,7 @@ def test_a_work_that_is_cut_off_is_dead_when_its_end_on_request_is_reported(
     for patience in ("_GRACE", "_KILL_GRACE", "_DEATH_PATIENCE"):
         monkeypatch.setattr(remote_work, patience, 0.1)  # much less than the lease, as usual
     remote = by_calls(LEASE)
-    pids = hang_with_grandchildren(remote)
+    pids = remote.start_hanging()
     cluster.placements["root.a"].cut()
 
     remote.runner.send(wanted)
@@ -199,7 +192,7 @@ def test_a_work_that_is_cut_off_is_dead_when_its_end_on_request_is_reported(
 
 def test_close_does_not_wait_for_the_lease_of_a_work_that_is_cut_off(by_calls, cluster):
     remote = by_calls(DEADLINE)
-    hang_with_grandchildren(remote)
+    remote.start_hanging()
     cluster.placements["root.a"].cut()
     began = read_clock()
 
