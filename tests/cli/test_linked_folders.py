@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from lightning_lite import LightningApp, LightningFlow
+from lightning_lite import LightningFlow
 from lightning_lite.errors import RootRefused
 
 from tests.cli.failing_app import CALLS, STOPS, Root, fail
 from tests.cli.verbs import call, is_refused
+from tests.support.flows import run_inline
 
 pytestmark = pytest.mark.dependencies
 
@@ -32,7 +33,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def begin(root: Path, flow: type[LightningFlow] = Root, resume: bool | str = False) -> None:
-    LightningApp(flow(), root_dir=root).run("inline", command_channel=False, view=False, resume=resume)
+    run_inline(flow(), root, resume)
 
 
 def ids(root: Path) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import LightningFlow, LightningWork
 from lightning_lite.cli.checks import file_system
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING
 from lightning_lite.context import Caller, acting_as
@@ -27,6 +27,7 @@ from lightning_lite.storage.errors import DriveError, DriveRefused
 from lightning_lite.storage.stores import drive_names
 from lightning_lite.values import value_files
 
+from tests.support.flows import run_inline
 from tests.support.users import (
     ALICE,
     BOB,
@@ -69,8 +70,7 @@ class Root(LightningFlow):
 
 
 def run_app(root: Path, message: str = "not yet", resume: bool | str = False, **options) -> None:
-    app = LightningApp(Root(message), root_dir=root, **options)
-    app.run("inline", resume=resume, command_channel=False, view=False)
+    run_inline(Root(message), root, resume, **options)
 
 
 def begin(root: Path) -> None:
@@ -429,7 +429,7 @@ class Quiet(LightningFlow):
 
 
 def begin_without_value(root: Path) -> None:
-    LightningApp(Quiet(), root_dir=root).run("inline", command_channel=False, view=False)
+    run_inline(Quiet(), root)
 
 
 @pytest.mark.parametrize("verb", ["ps", "clean", "drive ls", "resume"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import LightningFlow, LightningWork
 from lightning_lite.cli.checks import file_system
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING
 from lightning_lite.errors import AppFailed
@@ -24,9 +23,10 @@ from lightning_lite.storage.errors import DriveWarning
 from lightning_lite.storage.transfer import snapshot
 
 from tests.cli.verbs import call
+from tests.support.flows import run_inline
 from tests.support.ownerless import ownerless
 from tests.support.processes import run_python
-from tests.support.users import ALICE, BOB, EVE, Refused, act_as, needs_users
+from tests.support.users import ALICE, BOB, EVE, Refused, act_as, folder_for_all, needs_users
 
 VARIABLE = "LIGHTNING_LITE_ROOT_MODE"
 
@@ -60,8 +60,7 @@ class Root(LightningFlow):
 
 
 def run_app(root: Path, fails: bool = False, resume: bool = False, **options: Any) -> None:
-    app = LightningApp(Root(fails), root_dir=root, **options)
-    app.run("inline", resume=resume, command_channel=False, view=False)
+    run_inline(Root(fails), root, resume, **options)
 
 
 @pytest.fixture
@@ -69,10 +68,9 @@ def place(monkeypatch: pytest.MonkeyPatch, own_place: Path) -> Iterator[Path]:
     """Give a folder into which every user may write, after an app has loaded all modules."""
     monkeypatch.delenv("LIGHTNING_LITE_ROOT")
     run_app(own_place / "warm")
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        os.chmod(folder, 0o777)
+    with folder_for_all() as folder:
         monkeypatch.chdir(folder)
-        yield Path(folder)
+        yield folder
         monkeypatch.chdir(own_place)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
@@ -33,6 +34,19 @@ def run_steps(steps: Callable[[Any], Any], runner: str = "processes", **works: L
     root = Steps(steps, **works)
     LightningApp(root).run(runner)
     return root
+
+
+def run_inline(root: LightningFlow, root_dir: Path, resume: bool | str = False, **options: Any) -> None:
+    """Run an app in this process, with neither a command channel nor a view.
+
+    Args:
+        root: The root flow.
+        root_dir: The root of the runs and drives.
+        resume: Whether to resume the last run, or the id of a run.
+        options: Options of `LightningApp`.
+    """
+    app = LightningApp(root, root_dir=root_dir, **options)
+    app.run("inline", resume=resume, command_channel=False, view=False)
 
 
 class OneWork(LightningFlow):
