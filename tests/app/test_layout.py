@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +20,7 @@ from lightning_lite.structures import Dict
 from lightning_lite.testing import EmptyFlow, EmptyWork, poll_until
 
 from tests.support.processes import DEADLINE
+from tests.support.waiting_works import Never
 
 
 class Silent(Frontend):
@@ -346,15 +346,10 @@ class Server(LightningWork):
         HTTPServer((self.host, self.port), SimpleHTTPRequestHandler).serve_forever()
 
 
-class Waits(LightningWork):
-    def run(self):
-        threading.Event().wait()
-
-
 class ServerAndWait(LightningFlow):
     def __init__(self):
         super().__init__()
-        self.server, self.waits = Server(), Waits()
+        self.server, self.waits = Server(), Never()
 
     def run(self):
         self.server.run()

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import psutil
 
@@ -155,16 +156,9 @@ class ForkedScripts:
         self._streams = folder / "out", folder / "err"
         self._patience = patience
 
-    def run(
-        self,
-        script: Path,
-        *arguments: object,
-        cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
-        deadline: float = DEADLINE,
-    ) -> str:
-        """Run a script as `run_script` does, and return its output; see `run_to_end`."""
-        done = self.run_to_end(script, *arguments, cwd=cwd, env=env, deadline=deadline)
+    def run(self, script: Path, *arguments: object, **options: Any) -> str:
+        """Run a script as `run_script` does, and return its output; `run_to_end` describes the arguments."""
+        done = self.run_to_end(script, *arguments, **options)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 from lightning_lite.tree.work import LightningWork
 
 
@@ -17,8 +15,3 @@ class Square(LightningWork):
         if x < 0:
             raise ValueError("negative")
         return x * x
-
-
-class Never(LightningWork):
-    def run(self):
-        threading.Event().wait()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from helper_works import Never, Square
+from helper_works import Square
 
 from lightning_lite import LightningApp
 from lightning_lite.testing import (
@@ -15,6 +15,8 @@ from lightning_lite.testing import (
     run_work_isolated,
 )
 from lightning_lite.tree.flow import LightningFlow
+
+from tests.support.waiting_works import Never
 
 
 class Count(LightningFlow):
