@@ -98,11 +98,8 @@ torture: .venv/installed-test
 	@$(PYTHON_IN_VENV) -m pytest --quiet -m torture --numprocesses auto --dist worksteal --timeout 1200 \
 	-o faulthandler_timeout=1140 --durations 20
 
-# Of the tests, mypy reads what they share. That imports the packages of [test].
-TYPED_TESTS := conftest.py tests/support tests/cli/[!t]*.py tests/cli/trace_format.py tests/ui/[!t]*.py tests/notebooks/play.py
-
+# mypy also reads the modules that tests share, and they import the packages of [test].
 check: .venv/installed-check .venv/installed-test
-	@$(PYTHON_IN_VENV) -m mypy $(TYPED_TESTS)
 	@$(PYTHON_IN_VENV) -m ruff format --check --output-format concise .
 	@$(PYTHON_IN_VENV) -m ruff check --output-format concise .
 	@$(PYTHON_IN_VENV) -m mypy

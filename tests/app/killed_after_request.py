@@ -9,17 +9,17 @@ from lightning_lite import LightningApp, LightningFlow
 
 
 class Root(LightningFlow):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.number = 0
-        self.names = []
+        self.names: list[str] = []
 
-    def run(self):
+    def run(self) -> None:
         if "--resume" in sys.argv:
             self.stop(f"the state has {self.number} and {self.names}")
 
 
-def change_state():
+def change_state() -> None:
     app.set_state({"vars": {"number": 7, "names": ["a"]}})
     os.kill(os.getpid(), signal.SIGKILL)
 

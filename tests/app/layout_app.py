@@ -11,27 +11,27 @@ from lightning_lite.frontends import StaticWebFrontend
 
 
 class Waiting(LightningWork):
-    def run(self):
+    def run(self) -> None:
         while not Path("end").exists():
             threading.Event().wait(0.02)
 
 
 class Site(LightningFlow):
-    def configure_layout(self):
+    def configure_layout(self) -> StaticWebFrontend:
         return StaticWebFrontend("site")
 
 
 class Root(LightningFlow):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.site = Site()
         self.waiting = Waiting()
 
-    def run(self):
+    def run(self) -> None:
         self.waiting.run()
         self.stop("end of the app")
 
-    def configure_layout(self):
+    def configure_layout(self) -> list[dict[str, object]]:
         return [{"name": "Site", "content": self.site}]
 
 

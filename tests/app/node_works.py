@@ -7,15 +7,19 @@ import threading
 from pathlib import Path
 
 from lightning_lite import LightningWork
+from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.testing import poll_until
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Square(LightningWork):
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.last = 0
 
-    def run(self, number):
+    def run(self, number: int) -> int:
         self.last = number
         print("squares", number)  # noqa: T201
         return number**2
@@ -24,11 +28,11 @@ class Square(LightningWork):
 class Serve(LightningWork):
     """Answers one byte to each connection."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(parallel=True, **kwargs)
-        self.seen = []
+        self.seen: list[str] = []
 
-    def run(self):
+    def run(self) -> None:
         with socket.create_server((self.host, self.port)) as server:
             self.seen = [self.host, self.internal_ip]
             while True:
@@ -40,12 +44,12 @@ class Serve(LightningWork):
 class WaitFor(LightningWork):
     """Creates the file `up` next to another one, and waits for that."""
 
-    def run(self, path):
+    def run(self, path: str) -> bool:
         Path(path).with_name("up").touch()
         return poll_until(Path(path).exists, 100.0)
 
 
 class Hang(LightningWork):
-    def run(self):
+    def run(self) -> None:
         while True:
             threading.Event().wait(0.1)

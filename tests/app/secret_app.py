@@ -13,7 +13,9 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -33,23 +35,23 @@ class Login:
 class Refused(Exception):
     """An exception that holds a secret, and has its text in several places."""
 
-    def __init__(self, secret):
+    def __init__(self, secret: Secret) -> None:
         super().__init__(f"401 for {secret.reveal()}", secret)
         self.text = secret.reveal()
         self.add_note(f"with {secret.reveal()}")
 
 
 class Use(LightningWork):
-    def __init__(self, secret=None, **options):
+    def __init__(self, secret: Secret | None = None, **options: Any) -> None:
         super().__init__(raise_exception=False, **options)
         self._secret = secret
         self.num_calls = 0
 
-    def on_start(self):
+    def on_start(self) -> None:
         if self._secret is not None:
             print("on_start:", self._secret.reveal())
 
-    def run(self, how, *args, **kwargs):
+    def run(self, how: str, *args: Any, **kwargs: Any) -> object:
         self.num_calls += 1
         given = [*args, *kwargs.values()]
         texts = {secret.reveal() for secret in find(given)} | {GLOBAL.reveal()}
@@ -77,7 +79,7 @@ class Use(LightningWork):
         return digest(text)
 
 
-def show(text):
+def show(text: str) -> None:
     """Print a text in whole lines, in parts, from C code, and in a log record."""
     print("print:", text, flush=True)
     print("again:", repr(text), file=sys.stderr)
@@ -87,11 +89,11 @@ def show(text):
     logging.getLogger("app").error("log record: %s", text)
 
 
-def digest(text):
+def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def find(value):
+def find(value: object) -> list[Secret]:
     """Return the secrets in a value."""
     if isinstance(value, Secret):
         return [value]
@@ -104,7 +106,7 @@ def find(value):
     )
 
 
-def command_lines():
+def command_lines() -> Iterator[str]:
     """Return the command lines of all processes."""
     for process in psutil.process_iter():
         try:
@@ -114,7 +116,7 @@ def command_lines():
 
 
 class Root(LightningFlow):
-    def __init__(self, runner, can_die):
+    def __init__(self, runner: str, can_die: bool) -> None:
         super().__init__()
         self._can_die = can_die
         self._has_env = runner == "processes"
@@ -123,7 +125,7 @@ class Root(LightningFlow):
         self.use = Use(secret, retries=1, retry_delay=0.0, env=env)
         self.other = Use()
 
-    def run(self):
+    def run(self) -> None:
         secret = Secret(TEXT)
         answers = [
             self.use.run("plain", secret),
@@ -147,9 +149,10 @@ class Root(LightningFlow):
             os.kill(os.getpid(), signal.SIGKILL)
         answers.append(self.other.run("after the kill", Login("you", secret)))
         print(answers)
-        print(
-            self.other.call("raise", secret).error.args[1] == secret, self.other.call("raise", secret).error
-        )
+        call = self.other.call("raise", secret)
+        assert call is not None
+        assert call.error is not None
+        print(call.error.args[1] == secret, call.error)
         self.stop("done")
 
 

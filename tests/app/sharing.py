@@ -13,19 +13,20 @@ import importlib
 import json
 import os
 import sys
+from typing import Any
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 
 
-def names(package):
-    """Return what a package says of this process and its parent."""
+def names(package: Any) -> list[Any]:
+    """Return the description of this process and its parent by a package."""
     current, parent = package.current_process(), package.parent_process()
     key = hashlib.sha256(current.authkey).hexdigest()
     return [current.name, parent and [parent.name, parent.pid, parent.is_alive()], key]
 
 
 class Sharing(LightningWork):
-    def __init__(self, package, spawn, memory):
+    def __init__(self, package: Any, spawn: Any, memory: Any) -> None:
         super().__init__(retries=1, retry_delay=0)
         self._package = package.__name__
         self._queue, self._simple, self._joinable = spawn.Queue(), spawn.SimpleQueue(), spawn.JoinableQueue()
@@ -38,12 +39,12 @@ class Sharing(LightningWork):
         self._memory = memory.SharedMemory(create=True, size=8)
         self._list = memory.ShareableList([0, "none"])
         self._private = ctypes.c_int(7)  # in no shared memory: it is copied
-        self._seen = []
+        self._seen: list[object] = []
 
-    def on_start(self):
+    def on_start(self) -> None:
         self._seen = names(sys.modules[self._package])
 
-    def run(self, number):
+    def run(self, number: int) -> list[object]:
         if self._crashes.value < number:
             self._crashes.value += 1
             os._exit(3)
@@ -65,16 +66,16 @@ class Sharing(LightningWork):
 
 
 class Root(LightningFlow):
-    def __init__(self, package, spawn, memory):
+    def __init__(self, package: Any, spawn: Any, memory: Any) -> None:
         super().__init__()
         self.work = Sharing(package, spawn, memory)
         self.is_restarted = False
-        self._answers = []
+        self._answers: list[object] = []
         self.work._held.acquire()
         for text in "first", "second":
             self.work._ours.send(text)
 
-    def run(self):
+    def run(self) -> None:
         first = self.work.run(1)
         if not self.is_restarted:
             self.is_restarted = True
@@ -83,9 +84,9 @@ class Root(LightningFlow):
         self.stop()
 
 
-def main(package, start_method):
-    """Run the app, and return what its works have answered and what is in the objects then."""
-    package, memory = importlib.import_module(package), importlib.import_module(f"{package}.shared_memory")
+def main(name: str, start_method: str) -> dict[str, object]:
+    """Run the app, and return the answers of its works and the content of the objects after them."""
+    package, memory = importlib.import_module(name), importlib.import_module(f"{name}.shared_memory")
     root = Root(package, package.get_context("spawn"), memory)
     files = os.listdir("/proc/self/fd")
     LightningApp(root).run(start_method=start_method)

@@ -11,51 +11,55 @@ import sys
 import threading
 
 from lightning_lite import LightningWork
+from lightning_lite.light_typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Work(LightningWork):
-    """Notes in a file what it does and what its own handler gets."""
+    """Notes its actions, and the signals that its own handler gets, in a file."""
 
-    def __init__(self, action, folder, **options):
+    def __init__(self, action: str, folder: os.PathLike[str], **options: Any) -> None:
         super().__init__(**options)
         self.action = action
         self.folder = str(folder)
         self.is_ready = False
 
-    def note(self, what):
+    def note(self, what: str) -> None:
         with open(f"{self.folder}/{self.action}", "a") as file:
             file.write(f"{what}\n")
 
-    def on_exit(self):
+    def on_exit(self) -> None:
         self.note("on_exit")
 
-    def run(self):
+    def run(self) -> object:
         return getattr(self, self.action)()
 
-    def handler(self):
+    def handler(self) -> None:
         signal.signal(signal.SIGTERM, lambda *_: self.note("handler"))
 
-    def default(self):
+    def default(self) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    def ignore(self):
+    def ignore(self) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
-    def event_loop(self):
-        async def serve():
+    def event_loop(self) -> None:
+        async def serve() -> None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.note, "handler")
 
         asyncio.run(serve())
 
-    def fork_and_exit(self):
+    def fork_and_exit(self) -> int:
         pid = os.fork()
         if pid == 0:
             sys.exit(3)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
-    def train(self):
+    def train(self) -> None:
         """Run until the handler has been called, as a trainer that saves its model then."""
-        received = []
+        received: list[str] = []
         signal.signal(signal.SIGTERM, lambda *_: received.append("handler"))
         self.is_ready = True
         while not received:
@@ -67,22 +71,22 @@ IDLE = ("handler", "default", "ignore", "event_loop", "fork_and_exit")
 
 
 class Noting(LightningWork):
-    """Writes what it does to a file.
+    """Writes its actions to a file.
 
     Args:
         file: Path of the file.
     """
 
-    def __init__(self, file):
+    def __init__(self, file: str) -> None:
         super().__init__(parallel=True)
         self.file = str(file)
         self.is_ready = False
 
-    def note(self, what):
+    def note(self, what: str) -> None:
         with open(self.file, "a") as file:
             file.write(f"{what}\n")
 
-    def on_exit(self):
+    def on_exit(self) -> None:
         self.note("on_exit")
 
 
@@ -90,17 +94,17 @@ class Left(Noting):
     """Leaves the default action of SIGTERM within a call, and goes on with it in one of several ways.
 
     Args:
-        folder: Folder of a file with the name of the work, for what it does.
+        folder: Folder of the file for its actions, which has the name of the work.
         leave: How it leaves the default action.
         wait: How it goes on.
     """
 
-    def __init__(self, folder, leave, wait):
+    def __init__(self, folder: os.PathLike[str], leave: str, wait: str) -> None:
         super().__init__(f"{folder}/{leave}-{wait}")
         self.leave = leave
         self.wait = wait
 
-    def run(self):
+    def run(self) -> None:
         getattr(self, self.leave)()
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
         try:
@@ -109,38 +113,38 @@ class Left(Noting):
         finally:
             self.note("finally")
 
-    def by_asyncio(self):
-        async def serve():
+    def by_asyncio(self) -> None:
+        async def serve() -> None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.note, "handler")
 
         asyncio.run(serve())
 
-    def by_asyncio_twice(self):
+    def by_asyncio_twice(self) -> None:
         self.by_asyncio()
         self.by_asyncio()
 
-    def by_hand(self):
+    def by_hand(self) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    def pausing(self):
+    def pausing(self) -> None:
         while True:
             signal.pause()
 
-    def counting(self):
+    def counting(self) -> None:
         i = 0
         while True:
             i += 1
 
-    def in_a_lock(self):
+    def in_a_lock(self) -> None:
         threading.Event().wait()
 
-    def in_a_loop(self):
-        async def wait():
+    def in_a_loop(self) -> None:
+        async def wait() -> None:
             await asyncio.Event().wait()
 
         asyncio.run(wait())
 
-    def with_a_child(self):
+    def with_a_child(self) -> None:
         subprocess.run(["sleep", "600"], check=False)
 
 
@@ -150,8 +154,8 @@ WAITS = ("pausing", "counting", "in_a_lock", "in_a_loop", "with_a_child")
 class Graceful(Noting):
     """Serves with asyncio until SIGTERM, and cleans up after its event loop has left the default action."""
 
-    def run(self):
-        async def serve():
+    def run(self) -> None:
+        async def serve() -> None:
             is_over = asyncio.Event()
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, is_over.set)
             self.is_ready = True
@@ -165,12 +169,12 @@ class Graceful(Noting):
 
 
 class Waiting(LightningWork):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(parallel=True)
         self.pid = 0
         self.cleaned = False
 
-    def run(self):
+    def run(self) -> None:
         try:
             self.pid = os.getpid()
             while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy
 
@@ -15,7 +16,7 @@ from lightning_lite.context import current_caller
 class Maker(LightningWork):
     """Makes values of the given size."""
 
-    def run(self, size, kind="array"):
+    def run(self, size: int, kind: str = "array") -> object:
         data = bytes(range(256)) * (size // 256)
         array = numpy.frombuffer(data, "u1").reshape(-1, 256).copy()
         return {
@@ -29,7 +30,7 @@ class Maker(LightningWork):
 class Taker(LightningWork):
     """Describes its argument, or returns it."""
 
-    def run(self, value, back=False):
+    def run(self, value: Any, back: bool = False) -> Any:
         if back:
             return value
         try:
@@ -42,7 +43,7 @@ class Taker(LightningWork):
 class Failing(LightningWork):
     """Fails in its first attempt."""
 
-    def run(self, value, marker):
+    def run(self, value: Any, marker: str) -> int:
         if not os.path.exists(marker):
             Path(marker).touch()
             os._exit(3)
@@ -52,11 +53,13 @@ class Failing(LightningWork):
 class Stuck(LightningWork):
     """Leaves half a file, as a writer that is killed, and never ends."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.is_up = False
 
-    def run(self, value):
-        Path(current_caller().values, f"{os.getpid()}-00.val.new").write_bytes(b"half")
+    def run(self, value: object) -> None:
+        folder = current_caller().values
+        assert folder is not None
+        Path(folder, f"{os.getpid()}-00.val.new").write_bytes(b"half")
         self.is_up = True
         threading.Event().wait()

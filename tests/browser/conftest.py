@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
@@ -117,7 +118,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Tab]]:
     """Open a page; at the end of the test it must have had no error, no dialog, and no request elsewhere."""
     tabs: list[Tab] = []
 
-    def visit(server: Server, view: str = "", **options: object) -> Tab:
+    def visit(server: Server, view: str = "", **options: Any) -> Tab:
         tabs.append(open_tab(browser, server, view, **options))
         return tabs[-1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from typing import Any
 
 from fastapi import HTTPException
 from pydantic import BaseModel
@@ -41,15 +42,15 @@ class Square(PythonServer):
         sizes: The sizes of the batches.
     """
 
-    def __init__(self, pause=0.0, gate="", **options):
+    def __init__(self, pause: float = 0.0, gate: str = "", **options: Any) -> None:
         super().__init__(input_type=Batch, output_type=Squares, **options)
         self.pid = 0
         self.imported_by = 0
-        self.sizes = []
+        self.sizes: list[int] = []
         self._pause = pause
         self._gate = gate
 
-    def predict(self, request):
+    def predict(self, request: Batch) -> Squares:
         self.pid = os.getpid()
         self.imported_by = IMPORTED_BY
         numbers = [each.number for each in request.inputs]
@@ -73,25 +74,25 @@ class Square(PythonServer):
 class Shout(PythonServer):
     """Takes one request after the other."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.num_answers = 0
 
-    def predict(self, request):
+    def predict(self, request: Any) -> dict[str, str]:
         self.num_answers += 1
         return {"prediction": request.payload.upper()}
 
 
 class BrokenAtStart(PythonServer):
-    def setup(self):
+    def setup(self) -> None:
         raise ValueError("no weights")
 
-    def predict(self, request):
+    def predict(self, request: Any) -> dict[str, str]:
         return {}
 
 
 class LateProxy(ColdStartProxy):
-    async def handle_request(self, request):
+    async def handle_request(self, request: Number) -> dict[str, int]:
         if request.number == 0:
             raise ZeroDivisionError
         return {"square": -1}
@@ -104,11 +105,11 @@ class Steered(AutoScaler):
         wanted: How many.
     """
 
-    def __init__(self, *args, **options):
+    def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.wanted = self.num_replicas
 
-    def scale(self, replicas, metrics):
+    def scale(self, replicas: int, metrics: dict[str, int]) -> int:
         return self.wanted
 
 
@@ -121,11 +122,13 @@ class Scaled(LightningFlow):
         options: Its arguments.
     """
 
-    def __init__(self, work_cls, scaler_cls=AutoScaler, **options):
+    def __init__(
+        self, work_cls: type[PythonServer], scaler_cls: type[AutoScaler] = AutoScaler, **options: Any
+    ) -> None:
         super().__init__()
         self.scaler = scaler_cls(work_cls, **options)
         self._num_passes = 0
 
-    def run(self):
+    def run(self) -> None:
         self._num_passes += 1
         self.scaler.run()

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+from typing import Any
 
 from pydantic import BaseModel, Field
 
@@ -14,14 +15,14 @@ from lightning_lite.components import PythonServer
 
 
 class Shout(PythonServer):
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.count = 0
 
-    def setup(self):
+    def setup(self) -> None:
         self._mark = "!"
 
-    def predict(self, request):
+    def predict(self, request: Any) -> dict[str, str]:
         self.count += 1
         return {"prediction": request.payload.upper() + self._mark}
 
@@ -36,26 +37,26 @@ class Sum(BaseModel):
 
 
 class Add(PythonServer):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(input_type=Point, output_type=Sum)
 
-    async def predict(self, request):
+    async def predict(self, request: Point) -> Sum:
         return Sum(total=request.x + request.y)
 
 
 class Fails(PythonServer):
-    def predict(self, request):
+    def predict(self, request: Any) -> dict[str, object]:
         if request.payload == "raise":
             raise RuntimeError("the model is broken")
         return {"prediction": 7} if request.payload == "number" else {"other": "x"}
 
 
 class Slow(PythonServer):
-    def predict(self, request):
+    def predict(self, request: Any) -> None:
         self.pid = os.getpid()
         threading.Event().wait()
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.pid = 0
 
@@ -63,11 +64,11 @@ class Slow(PythonServer):
 class StopsWork(LightningFlow):
     """Stops its work once that has begun to answer a request."""
 
-    def __init__(self, work):
+    def __init__(self, work: Slow | Blocks) -> None:
         super().__init__()
         self.work = work
 
-    def run(self):
+    def run(self) -> None:
         self.work.run()
         if self.work.pid:
             self.work.stop()
@@ -76,16 +77,17 @@ class StopsWork(LightningFlow):
 
 
 class Blocks(PythonServer):
-    async def predict(self, request):
-        Slow.predict(self, request)
+    async def predict(self, request: Any) -> None:
+        self.pid = os.getpid()
+        threading.Event().wait()
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.pid = 0
 
 
 class Mortal(PythonServer):
-    def predict(self, request):
+    def predict(self, request: Any) -> dict[str, str]:
         if request.payload == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         return {"prediction": str(os.getpid())}
@@ -94,17 +96,17 @@ class Mortal(PythonServer):
 class LoadsForEver(Shout):
     """Holds its port, but never serves."""
 
-    def setup(self):
+    def setup(self) -> None:
         self.count = 1
         threading.Event().wait()
 
 
 class TwoAtOnePort(LightningFlow):
-    def __init__(self, port):
+    def __init__(self, port: int) -> None:
         super().__init__()
         self.first, self.second = LoadsForEver(port=port), Shout(port=port, start_with_flow=False)
 
-    def run(self):
+    def run(self) -> None:
         self.first.run()
         if self.first.count:
             self.second.run()
@@ -113,8 +115,8 @@ class TwoAtOnePort(LightningFlow):
 class Late(Shout):
     """Another socket takes the port that it has chosen."""
 
-    def on_start(self):
+    def on_start(self) -> None:
         self._other = socket.create_server((self.host, self.port))
 
-    def on_exit(self):
+    def on_exit(self) -> None:
         self._other.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -11,6 +12,7 @@ from sqlalchemy import Column
 from sqlmodel import Field, SQLModel
 
 from lightning_lite import LightningFlow
+from lightning_lite.components import Database
 from lightning_lite.components.database_tables import pydantic_column_type
 
 
@@ -56,12 +58,12 @@ class Rich(SQLModel, table=True):
 class Holds(LightningFlow):
     """Runs its database, again and again."""
 
-    def __init__(self, database, token=None):
+    def __init__(self, database: Database, token: str | None = None) -> None:
         super().__init__()
         self.database = database
         self._token = token
 
-    def run(self):
+    def run(self) -> None:
         self.database.run(token=self._token)
 
 
@@ -69,16 +71,16 @@ class HoldsSeveral(LightningFlow):
     """Runs several databases, again and again.
 
     Args:
-        tokens: What requests must have, by the name of the database.
+        tokens: Token that requests must have, by the name of the database.
         databases: The databases.
     """
 
-    def __init__(self, tokens, **databases):
+    def __init__(self, tokens: Mapping[str, str], **databases: Database) -> None:
         super().__init__()
         for name, database in databases.items():
             setattr(self, name, database)
         self._tokens = {name: tokens.get(name) for name in databases}
 
-    def run(self):
+    def run(self) -> None:
         for name, token in self._tokens.items():
             getattr(self, name).run(token=token)

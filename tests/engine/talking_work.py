@@ -13,9 +13,9 @@ DEADLINE = 60
 
 
 class Talker(LightningWork):
-    def run(self, *lines):
+    def run(self, *lines: str) -> None:
         for line in lines:
-            print(line)  # noqa: T201 - that is what a work does
+            print(line)  # noqa: T201 - as works do
             if line == "fail":
                 raise ValueError("no more")
             if line == "crash":

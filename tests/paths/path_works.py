@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Callable
 
 from lightning_lite import LightningWork
+from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.storage import Path
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Make(LightningWork):
     """Makes a file or a folder, and passes its path on."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.path = None
+        self.path: Path | None = None
 
-    def run(self, text, path="out.txt"):
+    def run(self, text: str, path: str = "out.txt") -> None:
         self.path = Path(path)
         pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
         pathlib.Path(path).write_text(text)
@@ -24,17 +29,20 @@ class Make(LightningWork):
 class Read(LightningWork):
     """Reads a file, wherever in the arguments its path is, or from its own attribute."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.path = None
+        self.path: Path | None = None
 
-    def run(self, where=None, number=0):
+    def run(
+        self, where: Path | dict[str, Any] | None = None, number: int = 0
+    ) -> tuple[str, str, str | None, str | None]:
         path = self.path if where is None else where["paths"][0][number] if isinstance(where, dict) else where
+        assert path is not None
         return str(path), path.read_text(), path.origin_name, path.consumer_name
 
 
 class Do(LightningWork):
     """Does something once, which a flow would do again in each pass."""
 
-    def run(self, action):
+    def run(self, action: Callable[[], object]) -> object:
         return action()

@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import pathlib
 import re
+from collections.abc import Callable
 
 from lightning_lite import LightningWork
+from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.storage import Payload
+
+if TYPE_CHECKING:
+    from typing import Any
 
 MIB = 1024 * 1024
 
@@ -15,43 +20,45 @@ MIB = 1024 * 1024
 class Make(LightningWork):
     """Makes an object and passes it on."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.data = None
+        self.data: Payload | None = None
 
-    def run(self, make, number=0):
+    def run(self, make: Callable[[], object], number: int = 0) -> None:
         self.data = Payload(make())
 
 
 class Use(LightningWork):
     """Applies a function to an object, from its argument or its attribute."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.data = None
+        self.data: Payload | None = None
         self.runs = 0
 
-    def run(self, use, data=None, number=0):
+    def run(self, use: Callable[[Any], object], data: Payload | None = None, number: int = 0) -> object:
         self.runs += 1
-        return use((self.data if data is None else data).value)
+        payload = self.data if data is None else data
+        assert payload is not None
+        return use(payload.value)
 
 
 class Model:
     """A class of a module that the process of a work cannot import."""
 
-    def __init__(self, weights):
+    def __init__(self, weights: object) -> None:
         self.weights = weights
 
 
 class Deep(LightningWork):
-    def run(self, nested):
+    def run(self, nested: dict[str, list[Payload]]) -> int:
         return sum(nested["here"][0].value)
 
 
 class Anonymous(LightningWork):
     """Reads a big array, changes a part of it, and returns how much private memory that took."""
 
-    def run(self, data):
+    def run(self, data: Payload) -> tuple[int, int, bool, int]:
         before = _own_memory()
         array = data.value
         total = int(array[:: 4096 // 8].sum())
@@ -59,44 +66,45 @@ class Anonymous(LightningWork):
         return total, int(array[0]), array.flags.writeable, (_own_memory() - before) // MIB
 
 
-def _own_memory():
+def _own_memory() -> int:
     status = pathlib.Path("/proc/self/status").read_text()
-    return int(re.search(r"RssAnon:\s+(\d+)", status)[1]) * 1024
+    (size,) = re.findall(r"RssAnon:\s+(\d+)", status)
+    return int(size) * 1024
 
 
 class Folder(Payload):
     """Saves itself as a folder of text files."""
 
-    def save(self, obj, path):
+    def save(self, obj: dict[str, str], path: str) -> None:
         os.mkdir(path)
         for name, text in obj.items():
             pathlib.Path(path, name).write_text(text)
 
-    def load(self, path):
+    def load(self, path: str) -> dict[str, str]:
         return {file.name: file.read_text() for file in pathlib.Path(path).iterdir()}
 
 
 class MakeFolder(LightningWork):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.data = None
+        self.data: Payload | None = None
 
-    def run(self):
+    def run(self) -> None:
         self.data = Folder({"a": "1", "b": "2"})
 
 
 class Dies(LightningWork):
     """Dies while it writes its second object."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(raise_exception=False)
-        self.data = None
+        self.data: Payload | None = None
 
-    def run(self, deadly):
+    def run(self, deadly: object) -> None:
         self.data = Deadly(deadly) if deadly else Payload("whole")
 
 
 class Deadly(Payload):
-    def save(self, obj, path):
+    def save(self, obj: object, path: str) -> None:
         pathlib.Path(path).write_text("half")
         os.kill(os.getpid(), 9)

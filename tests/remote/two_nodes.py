@@ -61,6 +61,7 @@ class TwoNodes:
 
     def command(self, command: str) -> None:
         """Carry out one command."""
+        assert self._process.stdin is not None
         self._process.stdin.write(f"{command}\n")
         self._process.stdin.flush()
         if command != "quit":
@@ -73,6 +74,7 @@ class TwoNodes:
         shutil.rmtree(self._files)
 
     def _answer(self) -> tuple[str, int]:
+        assert self._process.stdout is not None
         while not (line := self._process.stdout.readline()).startswith("READY "):
             assert line, "the cluster has ended"
         _, address, raylet = line.split()

@@ -1,4 +1,4 @@
-"""An app that is killed repeatedly, and checks of what it leaves; a script with three commands.
+"""An app that is killed repeatedly, and checks of the state that it leaves; a script with three commands.
 
 python repeated_kills.py run RUNNER                 resume the run of this folder, or start one
 python repeated_kills.py points RUNNER WHEN STEP    kill it at every STEP-th write of its journal, resume,
@@ -78,7 +78,7 @@ class Root(LightningFlow):
         self.side = Step(parallel=True)
         self.fails = Step(raise_exception=False)
         self.fresh = Step(cache_calls=False)
-        self.late = Dict()
+        self.late: Dict[str, Step] = Dict()
         self.sums: dict[str, int] = {}
         self.refreshed: list[int] = []
 

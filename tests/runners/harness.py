@@ -63,6 +63,7 @@ class Harness:
         assert isinstance(ended, RunEnded), ended
         assert ended.key == key
         assert ended.failure is None, ended.failure
+        assert ended.value is not None
         return unpack(ended.value)
 
     def up(self, *names: str) -> dict[str, int]:
@@ -95,13 +96,15 @@ class Harness:
             self.messages += self.runner.wait(DEADLINE)
 
     def exit_of(self, name: str = "root.a") -> WorkExited:
-        return self.until(WorkExited, name)
+        exited: WorkExited = self.until(WorkExited, name)
+        return exited
 
     def hangs(self, name: str = "root.a") -> dict[str, bytes]:
-        """Wait until a task says that it hangs now, and return what else it says."""
-        return self.until(
+        """Wait until a task reports that it hangs, and return all changes in that report."""
+        changed: StateChanged = self.until(
             lambda message: isinstance(message, StateChanged) and "hanging" in message.changes, name
-        ).changes
+        )
+        return changed.changes
 
     def log(self, name: str = "root.a") -> str:
         try:
@@ -116,7 +119,7 @@ class Flow:
 
     Attributes:
         process: The app.
-        pids: What it has started: guardian, works, and what these have started.
+        pids: The processes that it has started: guardian, works, and their children.
     """
 
     def __init__(self, folder: str, number: int, task: str, **options: Any) -> None:
@@ -130,11 +133,14 @@ class Flow:
             str(options.pop("grace", DEADLINE)),
         ]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **options.pop("env", {})}
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, **options)
+        self.process: subprocess.Popen[str] = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=env, **options
+        )
         self.pids: list[int] = json.loads(self.line())
 
     def line(self) -> str:
         """Return the next line that the app prints."""
+        assert self.process.stdout is not None
         return self.process.stdout.readline()
 
     def end(self, signum: int) -> int:

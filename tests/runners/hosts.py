@@ -85,5 +85,5 @@ class Unloadable(TaskHost):
         super().__init__(name)
         self.task = task
 
-    def __setstate__(self, state: dict) -> None:
+    def __setstate__(self, state: dict[str, Callable[[], None]]) -> None:
         state["task"]()

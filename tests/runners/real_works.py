@@ -34,7 +34,7 @@ class Worker(LightningWork):
     def __init__(self, on_start: str = "", on_exit: str = "", parallel: bool = False) -> None:
         super().__init__(parallel=parallel)
         self.number = 0
-        self.numbers = []
+        self.numbers: list[object] = []
         self.started = False
         self.exited = False
         self._on_start, self._on_exit = on_start, on_exit
@@ -88,7 +88,7 @@ class Worker(LightningWork):
         return os.getpid()
 
     def change_and_wait(self, path: str) -> None:
-        """Change the state, then wait for somebody who opens the FIFO `path` for writing."""
+        """Change the state, then wait until another process opens the FIFO `path` for writing."""
         self.number = 1
         with open(path) as fifo:
             fifo.read()

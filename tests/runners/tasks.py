@@ -1,4 +1,4 @@
-"""What the tests let works do. Works import this module, so it is light."""
+"""Tasks for works. Works import this module, so it is light."""
 
 from __future__ import annotations
 
@@ -20,8 +20,18 @@ from _thread import allocate_lock
 from hosts import TaskHost
 
 from lightning_lite.context import current_caller
+from lightning_lite.light_typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lightning_lite.runners.worker.main import MessageSender
 
 FOREVER = 3600.0
+
+
+def _messages_of(host: TaskHost) -> MessageSender:
+    """Return the sender of messages in the process of a host; `host.send` is a method of its owner."""
+    messages: MessageSender = host.send.__self__._messages  # type: ignore[attr-defined]
+    return messages
 
 
 def answer(host: TaskHost, value: object) -> object:
@@ -66,7 +76,7 @@ def count_forever(host: TaskHost) -> None:
     while True:
         host.change(i=b"%d" % i, filling=bytes(i % 7 * 5000))
         i += 1
-        while host.send.__self__._messages._is_flushing and i % 100 == 0:
+        while _messages_of(host)._is_flushing and i % 100 == 0:
             time.sleep(0.001)  # noqa: TID251 - so that what is kept does not grow for ever
 
 
@@ -135,7 +145,7 @@ def swallow_exceptions(host: TaskHost) -> None:
 
 def fork_behind_pythons_back(host: object) -> int:
     """Fork as C code does: no hook of Python's closes the pipes in the child."""
-    forked = ctypes.PyDLL(None).fork()
+    forked: int = ctypes.PyDLL(None).fork()
     if forked == 0:
         ctypes.PyDLL(None).sleep(int(FOREVER))
     return forked
@@ -169,7 +179,7 @@ def attribute_of(host: TaskHost, module: str, name: str) -> object:
 
 
 def facts(host: TaskHost) -> dict[str, object]:
-    """Return what tells a forked process from a fresh one, or must not."""
+    """Return facts that distinguish a forked process from a new one, or must not."""
     return {
         "parent": os.getppid(),
         "random": random.random(),
@@ -185,18 +195,19 @@ def import_answer(host: TaskHost, module: str) -> object:
 
 
 def log_level(host: TaskHost) -> int:
-    return sys.modules["logging"].getLogger().level
+    level: int = sys.modules["logging"].getLogger().level
+    return level
 
 
 def fork_and_send(host: TaskHost) -> tuple[str, list[str]]:
-    """Return what a forked child sees: the error of its message, and the pipes it holds."""
+    """Return the view of a forked child: the error of its message, and the pipes it holds."""
     mine, childs = os.pipe()
     forked = os.fork()
     if forked == 0:
         try:
             host.change(forked=b"")
             error = "none"
-        except Exception as raised:  # noqa: BLE001 - whatever it is, the test looks at it
+        except Exception as raised:  # noqa: BLE001 - the test looks at it
             error = f"{type(raised).__name__}: {raised}"
         pipes = [
             _target(fd) for fd in os.listdir("/proc/self/fd") if int(fd) > 2 and int(fd) not in (mine, childs)
@@ -205,9 +216,9 @@ def fork_and_send(host: TaskHost) -> tuple[str, list[str]]:
         os.write(childs, repr((error, [pipe for pipe in pipes if "pipe" in pipe], handler)).encode())
         os._exit(0)
     os.close(childs)
-    seen = os.read(mine, 65536)
+    seen: tuple[str, list[str]] = eval(os.read(mine, 65536))
     os.waitpid(forked, 0)
-    return eval(seen)
+    return seen
 
 
 def receive_all(host: TaskHost, number: int) -> list[object]:
@@ -262,7 +273,7 @@ def report_exit(host: TaskHost, path: str) -> None:
 
 def write_rubbish(host: TaskHost, rubbish: bytes) -> None:
     """Write into the pipe of messages, as a wild file descriptor of the user's code could."""
-    os.write(host.send.__self__._messages._pipe.fd, rubbish)
+    os.write(_messages_of(host)._pipe.fd, rubbish)
     _wait_forever()
 
 
@@ -285,7 +296,7 @@ def die(host: TaskHost, how: str) -> None:
 
 def die_leaving_much_to_read(host: TaskHost) -> None:
     """Die with more messages in the pipe than one read takes."""
-    fcntl.fcntl(host.send.__self__._messages._pipe.fd, fcntl.F_SETPIPE_SZ, 1 << 20)
+    fcntl.fcntl(_messages_of(host)._pipe.fd, fcntl.F_SETPIPE_SZ, 1 << 20)
     count(host, 40, 10_000)
     os._exit(3)
 

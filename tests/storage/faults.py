@@ -1,4 +1,4 @@
-"""Lets the n-th system call of a verb fail, or kill the process; reads what is left on the disk."""
+"""Lets the n-th system call of a verb fail, or kill the process; reads the state of the disk afterwards."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from lightning_lite.storage.fs import syscalls
 
@@ -34,7 +35,7 @@ class Plan:
 
     Args:
         at: Number of the operation, from 1; 0 only counts.
-        act: What happens there, before the operation.
+        act: Called there, before the operation.
     """
 
     def __init__(self, at: int = 0, act: Callable[[str], None] | None = None) -> None:
@@ -55,8 +56,8 @@ def guarded(plan: Plan, names: tuple[str, ...] = CHANGING) -> Iterator[Plan]:
     """Count all system calls of the package with `plan` in the `with` block."""
     originals = {name: getattr(syscalls, name) for name in names}
 
-    def intercepted(name, original):
-        def operation(*args, **kwargs):
+    def intercepted(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def operation(*args: Any, **kwargs: Any) -> Any:
             plan.pass_by(name)
             return original(*args, **kwargs)
 
@@ -104,7 +105,7 @@ def killed_at(number: int, operation: Callable[[], object], names: tuple[str, ..
 
 
 def content(path: Path) -> object:
-    """Return what is at `path`: bytes of a file, a dict of a folder, `None`."""
+    """Return the content of `path`: bytes of a file, a dict of a folder, `None`."""
     if path.is_dir():
         return {inner.name: content(inner) for inner in path.iterdir()}
     return path.read_bytes() if path.exists() else None

@@ -1,24 +1,30 @@
 """A model of a disk that loses its power: which of the recorded system calls have an effect afterwards.
 
 The model keeps names and contents apart, as file systems do. A content is safe when its file was flushed,
-a name when its folder was. What is not safe may be lost; the system may also have written some of it: then
+a name when its folder was. The rest may be lost; the system may also have written some of it: then
 names reach the disk in the order in which they were made, contents not at all.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lightning_lite.storage.fs import syscalls
 
-#: What a file holds that was never flushed.
+#: Content of a file that was never flushed.
 LOST = b"<lost>"
 
-#: What is at a path: bytes of a file, a dict of a folder.
+#: Content of a path: bytes of a file, a dict of a folder.
 Tree = bytes | dict[str, "Tree"]
+
+#: A name in a folder.
+Place = tuple["Node", str]
+
+#: Records a call that has succeeded.
+Note = Callable[[], None]
 
 _RECORDED = ("open_file", "mkdir", "link", "rename", "exchange", "unlink", "rmdir", "fsync")
 
@@ -35,7 +41,7 @@ class Change(NamedTuple):
     """An operation gives and takes names, all in one step.
 
     Attributes:
-        names: Folders, names in them, and what they stand for afterwards.
+        names: Folders, names in them, and the node of each name afterwards.
         folder: When this one is flushed, the change is safe: the last one, where a rename leads to.
     """
 
@@ -51,13 +57,13 @@ class Flush(NamedTuple):
 
 
 class Power:
-    """Records what happens below a folder of a real disk.
+    """Records the operations below a folder of a real disk.
 
     Args:
         top: The folder; its content at the start of the recording is safe.
 
     Attributes:
-        log: What happened so far.
+        log: The operations so far.
     """
 
     def __init__(self, top: str) -> None:
@@ -69,7 +75,7 @@ class Power:
         self._before = self._frozen(self._root)
 
     def left(self, count: int, written: int) -> Tree:
-        """Return what is on the disk if the power fails after so many records.
+        """Return the content of the disk if the power fails after so many records.
 
         Args:
             count: How many records there are by then.
@@ -115,8 +121,8 @@ class Power:
             for name, original in originals.items():
                 setattr(syscalls, name, original)
 
-    def _recording(self, name: str, original):
-        def operation(*args, **kwargs):
+    def _recording(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def operation(*args: Any, **kwargs: Any) -> Any:
             note = getattr(self, f"_{name}")(*args, **kwargs)  # first: afterwards the old name is gone
             result = original(*args, **kwargs)
             if note is not None and result is not False:
@@ -127,46 +133,63 @@ class Power:
 
     # One method for each call: it returns the function that records the call if it succeeds, or None.
 
-    def _open_file(self, path, flags, mode=0o777, *, dir_fd=None):
+    def _open_file(
+        self, path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None
+    ) -> Note | None:
         if flags & os.O_CREAT and (place := self._place(path, dir_fd)) and place[1] not in place[0].names:
-            return lambda: self._change((*place, Node(is_folder=False)))
+            return self._note((*place, Node(is_folder=False)))
         return None
 
-    def _mkdir(self, path, mode=0o777, *, dir_fd=None):
+    def _mkdir(self, path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> Note | None:
         place = self._place(path, dir_fd)
-        return place and (lambda: self._change((*place, Node(is_folder=True))))
+        return place and self._note((*place, Node(is_folder=True)))
 
-    def _link(self, source, target, *, src_dir_fd=None, dst_dir_fd=None, follow_symlinks=True):
+    def _link(
+        self,
+        source: str,
+        target: str,
+        *,
+        src_dir_fd: int | None = None,
+        dst_dir_fd: int | None = None,
+        follow_symlinks: bool = True,
+    ) -> Note:
         place = self._place(target, dst_dir_fd)
+        assert place is not None
         node = self._node(source, src_dir_fd) or Node(is_folder=False)
         self._linked[os.stat(source, dir_fd=src_dir_fd).st_ino] = node  # its other name may be anywhere
-        return lambda: self._change((*place, node))
+        return self._note((*place, node))
 
-    def _rename(self, source, target, *, src_dir_fd=None, dst_dir_fd=None):
+    def _rename(
+        self, source: str, target: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
+    ) -> Note | None:
         one, other = self._place(source, src_dir_fd), self._place(target, dst_dir_fd)
         if one is None or other is None:
             return None  # both are folders of the user, which the model does not have
         node = one[0].names[one[1]]
-        return lambda: self._change((*one, None), (*other, node))
+        return self._note((*one, None), (*other, node))
 
-    def _exchange(self, one, other, one_fd=None, other_fd=None):
-        places = self._place(one, one_fd), self._place(other, other_fd)
-        nodes = [folder.names[name] for folder, name in places]
-        return lambda: self._change((*places[0], nodes[1]), (*places[1], nodes[0]))
+    def _exchange(self, one: str, other: str, one_fd: int | None = None, other_fd: int | None = None) -> Note:
+        first, second = self._place(one, one_fd), self._place(other, other_fd)
+        assert first is not None
+        assert second is not None
+        return self._note((*first, second[0].names[second[1]]), (*second, first[0].names[first[1]]))
 
-    def _unlink(self, path, *, dir_fd=None):
+    def _unlink(self, path: str, *, dir_fd: int | None = None) -> Note | None:
         place = self._place(path, dir_fd)
         if not place or place[1] not in place[0].names:
             return None
-        return lambda: self._change((*place, None))
+        return self._note((*place, None))
 
     _rmdir = _unlink
 
-    def _fsync(self, fd):
+    def _fsync(self, fd: int) -> Note | None:
         node = self._node(os.readlink(f"/proc/self/fd/{fd}"), None) or self._linked.get(os.fstat(fd).st_ino)
         if node is None:
             return None
         return lambda: self.log.append(Flush(node, b"" if node.is_folder else _content(fd)))
+
+    def _note(self, *names: tuple[Node, str, Node | None]) -> Note:
+        return lambda: self._change(*names)
 
     def _change(self, *names: tuple[Node, str, Node | None]) -> None:
         for folder, name, node in names:
@@ -176,10 +199,10 @@ class Power:
                 folder.names[name] = node
         self.log.append(Change(names, names[-1][0]))
 
-    def _place(self, path: str, dir_fd: int | None) -> tuple[Node, str] | None:
+    def _place(self, path: str, dir_fd: int | None) -> Place | None:
         path = self._absolute(path, dir_fd)
         folder = self._node(os.path.dirname(path), None)
-        return folder and (folder, os.path.basename(path))
+        return None if folder is None else (folder, os.path.basename(path))
 
     def _node(self, path: str, dir_fd: int | None) -> Node | None:
         path = self._absolute(path, dir_fd)
@@ -187,9 +210,9 @@ class Power:
             return None
         node = self._root
         for part in filter(None, path[len(self._top) :].split("/")):
-            node = node.names.get(part)
-            if node is None:
+            if part not in node.names:
                 return None
+            node = node.names[part]
         return node
 
     def _absolute(self, path: str, dir_fd: int | None) -> str:

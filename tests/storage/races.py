@@ -1,4 +1,4 @@
-"""Processes that use one drive at the same time, and the checks of what each of them sees."""
+"""Processes that use one drive at the same time, and checks of their views."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def together(*jobs: Callable[[], object]) -> None:
     ends = [fork(job) for job in jobs]
     reports = []
     for pid, pipe in ends:
-        with open(pipe) as report:
-            reports.append(report.read())
+        with open(pipe) as file:
+            reports.append(file.read())
         _, status = os.waitpid(pid, 0)
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
             reports.append(f"a process did not end within {DEADLINE} s")
@@ -107,6 +107,7 @@ def no_folder_is_mixed(drive: Drive, gets: int, files: int = 30) -> None:
     Path("stop").unlink(missing_ok=True)
 
     def write_version(mine: Drive, text: str) -> None:
+        assert mine.root_folder is not None
         for name in range(files):
             path = Path(mine.root_folder, f"folder/{name % 3}/{name}")
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ def output_on_terminal(start: Callable[[int], subprocess.Popen[bytes]]) -> str:
 
 def read_all(fd: int) -> str:
     """Read from the master end of a terminal until no process has the other end open."""
-    parts = []
+    parts: list[bytes] = []
     while True:
         try:
             part = os.read(fd, 65536)

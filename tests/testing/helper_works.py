@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.tree.work import LightningWork
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Square(LightningWork):
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.seen = None
+        self.seen: int | None = None
 
-    def run(self, x):
+    def run(self, x: int) -> int:
         self.seen = x
         if x < 0:
             raise ValueError("negative")

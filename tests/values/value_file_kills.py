@@ -2,7 +2,7 @@
 
     python value_file_kills.py FOLDER staged|unnamed
 
-It prints how many processes were killed, and what they left that the next start of an app would not remove.
+It prints how many processes were killed, and the files left that the next start of an app would not remove.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def store(folder: Path, kill_at: int) -> None:
 
 
 def main(folder: Path, *, staged: bool) -> None:
-    """Kill a process at each system call, and compare what is left with what is allowed."""
+    """Kill a process at each system call, and check that the files it leaves are allowed."""
     if staged:  # as on a file system that has no files without names
-        value_files.os.path.isdir = lambda path: False
+        os.path.isdir = lambda s: False
     (folder / "values").mkdir(parents=True)
     kept = pack(VALUE, folder=str(folder / "values"))
     kill_at = num_killed = 0

@@ -91,7 +91,7 @@ class Root(LightningFlow):
     def mirror_by_another(self, request: Request) -> Coroutine[Any, Any, dict[str, object]]:
         return self.mirror(request)
 
-    def echo(self, request: Request) -> list[object]:
+    def echo(self, request: Any) -> list[object]:
         return [request.method, request.json(), len(request.body())]
 
     async def sleep(self) -> None:
