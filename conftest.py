@@ -150,7 +150,7 @@ def nothing_is_left(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
             left.append(f"thread {thread.name}")
 
     if opened := open_files() - files:
-        gc.collect()  # what only the garbage collector closes is closed late, but it is closed
+        gc.collect()  # files that only the garbage collector closes are closed late
         opened = wait_for_sockets(files)
     left += [f"open file {number}: {target}" for number, target in sorted(opened)]
     assert not left, "the test left\n" + "\n".join(left)
@@ -183,7 +183,7 @@ def pids_after(newest: str) -> frozenset[int]:
     """Return all processes, and the same again until one more has begun: to list them takes long.
 
     Args:
-        newest: What `newest_pid` has returned just before.
+        newest: The number that `newest_pid` has returned just before.
     """
     return frozenset(psutil.pids())
 

@@ -36,6 +36,6 @@ def drives_place(request: pytest.FixtureRequest, running_object_server: ObjectSe
 
 @pytest.fixture(scope="session")
 def forked_scripts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedScripts]:
-    """Give what runs scripts whose test is about what they print, not about how their process begins."""
+    """Give `ForkedScripts` for tests of the output of scripts, not of the start of their processes."""
     with forking_scripts(tmp_path_factory.mktemp("forked")) as scripts:
         yield scripts

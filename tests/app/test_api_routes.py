@@ -1,4 +1,4 @@
-"""What `configure_api` may return, and what is said if it returns something else."""
+"""The values that `configure_api` may return, and the errors for other values."""
 
 from __future__ import annotations
 

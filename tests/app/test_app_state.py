@@ -30,7 +30,7 @@ def app(own_place: Path):
 
 
 def run_outside(program: str, **variables: str) -> str:
-    """Run lines in another process, in the same working directory; return what they have printed."""
+    """Run lines in another process, in the same working directory; return their output."""
     done = run_python(
         "-c", f"from lightning_lite.app_state import AppState\n{program}", env={**os.environ, **variables}
     )

@@ -1,4 +1,4 @@
-"""What is wrong with an app is said early, once, and with what to do."""
+"""An error in an app is reported early, once, and with its remedy."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_error_of_a_swallowed_pause_names_the_line(runner):
         flow.number += 1  # a change, so the waiting pass is cut
         try:
             flow.work.run()
-        except BaseException:  # noqa: BLE001 - that is what is tested
+        except BaseException:  # noqa: BLE001 - the test is about that
             pass
 
     with pytest.raises(PauseSwallowed, match=rf"{__file__}, line {act.__code__.co_firstlineno + 3}"):
@@ -109,7 +109,7 @@ def test_a_flow_may_catch_exceptions_around_a_call(runner):
     def act(flow):
         try:
             answers.append(flow.work.run(7))
-        except Exception as error:  # noqa: BLE001 - that is what is tested
+        except Exception as error:  # noqa: BLE001 - the test is about that
             answers.append(error)
         flow.stop()
 

@@ -32,7 +32,7 @@ BEGINNING = """\
 
 @pytest.fixture
 def script(tmp_path):
-    """Write a script and start it as a user does; what it prints comes line by line."""
+    """Write a script and start it as a user does; its output comes line by line."""
     path = tmp_path / "app with a space.py"
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "LIGHTNING_LITE_ROOT": str(tmp_path / "root")}
 

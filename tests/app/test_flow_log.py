@@ -1,4 +1,4 @@
-"""The log of the flow: what it prints, its log lines, its warnings and its last error."""
+"""The log of the flow: its output, its log lines, its warnings and its last error."""
 
 from __future__ import annotations
 

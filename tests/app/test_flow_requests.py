@@ -64,7 +64,7 @@ def set_number(app: LightningApp, number: int) -> None:
 
 
 def requests_of(app: LightningApp) -> FlowRequests:
-    """Return what takes the requests to the flow of a running app, once the run has begun."""
+    """Return the object that takes requests to the flow of a running app, once the run has begun."""
     poll_until(lambda: app._session is not None, DEADLINE)
     assert app._session is not None
     return app._session.requests

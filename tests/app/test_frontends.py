@@ -1,4 +1,4 @@
-"""Servers of frontends: what they serve, when they start and end, and ports that are in use."""
+"""Servers of frontends: their content, when they start and end, and ports that are in use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`on_failure`, `on_end` and messages: when they are called, with what, and what their errors change."""
+"""`on_failure`, `on_end` and messages: the moments of the calls, the arguments, and the effect of errors."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Flow(LightningFlow):
 
 
 class Seen:
-    """Hooks that keep what they are called with."""
+    """Hooks that keep their arguments."""
 
     def __init__(self) -> None:
         self.failures: list[RunEnd] = []
@@ -319,7 +319,7 @@ def test_a_hook_that_could_not_be_called_is_refused_at_once(argument: str, hook:
 
 @contextmanager
 def service(status: int = 200) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Serve HTTP on loopback; yield its address for apprise, and what it got."""
+    """Serve HTTP on loopback; yield its address for apprise, and the requests that it got."""
     got: list[dict[str, Any]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -372,7 +372,7 @@ class Apprise:
 
 @pytest.fixture
 def small_apprise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let messages be sent by a small module: the test is about when, or with what, that is done."""
+    """Let messages be sent by a small module: the test is about the moment or the arguments of the call."""
     folder = tmp_path / "small"
     folder.mkdir()
     (folder / "apprise.py").write_text(SMALL_APPRISE)

@@ -1,4 +1,4 @@
-"""Apps in which nothing can change any more: when they end as failed, and what the error says."""
+"""Apps in which nothing can change any more: when they end as failed, and the text of the error."""
 
 from __future__ import annotations
 

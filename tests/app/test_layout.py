@@ -1,4 +1,4 @@
-"""What `configure_layout` may return, what the app makes of it, and when it is called."""
+"""The values that `configure_layout` may return, the layout that results, and the moments of the call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `logging` of the script does in works: loggers of modules, files, filters, formats."""
+"""The effect that `logging` of the script has in works: loggers of modules, files, filters, formats."""
 
 from __future__ import annotations
 

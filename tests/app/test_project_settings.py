@@ -1,4 +1,4 @@
-"""Settings: argument, environment, `pyproject.toml`, default; and what is refused."""
+"""Settings: argument, environment, `pyproject.toml`, default; and the values that are refused."""
 
 from __future__ import annotations
 

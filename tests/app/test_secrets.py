@@ -28,7 +28,7 @@ TEXT = "sk-4f\"9q'\\Zé-7c1d88e2"
 
 
 def digest(text: str) -> str:
-    """Return what a work of `secret_app` returns for a secret."""
+    """Return the answer of a work of `secret_app` for a secret."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

@@ -1,4 +1,4 @@
-"""The limits and the peers of the benchmarks are what they say they are, and the works of P1f start."""
+"""The limits and the peers of the benchmarks agree with their descriptions, and the works of P1f start."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PEERS = {
     for file in sorted((HOUSE / "benchmarks/peers").glob("[a-z]*.py"))
 }
 
-#: What peers may import of this project; no module of it imports lightning_lite.
+#: Modules of this project that peers may import; no module of it imports lightning_lite.
 SHARED = {"benchmarks.p12_value", "benchmarks.peers.executor"}
 
 

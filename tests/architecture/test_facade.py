@@ -1,4 +1,4 @@
-"""What users import: complete, sorted, and cheap, because the process of every work pays for it."""
+"""The names that users import: complete, sorted, and cheap, because the process of every work pays for it."""
 
 from __future__ import annotations
 

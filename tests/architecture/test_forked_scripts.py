@@ -1,4 +1,4 @@
-"""What runs the programs of the pages and the examples: it says what a script did wrong, and goes on."""
+"""`ForkedScripts` reports the error of a script, and runs the next one."""
 
 from __future__ import annotations
 

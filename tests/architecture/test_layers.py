@@ -66,7 +66,7 @@ LAYERS = [
         "frontends.base",
         "frontends.child_process",
         "frontends.listeners",
-    },  # what an app has to know of a frontend
+    },  # the attributes of a frontend that an app needs
     {"app"},
     {"monitor"},
     {"core", "structures", "app_state"},  # old import paths; the state of a running app
@@ -80,7 +80,7 @@ NEIGHBOURS = [sorted(LAYERS[2]), ["storage.local", "storage.object_store"]]
 
 
 class Import(NamedTuple):
-    """One import of a module of ours: who imports it, where, which one, and whether inside a function."""
+    """An import of a module of ours: the importer, the line, the module, and whether it is in a function."""
 
     source: str
     line: int
@@ -208,7 +208,7 @@ def test_imports_are_found_in_functions_and_in_strings():
 def test_the_picture_of_the_layers_shows_them():
     picture = (PAGES / "architecture.md").read_text("utf-8").split("## The layers")[1].split("```")[1]
     *rows, ground = picture.splitlines()[1:]
-    # Names are separated by three spaces; what follows a wider gap describes them.
+    # Names are separated by three spaces; the text after a wider gap describes them.
     shown = [set(re.split(" {3}", re.split(" {4,}", row.strip())[0])) for row in rows]
 
     assert shown == LAYERS[:0:-1]

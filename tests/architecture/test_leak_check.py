@@ -1,4 +1,4 @@
-"""The look at what a test leaves behind sees each kind of thing: a check that can't fail proves nothing."""
+"""The check for leaks of a test finds each kind of leak: a check that can't fail proves nothing."""
 
 from __future__ import annotations
 

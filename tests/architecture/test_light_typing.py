@@ -1,4 +1,4 @@
-"""What stands in for `typing` where works pay for it: as good as the real one, and nothing else is loaded."""
+"""`light_typing` is as good as `typing` for modules that works load, and loads nothing else."""
 
 from __future__ import annotations
 

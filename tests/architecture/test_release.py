@@ -1,4 +1,4 @@
-"""The tools of a release: what is in its way is named, and the first app of the README is compared."""
+"""The tools of a release: each obstacle is named, and the first app of the README is compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written about the house agrees with the house."""
+"""The files that describe the project agree with it."""
 
 from __future__ import annotations
 

@@ -31,11 +31,11 @@ class App(NamedTuple):
     server: Server
 
     def look(self) -> Any:
-        """Return what the server tells about the run."""
+        """Return the answer of the server about the run."""
         return self.server.get(f"/api/runs/{self.run}").data
 
     def work(self, name: str) -> Any:
-        """Return what the server tells about a work."""
+        """Return the answer of the server about a work."""
         return next(work for work in self.look()["works"] if work["name"] == name)
 
     def processes(self) -> list[int]:

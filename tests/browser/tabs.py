@@ -16,12 +16,12 @@ _TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationF
 
 
 class Tab(NamedTuple):
-    """A page, and what it did.
+    """A page, with its errors and requests.
 
     Attributes:
         page: The page of the browser.
         server: Its server.
-        errors: Errors of scripts, and what the browser refused to do.
+        errors: Errors of scripts, and actions that the browser refused.
         dialogs: Texts of `alert` and its like.
         requests: Addresses that were asked for.
         unanswered: Requests that have no answer yet.

@@ -1,4 +1,4 @@
-"""What flows show: tabs, tabs in tabs, a tab that appears; and what a page in a frame can't do."""
+"""The view of flows: tabs, tabs in tabs, a tab that appears; and the limits of a page in a frame."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def runs(hostile: Server) -> list[str]:
     return [run["id"] for run in hostile.get("/api/runs").data["runs"]]
 
 
-#: What each view of a run shows: its element, and which of the texts is in it.
+#: The views of a run: the element of each, and which of the texts is in it.
 VIEWS = {
     "": ("[data-view=overview]", "message"),
     "/timeline": ("[data-view=timeline]", "work"),

@@ -1,4 +1,4 @@
-"""A page that is open while apps run: what happens appears without a reload, and nothing is lost by it."""
+"""A page that is open while apps run: changes appear without a reload, and nothing is lost by it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Visit = Callable[..., Tab]
 
 @pytest.fixture(scope="module")
 def ticking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """A running app of whose lines, state and calls each tells its time."""
+    """A running app: each line, state and call contains its time."""
     folder = tmp_path_factory.mktemp("ticking")
     root = folder / "root"
     with serving(LIGHTNING_LITE_ROOT=str(root)) as server, running(server, root, folder) as app:

@@ -1,4 +1,4 @@
-"""What the page shows when something is broken: it says so in its place, and the rest goes on."""
+"""The page with a broken part: an error stands in its place, and the other parts work."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_suspended_app_does_not_slow_another_run(visit: Visit, server: Server,
             began = time.monotonic()
             other.go(f"/runs/{run_of(server, 'First')}")
             expect(other.view("overview")).to_contain_text("3 works")
-            print(f"another run beside it: {time.monotonic() - began:.2f} s")  # noqa: T201
+            print(f"another run at the same time: {time.monotonic() - began:.2f} s")  # noqa: T201
         finally:
             os.kill(app.process.pid, signal.SIGCONT)
         expect(tab.page.locator(".run-head")).not_to_contain_text("does not answer")

@@ -58,7 +58,7 @@ COLOURS: dict[str, dict[Literal["light", "dark"], str]] = {
     "390": {"light": "390"},
 }
 
-#: Finds what is cut at the right edge, but for what scrolls inside.
+#: Finds elements that are cut at the right edge, except those that scroll inside.
 TOO_WIDE = """() => {
   const width = document.documentElement.clientWidth;
   const clips = ["auto", "scroll", "hidden", "clip"];
@@ -119,7 +119,7 @@ def test_dialogs_and_menus_have_no_barrier(visit: Visit, shown: Server):
 
 
 def problems_of(tab: Tab, shape: str, name: str) -> list[str]:
-    """Return what is cut, a barrier, or too small for a finger in what is seen, and keep pictures of it.
+    """Return the elements in view that are cut, a barrier, or too small for a finger, and keep pictures.
 
     A wide page is looked at in both colours: it follows the system, which may change them at any time.
     """
@@ -137,7 +137,7 @@ def problems_of(tab: Tab, shape: str, name: str) -> list[str]:
 
 
 def take_picture(tab: Tab, folder: str, name: str) -> None:
-    """Keep a picture of what is seen, if pictures are wanted."""
+    """Keep a picture of the visible part, if pictures are wanted."""
     if PICTURES is None:
         return
     path = PICTURES / folder / f"{name}.png"

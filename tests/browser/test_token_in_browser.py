@@ -209,7 +209,7 @@ def test_another_user_finds_the_token_nowhere_in_proc(visit: Visit, shown: Serve
 
 
 def files_with(text: bytes) -> list[str]:
-    """Return what this user can read of other processes and has a text in it."""
+    """Return the files of other processes that this user can read and that contain a text."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         for name in ("cmdline", "environ", "comm"):

@@ -1,4 +1,4 @@
-"""What `doctor` says of Ray, without Ray and without a cluster; `tests/remote` has one."""
+"""The lines of `doctor` about Ray, without Ray and without a cluster; `tests/remote` has one."""
 
 from __future__ import annotations
 

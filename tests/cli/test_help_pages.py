@@ -28,7 +28,7 @@ def output_of(*words: str, **environ: str) -> str:
 
 
 def on_a_terminal(*words: str, **environ: str) -> str:
-    """Return what a program prints on a terminal."""
+    """Return the output of a program on a terminal."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **environ}
     environment.pop("NO_COLOR", None) if "NO_COLOR" not in environ else None

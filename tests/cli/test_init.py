@@ -1,4 +1,4 @@
-"""`lightning-lite init app`: what it creates runs; what is there stays."""
+"""`lightning-lite init app`: the app that it creates runs; files that exist stay."""
 
 from __future__ import annotations
 

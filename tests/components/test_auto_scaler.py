@@ -114,7 +114,7 @@ def sizes_of(scaler: Any, total: int) -> list[int] | None:
     return sizes if sum(sizes) == total else None
 
 
-# What clients get.
+# Answers to clients.
 
 
 def test_each_client_gets_its_own_answer_or_its_own_error_from_a_batch(monkeypatch):
@@ -198,7 +198,7 @@ def test_the_default_proxy_sends_the_request_to_another_service():
     assert refused.json()["detail"].startswith("Error in proxy: Client error '422")
 
 
-# Scaling, and what it costs.
+# Scaling, and its costs.
 
 
 def test_servers_are_added_under_load_and_leave_after_their_last_answer(tmp_path):

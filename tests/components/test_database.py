@@ -382,7 +382,7 @@ def test_a_table_without_a_column_of_its_model_is_an_error_that_names_it(own_pla
         LightningApp(Holds(Database([Member]))).run()
 
 
-# What is refused.
+# Refusals.
 
 
 @pytest.mark.parametrize("model", [Tag, dict, "Team", Team(name="x"), SQLModel])

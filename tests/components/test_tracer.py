@@ -1,4 +1,4 @@
-"""`Tracer`: what a script sees while it is traced, and what is left afterwards."""
+"""`Tracer`: the view of a script while it is traced, and the state afterwards."""
 
 from __future__ import annotations
 

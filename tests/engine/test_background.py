@@ -56,7 +56,7 @@ def test_an_app_runs_while_its_starter_goes_on():
 
     running.stop()
     assert (running.running, running.done, running.state) == (False, True, "interrupted")
-    assert running.wait() is None  # that is what was asked for
+    assert running.wait() is None  # a requested stop is no error
     running.stop()  # once more is fine
 
 

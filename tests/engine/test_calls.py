@@ -496,7 +496,7 @@ def test_an_answer_of_an_earlier_attempt_is_ignored():
     assert not stage.root.work.call().ended
 
 
-# What can't be asked.
+# Calls that are refused.
 
 
 class Lock:

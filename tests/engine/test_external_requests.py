@@ -54,7 +54,7 @@ def test_a_restart_from_outside_runs_the_call_again_in_a_new_process():
     sent = stage.settle(RestartWanted("root.work", 5.0), WorkExited("root.work", 0))
     (again,) = only(stage.up("root.work"), RunCall)
 
-    # The old process is gone: what is meant for it must not reach the new one.
+    # The old process is gone: requests for it must not reach the new one.
     assert kinds(sent).index(("StopWork", "root.work")) < kinds(sent).index(("StartWork", "root.work"))
     assert len(only(sent, StartWork)) == 1
     assert again.attempt == 2

@@ -126,7 +126,7 @@ class World:
 
 
 def play_schedule(seed):
-    """Return what the flow saw last, and what there was to see, at each moment of rest."""
+    """Return the last values that the flow saw, and the true ones, at each moment of rest."""
     rng = random.Random(seed)
     clock, world, flow = ManualClock(), World(rng), Watcher(rng)
     machine = Machine(flow, CALLER, rng.choice([None, 1, 2]))
@@ -179,7 +179,7 @@ class TwoSides:
         self.clock = ManualClock()
         self.calls, self.control, self.up = deque(), deque(), deque()
         self.applied = 0
-        self.last = {}  # what the work's side heard last of each attribute: the model
+        self.last = {}  # the model: the last value of each attribute that the work's side got
         (start,) = self.machine.open(self.clock.now()).requests
         self.host = unpack(start.host)
         self.work = self.host._work
@@ -202,7 +202,7 @@ class TwoSides:
         while self.machine.wants_pass:
             self.step()
 
-    # What can happen at any moment.
+    # Events that can happen at any moment.
 
     def flow_writes(self, name, value):
         before = encode(getattr(self.flow.work, name), "")

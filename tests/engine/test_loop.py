@@ -166,7 +166,7 @@ def test_a_report_of_an_unknown_work_is_ignored():
     assert stage.change("root.unknown", loss=1.0) == []
 
 
-# What cuts the flow.
+# Exceptions that cut the flow.
 
 
 def test_a_call_of_a_work_that_is_not_parallel_cuts_the_flow_at_that_line():

@@ -19,7 +19,7 @@ from tests.support.simulation import ScriptedFlow, Work
 
 
 class NoGood(Exception):
-    """What a pass raises now and then."""
+    """An error that some passes raise."""
 
 
 class Pages:

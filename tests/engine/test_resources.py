@@ -1,4 +1,4 @@
-"""What works ask of their machines: the meaning of `CloudCompute`, and the table that a user gives."""
+"""The resources that works need: the meaning of `CloudCompute`, and the table that a user gives."""
 
 from __future__ import annotations
 

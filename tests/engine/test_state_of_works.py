@@ -41,7 +41,7 @@ def wishing_stage(**kwargs):
 
 
 def external(stage, action, call=1):
-    """Let the flow do something in its next pass; returns what was sent."""
+    """Let the flow do something in its next pass; return the requests that were sent."""
     stage.root._wish, stage.root._call = action, call
     stage.machine._outbox.changed("the test")
     return stage.settle()
@@ -239,7 +239,7 @@ def test_a_value_that_is_no_data_is_refused_in_the_flows_line():
     ids=["10,000 changes", "100,000 changes"],
 )
 def test_numbered_changes_of_four_works_arrive_in_order_and_the_last_of_each(num_changes):
-    """P12: what is merged is never lost, doubled or out of order."""
+    """P12: a merged change is never lost, doubled or out of order."""
     seen = {}
 
     def run(flow):

@@ -29,7 +29,7 @@ class Odd:
 
 
 def caught(function, *arguments):
-    """Return what a call raises."""
+    """Return the error of a call."""
     try:
         function(*arguments)
     except Exception as error:  # noqa: BLE001 - the tests examine any exception

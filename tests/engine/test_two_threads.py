@@ -25,7 +25,7 @@ def codes_of(*functions):
     return {function.__code__ for function in functions}
 
 
-#: What the work's thread does without the guard.
+#: Actions of the work's thread without the guard.
 OF_THE_WORK = codes_of(
     WorkHost.write,
     WorkHost._write_atom,
@@ -35,7 +35,7 @@ OF_THE_WORK = codes_of(
     Component.__getattr__,
     Component._write,
 )
-#: What the helper thread does within it.
+#: Actions of the helper thread within it.
 OF_THE_HELPER = codes_of(
     WorkHost.receive,
     WorkHost.report_changes,
@@ -97,7 +97,7 @@ class OfTheClass(Plain):
 
 
 class TwoThreads:
-    """The host of a work, and what the flow knows of its attribute `step`."""
+    """The host of a work, and the value of its attribute `step` in the flow."""
 
     def __init__(self, kind, before):
         work = kind()
@@ -112,7 +112,7 @@ class TwoThreads:
         self._before = before
 
     def hear(self):
-        """The flow takes what the work has sent."""
+        """The flow takes the messages of the work."""
         for message in self.desk.take():
             if message.applied >= self.unconfirmed:
                 self.known = message.changes.get("step", self.known)

@@ -599,7 +599,7 @@ def test_works_in_a_container_are_refused_with_the_way_to_pass_them(works: Any, 
 
 
 class AnyFlow(ScriptedFlow):
-    """A flow that is made of random statements; what it comes to depends on no order of reports.
+    """A flow that is made of random statements; its result depends on no order of reports.
 
     Args:
         seed: Seed of the statements.
@@ -679,7 +679,7 @@ def answer_any(work, number=-1):
 
 
 def meaning(driver):
-    """Return what a run came to: the values of the flow, its calls with their results, the journal's."""
+    """Return the result of a run: the values of the flow, its calls with their results, the journal's."""
     history = fold(driver.events)
     calls = {
         (work.name, call.key): (call.succeeded, call.value, call.failure and call.failure.message)
@@ -699,7 +699,7 @@ def meaning(driver):
 
 
 def run_any(seed, interleaving, waits):
-    """Run one random flow; return what it came to."""
+    """Run one random flow; return its result."""
     rng = random.Random(interleaving)
 
     def choose(works):

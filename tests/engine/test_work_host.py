@@ -22,7 +22,7 @@ from tests.support.simulation import Desk, Work, decoded, kinds
 
 
 class Task(Work):
-    """A work whose run is what the call carries."""
+    """A work that runs the function in the call."""
 
     def run(self, task=None, *args, **kwargs):
         return task(self, *args, **kwargs) if task is not None else None
@@ -50,7 +50,7 @@ def write_state(number, **changes):
 
 
 def perform(host, task):
-    """Run a call of a task that does not travel, so that it can look at what the test has."""
+    """Run a call of a task that does not travel, so that it can use the objects of the test."""
     host._work._task = task
     host.perform(run_call(_run_private))
 
@@ -259,7 +259,7 @@ def test_a_run_that_would_end_before_it_began_is_refused(kind, body):
         broken()
 
 
-# What the work writes.
+# Writes of the work.
 
 
 def test_an_assignment_is_sent_at_once():
@@ -552,7 +552,7 @@ def test_looks_while_the_work_changes_its_dict_never_fail():
     assert problems == []
 
 
-# What the flow writes.
+# Writes of the flow.
 
 
 def test_what_the_flow_wrote_is_there_before_run():
@@ -825,7 +825,7 @@ def test_a_traveller_in_an_attribute_is_received_too(tmp_path):
     assert unpack(desk.take()[-1].value) == "kept for root.work"
 
 
-# What only a flow may do.
+# Actions that only a flow may do.
 
 
 def test_a_work_can_not_ask_for_its_own_process():

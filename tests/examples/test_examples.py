@@ -48,7 +48,7 @@ NO_APPS = {"beyond/cluster.py"}
 
 
 def run(script: Path, folder: Path, runner: str = "processes", scripts: ForkedScripts | None = None) -> str:
-    """Run `script` in `folder`, as a user does, or by `scripts`, and return what it printed."""
+    """Run `script` in `folder`, as a user does, or by `scripts`, and return its output."""
     arguments = next((ARGUMENTS[name] for name in ARGUMENTS if script.match(name)), [])
     environment = {name: value for name, value in os.environ.items() if name != "LIGHTNING_LITE_ROOT"}
     environment["LIGHTNING_LITE_RUNNER"] = runner

@@ -1,4 +1,4 @@
-"""What apps and their tests import from `utilities`, `runners` and `testing` of Lightning App."""
+"""The names that apps and their tests import from `utilities`, `runners` and `testing` of Lightning App."""
 
 from __future__ import annotations
 

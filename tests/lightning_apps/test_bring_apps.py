@@ -14,7 +14,7 @@ pytestmark = pytest.mark.dependencies
 
 APPS = Path(__file__).parent / "apps"
 
-#: What each app prints at its end, the works' lines with their name first.
+#: The output of each app at its end, the works' lines with their name first.
 PRINTED = {
     "boring_app.py": ["Good morning! root.source", "Boring end"],
     "dag_app.py": ["['power_2', 'power_3']", "All graphs have ended."],

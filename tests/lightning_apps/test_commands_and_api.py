@@ -20,7 +20,7 @@ APP = Path(__file__).parent / "served_apps" / "commands_and_api_app.py"
 
 
 def give(*words: str) -> str:
-    """Give a command from another process; return what it has printed."""
+    """Give a command from another process; return its output."""
     command = [sys.executable, "-m", "lightning_lite", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 0, done.stderr

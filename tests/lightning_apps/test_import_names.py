@@ -409,7 +409,7 @@ def test_the_finder_alone_loads_nothing_that_a_work_does_not_have():
     }
 
 
-# Beside an installed package.
+# With an installed package.
 
 
 def install_package(files: dict[str, str]) -> Path:

@@ -172,7 +172,7 @@ def test_after_load_state_dict_no_component_can_be_added():
         flow.other = EmptyFlow()
 
 
-# States that Lightning App has saved, and what it calls `calls` in them.
+# States that Lightning App has saved, and the part that it calls `calls` in them.
 
 
 class Keeps(EmptyFlow):

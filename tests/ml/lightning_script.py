@@ -1,4 +1,4 @@
-"""A script that trains with Lightning on two nodes; prints what they have found."""
+"""A script that trains with Lightning on two nodes; prints their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A script with models of scikit-learn and pydantic, and joblib; prints what its checks return, as JSON."""
+"""A script with models of scikit-learn and pydantic, and joblib; prints the results of checks, as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A script with a process group of torch: two nodes with two processes each; prints what they have found."""
+"""A script with a process group of torch: two nodes with two processes each; prints their results."""
 
 from __future__ import annotations
 

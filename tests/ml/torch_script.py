@@ -1,4 +1,4 @@
-"""A script with a model of torch; prints what its checks return, as JSON."""
+"""A script with a model of torch; prints the results of its checks, as JSON."""
 
 from __future__ import annotations
 

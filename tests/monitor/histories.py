@@ -1,4 +1,4 @@
-"""Histories of runs as their journals would give them, for tests of what is shown of them."""
+"""Histories of runs as their journals would give them, for tests of their views."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lightning_lite.values.codec import encode
 
 
 class Story:
-    """A history that grows by the events of a run, told with few words.
+    """A history that grows by the events of a run, given in few words.
 
     Args:
         *works: Names of the works below the root.

@@ -1,4 +1,4 @@
-"""The graph of calls: who calls whom, and whose answers, paths, payloads and drives go where."""
+"""The graph of calls: callers, works, and the ways of answers, paths, payloads and drives."""
 
 from __future__ import annotations
 

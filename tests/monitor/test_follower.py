@@ -1,4 +1,4 @@
-"""A follower reads a journal that grows, is compacted, cut, damaged or removed; what it knows is right."""
+"""A follower reads a journal that grows, is compacted, cut, damaged or removed; its knowledge is right."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def call(number: int, time: float, *, fails: bool = False) -> list[Event]:
 
 
 def finish(follower: RunFollower) -> None:
-    """Follow to the end of what is there."""
+    """Follow to the present end of the journal."""
     while True:
         follower.follow(ENOUGH)
         if follower.trouble or follower.bytes_read == os.path.getsize(Path(follower.path, FILE_NAME)):

@@ -1,4 +1,4 @@
-"""What a person sees of files of each kind, and of files that are not what their names say."""
+"""Previews of files of each kind, and of files with a name of another kind."""
 
 from __future__ import annotations
 

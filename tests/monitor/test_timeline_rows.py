@@ -1,4 +1,4 @@
-"""Rows of the timeline: spans and bins of attempts, waits, passes, and what the range cuts."""
+"""Rows of the timeline: spans and bins of attempts, waits and passes, and the cut at the range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was put into an object store is got, with everything that a local drive keeps."""
+"""Content that was put into an object store is got, with everything that a local drive keeps."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_a_move_never_removes_a_source_that_has_changed_since(
     written = own_place / "source" if content == "text" else own_place / "source/inner/b"
 
     def before(method: str, path: str) -> None:
-        if method == "PUT" and "/top/" in path:  # what was sent is whole by now
+        if method == "PUT" and "/top/" in path:  # the content is whole by now
             written.write_text("newer")
 
     proxy.before = before

@@ -1,4 +1,4 @@
-"""How many requests each operation sends: what a slow store costs."""
+"""How many requests each operation sends: each one costs time on a slow store."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def made(name: str) -> LitPath:
 
 
 def keep(path: LitPath) -> None:
-    """Store what the path refers to, as at the end of a run of its origin."""
+    """Store the file of the path, as at the end of a run of its origin."""
     with acting_as(ORIGIN):
         path.after_run("root.make")
 

@@ -1,4 +1,4 @@
-"""What goes wrong with an object store is one clear error, without a key in it."""
+"""Each failure of an object store is one clear error, without a key in it."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def test_a_store_that_compares_tags_without_quotes_is_used(
 ):
     proxy.wants_bare_tags = True
     users = [user_by_proxy, User(ObjectStore(url, "drive", cache=str(cache)), user_by_proxy.here)]
-    for user in users:  # the second one reads what the first one has found out
+    for user in users:  # the second one reads the result of the first one
         for text in ("one", "two"):
             user.put("a", text)
             assert user.get("a") == text

@@ -1,4 +1,4 @@
-"""What processes do with one drive in an object store at the same time."""
+"""Processes that use one drive in an object store at the same time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILES = 30
 
 
 def use_one_name(store: ObjectStore, number: int, count: int) -> list[object]:
-    """Put, get and delete one name; return what each operation did, and when."""
+    """Put, get and delete one name; return the results and times of all operations."""
     random.seed(number)
     done: list[object] = []
     for turn in range(count):

@@ -29,7 +29,7 @@ def line_with(words: str, process: subprocess.Popen[str]) -> str:
 
 
 def variables_in(path: Path) -> dict[str, str]:
-    """Return what a shell would have from the file of variables."""
+    """Return the variables that a shell would have from the file."""
     return dict(re.findall(r"^export (\w+)=(.*)$", path.read_text(), re.MULTILINE))
 
 

@@ -26,7 +26,7 @@ from tests.support.processes import DEADLINE, finish, run_python, starting
 
 HERE = Path(__file__).parent
 
-#: What the app prints: both works have the address of their node.
+#: The output of the app: both works have the address of their node.
 PRINTED = {
     "root.here | twice 1",
     "root.there | twice 2",

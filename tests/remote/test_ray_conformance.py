@@ -1,4 +1,4 @@
-"""What the machine may expect of every runner, on a Ray cluster of two nodes."""
+"""The promises of every runner to the machine, on a Ray cluster of two nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deaths of works, nodes and apps on a Ray cluster of two nodes, and what waits for a place there."""
+"""Deaths of works, nodes and apps on a Ray cluster of two nodes, and works that wait for a place there."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def remote(tmp_path, cluster):
 
 
 def alive(pids: list[int]) -> list[tuple[int, str, list[str]]]:
-    """Return what is known of the processes that have not ended."""
+    """Describe the processes that have not ended."""
     found = []
     for pid in pids:
         if not is_gone(pid):

@@ -1,4 +1,4 @@
-"""The rules of a resume: what is taken over and what is run again. Each test builds the app again."""
+"""The rules of a resume: which calls are taken over or run again. Each test builds the app again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of runners share; that nothing is left behind is seen to at the top."""
+"""Fixtures that the tests of runners share; the conftest.py at the top checks for leaks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ MODULES = {
     "test_processes", "test_stop", "test_stop_signals",
 }  # fmt: skip
 
-# All that these modules show of spawned processes has to be true of forked ones. What the fork server does in
-# another way is always shown with it, too; the rest in `make torture`.
+# All that these modules show of spawned processes has to be true of forked ones. Tests of the
+# differences of the fork server always run with it, too; the others do in `make torture`.
 ALWAYS_FORKED = {
     "test_a_process_takes_over_what_the_parent_is",
     "test_a_work_holds_no_file_of_the_flow_but_its_own_pipes",

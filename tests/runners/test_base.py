@@ -1,4 +1,4 @@
-"""What a runner inherits: a minimal one works with signals and commands, and says what it can't do."""
+"""The defaults of a runner: a minimal one works with signals and commands, and refuses the rest."""
 
 from __future__ import annotations
 

@@ -75,12 +75,12 @@ PROMPT = r"\(Pdb root\.(\w+)\) "
 
 
 class Session:
-    """An app on a terminal of its own, and who sits there.
+    """An app on a terminal of its own, and the actions of its user.
 
     Args:
         folder: Where the app is written to.
         code: Its code, between `BEGIN` and `END`.
-        shell: What starts `$0`, the app, if it is not started directly.
+        shell: A command that starts `$0`, the app, if it is not started directly.
         env: Variables to add.
     """
 
@@ -155,7 +155,7 @@ def write_app(folder: Path, code: str) -> list[str]:
 
 
 def run_without_terminal(folder: Path, **env: str) -> str:
-    """Return what an app without a terminal prints."""
+    """Return the output of an app without a terminal."""
     _, script = write_app(folder, "")
     environment = {**os.environ, "PYTHONPATH": PROJECT, **env}
     return run_script(script, env=environment, start_new_session=True)

@@ -1,4 +1,4 @@
-"""The channel for commands: where its socket is, who gets through, and what is left of it."""
+"""The channel for commands: the place of its socket, the users with access, and its removal."""
 
 from __future__ import annotations
 

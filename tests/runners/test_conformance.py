@@ -1,6 +1,6 @@
-"""What the machine may expect of every runner, shown with the hosts of real works.
+"""The promises of every runner to the machine, shown with the hosts of real works.
 
-A runner joins with three lines, at the end of this file. What it can't do is what it says it can't.
+A runner joins with three lines, at the end of this file. It declares all that it can't do.
 """
 
 import os
@@ -124,7 +124,7 @@ class Desk:
 
 
 def in_thread(function, *arguments):
-    """Return what a function returns in a thread of its own, or raise what it raises."""
+    """Call a function in a thread of its own; return its result, or raise its error."""
     with ThreadPoolExecutor(1) as executor:
         return executor.submit(function, *arguments).result(2 * DEADLINE)
 

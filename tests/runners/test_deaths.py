@@ -1,4 +1,4 @@
-"""Works that die: every end is heard of, has a name, and harms nobody else."""
+"""Works that die: every end is reported with its name, and harms no other work."""
 
 from __future__ import annotations
 

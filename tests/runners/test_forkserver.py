@@ -1,4 +1,4 @@
-"""Works that are forked from a server: what is special about them. The rest is shown with both ways."""
+"""Works that are forked from a server: their special cases. Other tests run with both start methods."""
 
 from __future__ import annotations
 

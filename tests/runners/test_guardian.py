@@ -1,4 +1,4 @@
-"""A flow that is killed takes everything along: works, and what they have started."""
+"""With a killed flow, all its processes end: works, and processes that they have started."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ os.kill(os.getpid(), 9)
 
     done = subprocess.run([sys.executable, "-c", script])
 
-    # What every test checks at its end, that nothing it has started is left, is all that this one asks for.
+    # At the end of each test, conftest.py checks that no process is left. This test needs no other check.
     assert done.returncode == -signal.SIGKILL
 
 
 def test_a_pipe_behind_the_app_ends_with_it(tmp_path):
-    """As in `python app.py | cat`: whoever holds the other end must not outlive the flow."""
+    """As in `python app.py | cat`: the process at the other end must not outlive the flow."""
     flow = Flow(tmp_path, 2, "hang_with_grandchildren")
     flow.process.kill()
 

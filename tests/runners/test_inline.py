@@ -1,4 +1,4 @@
-"""What is special about works in the flow's own process."""
+"""The special cases of works in the flow's own process."""
 
 import io
 import os
@@ -43,7 +43,7 @@ class Talker(Worker):
         self._bed = ""
 
     def talk(self):
-        print("print")  # noqa: T201 - this and the next are what is tested
+        print("print")  # noqa: T201 - the test is about this and the next line
         sys.stderr.write("stderr\n")
         sys.stdout.writelines(["write", "lines\n"])
         sys.stdout.buffer.write(b"bytes \xff\n")

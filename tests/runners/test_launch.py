@@ -1,4 +1,4 @@
-"""How processes come into being, and what happens when the machine refuses."""
+"""How processes start, and the errors when the machine refuses."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_an_environment_that_can_not_be_fails_to_start(harness: Harness, env):
     assert harness.exit_of() == WorkExited("root.a", None)
 
 
-#: Errors of the system, and what the message of each one names.
+#: Errors of the system, and the cause that each message names.
 LIMITS = {
     errno.EAGAIN: "ulimit -u",
     errno.ENOMEM: "memory",

@@ -1,4 +1,4 @@
-"""What `multiprocess` sees in the process of a work, and the socket for file descriptors."""
+"""The state of `multiprocess` in the process of a work, and the socket for file descriptors."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ DEADLINE = 60.0
 
 
 class RecordingDisplay:
-    """Keeps what it is shown; blocks while it is held, as a terminal after Ctrl-S does."""
+    """Keeps the lines that it gets; blocks while it is held, as a terminal after Ctrl-S does."""
 
     def __init__(self):
         self.broken = False

@@ -1,4 +1,4 @@
-"""What a runner of processes does when nothing goes wrong."""
+"""The runner of processes when no process fails."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_works_start_while_the_flow_is_busy(harness: Harness, tmp_path):
         harness.start(f"root.w{i}")
         harness.call(tasks.write_mark, str(mark), name=f"root.w{i}")
 
-    # Nobody calls `wait`: that the works write is all that this test waits for.
+    # The test does not call `wait`, but waits until the works have written.
     assert [mark.read_text() for mark in marks] == ["here"] * 4
 
 
@@ -94,7 +94,7 @@ def test_a_change_never_blocks_the_work_while_the_flow_is_busy(harness: Harness,
     harness.start()
     harness.call(tasks.count_and_mark, 50, 100_000, str(mark))
 
-    # The mark is written behind 5 MB of changes that nobody has read.
+    # The mark is written behind 5 MB of changes that are not read yet.
     assert mark.read_text() == "here"
 
     harness.until(RunEnded)

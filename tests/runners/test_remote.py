@@ -1,4 +1,4 @@
-"""What a remote runner does about deaths, freezes, lost calls and other machines."""
+"""A remote runner with deaths, freezes, lost calls and other machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who waits awake, and for how long."""
+"""Which processes wait awake, and for how long."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lightning_lite.runners.wire.poller import SpinWait
 
 
 class Pipe:
-    """A pipe, and a spinner that waits for what is written into it."""
+    """A pipe, and a spinner that waits for data in it."""
 
     def __init__(self) -> None:
         self.end, self._start = os.pipe()
@@ -23,7 +23,7 @@ class Pipe:
         self.spin_wait = SpinWait(poller)
 
     def answer(self) -> None:
-        """Write an answer, which nobody has read yet."""
+        """Write an answer, which is not read yet."""
         os.write(self._start, b"x")
 
     def take(self) -> None:

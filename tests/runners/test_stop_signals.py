@@ -1,4 +1,4 @@
-"""What Ctrl-C, Ctrl-Z and their like do to an app, and to the works that it has started."""
+"""The effect of Ctrl-C, Ctrl-Z and similar signals on an app and its works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Journals that are damaged, and what may be seen of them then."""
+"""Journals that are damaged, and the results that readers may get from them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def look_at(folder: Path, *, go_on: bool = True) -> int | JournalError:
 
     Args:
         folder: Folder of a run in which `STORY` was written.
-        go_on: Whether to write on in what was recovered, and to look at that, too.
+        go_on: Whether to continue the recovered journal, and to check the result, too.
 
     Returns:
         How many entries were recovered, or why it was refused.

@@ -1,4 +1,4 @@
-"""Small journals: what they hold, how they are written and read."""
+"""Small journals: their content, and how they are written and read."""
 
 from __future__ import annotations
 

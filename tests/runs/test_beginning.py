@@ -1,4 +1,4 @@
-"""The begin of a run: no cleaner removes it, and it is the latest one whatever the clock says."""
+"""The begin of a run: no cleaner removes it, and it is the latest one, also with a wrong clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events become records and events again; what the codec does not know is refused, never dropped."""
+"""Events become records and events again; an unknown record is refused, never dropped."""
 
 from __future__ import annotations
 
@@ -285,7 +285,7 @@ def test_events_in_any_order_are_refused_or_folded(tmp_path: Path):
 
 
 def test_a_run_of_several_processes_is_one_story():
-    """The second process attaches the same components again, and asks again for what was under way."""
+    """The second process attaches the same components again, and asks again for the unfinished calls."""
     again = [RunBegun(10.0), *EVENTS[1:3], CallAsked("root.w", "big", 11.0, 2, None)]
     ended = CallSucceeded("root.w", "big", 12.0, b"value")
 

@@ -33,7 +33,7 @@ class Root(LightningFlow):
         self.fail("on purpose")
 
 
-#: What a process without locks does in the root of the test.
+#: Actions of a process without locks in the root of the test.
 PROGRAM = """
 from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.cli.main import main

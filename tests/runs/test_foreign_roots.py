@@ -224,7 +224,7 @@ class InFolder(Payload):
 
 
 def copy_of(payload: Payload) -> Payload:
-    """Return what another process gets."""
+    """Return the copy that another process gets."""
     revive, arguments = payload.__reduce__()
     return revive(*arguments)
 

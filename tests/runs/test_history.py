@@ -239,7 +239,7 @@ def test_the_last_thing_about_a_work_is_about_its_newest_call_or_its_process():
     assert work.last.stage == "stopped"
 
 
-# what can't be read
+# values that can't be read
 
 
 def test_a_journal_that_is_damaged_of_another_version_or_none_is_refused_by_name(tmp_path: Path):

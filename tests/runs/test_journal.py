@@ -1,4 +1,4 @@
-"""What is written to a journal is read again: all of it, in order, once."""
+"""All records of a journal are read again, in order, once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writers that are killed at any moment: what was acknowledged is there, in order, once."""
+"""Writers that are killed at any moment: acknowledged records are there, in order, once."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ for number in range(1, 7):
 mine.close()
 """
 
-#: What changes a disk: a kill before each of them leaves all that a kill can leave.
+#: Calls that change a disk: a kill before each of them leaves all that a kill can leave.
 CALLS = ("write", "fdatasync", "fsync", "rename", "unlink", "mkdir", "openat", "close")
 
 

@@ -52,7 +52,7 @@ class Forked:
         return os.read(self._pipe, 1000).decode()
 
 
-opened: list[Journal] = []  # what a forked process holds until it is killed
+opened: list[Journal] = []  # a forked process holds them until it is killed
 
 
 def resume(folder: Path) -> str:

@@ -36,7 +36,7 @@ def app(start_method="spawn"):
     LightningApp(Flow()).run(view=False, start_method=start_method)
 """
 
-# Name of the case: the definitions of the script, the body of `act`, and what it prints.
+# Name of the case: the definitions of the script, the body of `act`, and its output.
 CASES = {
     "functions that end at once": (
         "def make(i): return lambda: i",

@@ -1,4 +1,4 @@
-"""In a work, `__main__` has the definitions of the script, and what names things by their module works."""
+"""In a work, `__main__` has the definitions of the script, so that names in that module refer to them."""
 
 from __future__ import annotations
 

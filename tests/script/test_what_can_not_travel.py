@@ -1,4 +1,4 @@
-"""What can't travel is named before the process of the work starts: its place, the line, what to do."""
+"""A value that can't travel is named before the work's process starts: its place, the line, what to do."""
 
 from __future__ import annotations
 

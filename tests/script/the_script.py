@@ -1,4 +1,4 @@
-"""A script whose work does what names things by their module; prints what each check has returned, as JSON.
+"""A script whose work names things by their module; prints the results of all checks, as JSON.
 
 The test runs it as `python`, `python -m`, `python -m cProfile` and `lightning-lite run` do.
 """

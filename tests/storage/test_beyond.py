@@ -1,4 +1,4 @@
-"""What drives can do that those of Lightning App could not."""
+"""Abilities of drives that those of Lightning App did not have."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tests.support.files import write
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
 
-#: What is there, and what is one with it elsewhere.
+#: A name that exists, and a name that is the same on other systems.
 PAIRS = [
     ("File", "file"),
     ("file.TXT", "FILE.txt"),

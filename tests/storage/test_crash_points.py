@@ -29,7 +29,7 @@ class Case:
 
     Args:
         verb: Does it, in the current folder.
-        before: Makes what is there before, in an empty drive and an empty folder.
+        before: Makes the content before the verb, in an empty drive and an empty folder.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class Stage:
         return ".unrelated"
 
     def seen(self) -> tuple[object, object]:
-        """Return what is in the drive and in the user's folder, as a reader finds it."""
+        """Return the content of the drive and of the user's folder, as a reader finds it."""
         self.drive().list(recursive=True)  # completes an exchange in two steps
         return content(self.root / "drives/d/main"), content(self.here)
 
@@ -173,7 +173,7 @@ class Stage:
 
 
 class StageOfTwoSteps(Stage):
-    """… where a `get` into a folder restores what another one took from its place there."""
+    """… where a `get` into a folder restores a file that another one took from its place there."""
 
     def seen(self) -> tuple[object, object]:
         self.drive().get("unrelated", to=".unrelated")

@@ -1,4 +1,4 @@
-"""The module of the system calls, and what file systems can do."""
+"""The module of the system calls, and the abilities of file systems."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def read(user: User, root: Path, name: str) -> object:
     return found
 
 
-# What the group shares.
+# Files that the group shares.
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
@@ -116,7 +116,7 @@ def test_a_folder_of_one_user_is_replaced_by_another_one(root: Path, umask: int)
         assert act_as(user, job, umask=umask) is None
     assert read(BOB, root, "tree/inner/a") == "3"
     leftovers = root / "drives" / "d" / ".lightning_lite" / "aside"
-    assert list(leftovers.iterdir()) == [], "each user can remove what the other one replaced"
+    assert list(leftovers.iterdir()) == [], "each user can remove files that the other one replaced"
 
 
 def test_a_user_changes_a_folder_that_another_one_reads(root: Path):
@@ -196,7 +196,7 @@ def test_a_user_finishes_the_exchange_that_a_dead_process_of_another_one_began(r
     assert read(BOB, root, "tree/a") == "new"
 
 
-# Who declares it.
+# The user that declares it.
 
 
 @pytest.mark.parametrize("way", ["argument", "argument, empty folder", "variable", "mode of the folder"])
@@ -218,7 +218,7 @@ def test_the_owner_declares_a_group_root(place: Path, monkeypatch: pytest.Monkey
         drive_of(root, **options).put("a")
 
     os.chown(place, 0, LAB)
-    place.chmod(0o3777)  # as a folder of a project: what is made in it belongs to the group
+    place.chmod(0o3777)  # as a folder of a project: new files in it belong to the group
     assert act_as(alice, job, umask=0o077) is None
     monkeypatch.delenv("LIGHTNING_LITE_ROOT_MODE", raising=False)
     assert root.stat().st_mode & 0o2077 == 0o2070
@@ -230,7 +230,7 @@ def test_a_folder_of_a_group_without_this_user_is_not_shared_and_keeps_its_mode(
     place: Path, mode: int | None
 ):
     os.chown(place, 0, LAB)
-    place.chmod(0o3777)  # what is made in it belongs to the group of the lab
+    place.chmod(0o3777)  # new files in it belong to the group of the lab
     root = place / "root"
 
     def job() -> None:
@@ -322,7 +322,7 @@ def test_a_mode_survives_the_way_to_a_work_and_back():
     assert "root_mode='group'" in repr(drive)
 
 
-# What stays private in a group root.
+# Files that stay private in a group root.
 
 
 def test_payloads_and_files_of_the_file_system_stay_private_to_each_user(root: Path):

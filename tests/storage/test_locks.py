@@ -206,7 +206,7 @@ def test_a_forked_child_does_not_release_the_lock_of_its_parent(quick_place: Pat
     with DriveLock(path).held():
         pid = os.fork()
         if pid == 0:
-            other = os.open("other", os.O_CREAT | os.O_RDWR)  # gets the number of what was closed
+            other = os.open("other", os.O_CREAT | os.O_RDWR)  # gets the number of the closed file
     if pid == 0:
         os.write(writer, str(os.fstat(other).st_size).encode())
         os._exit(0)

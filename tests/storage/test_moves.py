@@ -531,7 +531,7 @@ def same_size_and_time(path: str) -> None:
 
 
 def disguised(path: str) -> None:
-    """Change the content, and what explains the new time of the status."""
+    """Change the content, and the mode and the links, which explain the new time of the status."""
     same_size_and_time(path)
     os.chmod(path, 0o640)
     os.link(path, tempfile.mktemp(dir=os.getcwd()))
@@ -821,7 +821,7 @@ def test_files_that_grow_in_turn_are_put_when_one_of_them_pauses(
         )
         drive.put("t")
     assert look(drive, "t/a") == "xXXX"
-    assert look(drive, "t/b") == "xXXX"  # what came after that moment is not in the drive
+    assert look(drive, "t/b") == "xXXX"  # later content is not in the drive
     assert Path("t/b").read_text() == "xXXXX"
 
 
@@ -875,7 +875,7 @@ def other_link(path: str) -> None:
 
 
 def other_kind(path: str, make: Callable[[str], object]) -> None:
-    """Replace a link, a file or an empty folder by what `make` creates."""
+    """Replace a link, a file or an empty folder by the result of `make`."""
     if os.path.isdir(path) and not os.path.islink(path):
         os.rmdir(path)
     else:

@@ -131,7 +131,7 @@ NAMES = ("x", "y", "z")
 def history_of(
     drive: Drive, seed: int, processes: int = 8, operations: int = 60
 ) -> dict[str, list[Operation]]:
-    """Let processes put, get and delete three names, some of them killed; return what they saw, by name."""
+    """Let processes put, get and delete three names, some of them killed; return their results, by name."""
     drive = Drive(f"lit://h{seed}", root_dir=drive.root_dir)
     os.makedirs(f"run-{seed}")
 

@@ -1,4 +1,4 @@
-"""What an error of a root advises works, if a user does it literally; each user is a process of its own."""
+"""The advice in an error of a root works, if a user does it literally; each user is a process of its own."""
 
 from __future__ import annotations
 
@@ -145,4 +145,4 @@ def test_a_group_root_with_files_of_several_users_is_mended_by_the_administrator
         assert put(user, root, str(name)) is None
         assert len(act_as(user, lambda: read_runs(str(root)))) == 1
     groups = {path.stat().st_gid for path in (root / "drives").rglob("*")}
-    assert groups == {other}, "what was put since belongs to the group, too"
+    assert groups == {other}, "later files belong to the group, too"

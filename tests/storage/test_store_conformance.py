@@ -1,4 +1,4 @@
-"""What every implementation of `Store` does: a new one has to pass this suite.
+"""The promises of every `Store`: a new one has to pass this suite.
 
 A store is made by a function of an empty folder; add it to `STORES`.
 """

@@ -1,4 +1,4 @@
-"""Roots on file systems that keep no owners or modes, and roots whose user trusts all who can write there."""
+"""Roots on file systems that keep no owners or modes, and roots whose user trusts all with write access."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def place(monkeypatch: pytest.MonkeyPatch, own_place: Path) -> Iterator[Path]:
 
 
 def use(root: Path, **options: Any) -> list[str]:
-    """Use all verbs of a drive with files and folders, and return what is in it at the end."""
+    """Use all verbs of a drive with files and folders, and return its names at the end."""
     home = root.parent / f"home of {os.geteuid()}"
     (home / "tree" / "inner").mkdir(parents=True, exist_ok=True)
     (home / "tree" / "inner" / "a").write_text("a")
@@ -281,7 +281,7 @@ def test_doctor_says_what_a_file_system_does_not_keep(place: Path, monkeypatch: 
         assert "the root is trusted" in found["owners, modes"].value
 
 
-# What trust means elsewhere.
+# The meaning of trust elsewhere.
 
 
 @needs_users
@@ -304,7 +304,7 @@ def test_trust_skips_the_checks_of_owner_and_mode_in_that_root_only(place: Path,
     for root in roots:
         (bad,) = root.glob(part) if part else [root]
         for path in (root, *root.rglob("*")):
-            path.chmod(0o777)  # so that Alice may read what is Eve's
+            path.chmod(0o777)  # so that Alice may read files of Eve
         for path in (root, *root.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
         if plant == "owner":

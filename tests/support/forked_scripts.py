@@ -103,7 +103,7 @@ class _Server:
         """Return its answer: "" if it has ended, and none if the script hangs.
 
         Args:
-            request: What it reads.
+            request: The line that it reads, as JSON.
             deadline: Seconds to wait.
         """
         assert self._process.stdin is not None
@@ -191,7 +191,8 @@ class ForkedScripts:
             "patience": self._patience,
         }
         for stream in self._streams:
-            stream.unlink(missing_ok=True)  # what an earlier script has left might still write to it
+            # A process that an earlier script has left might still write to it.
+            stream.unlink(missing_ok=True)
             stream.touch()
         with ExitStack() as stack:
             server = stack.enter_context(_Server()) if self._server.has_ended else self._server

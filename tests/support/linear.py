@@ -11,7 +11,7 @@ class Operation(NamedTuple):
 
     Attributes:
         kind: `put`, `get` or `delete`.
-        value: What was put, or what get returned (`None`: nothing there); whether delete found something.
+        value: The text that was put or returned (`None`: nothing there); whether delete found something.
         begin: When it was called.
         end: When it returned; never, if its process was killed.
     """
@@ -26,7 +26,7 @@ def is_linearizable(history: list[Operation]) -> bool:
     """Return whether an order exists in which each operation takes effect between its begin and its end."""
     operations = sorted(history, key=lambda operation: operation.begin)
     must = sum(1 << n for n, operation in enumerate(operations) if operation.end < math.inf)
-    todo: list[tuple[int, str | None]] = [(0, None)]  # which are done, and what is there
+    todo: list[tuple[int, str | None]] = [(0, None)]  # the operations that are done, and the text
     seen = set(todo)
     while todo:
         done, there = todo.pop()

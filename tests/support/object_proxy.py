@@ -20,7 +20,7 @@ CONDITIONS = ("if-match", "if-none-match")
 
 @dataclass
 class Proxy:
-    """What the server does with requests, and what it has seen.
+    """The faults of the server, and the requests that it has seen.
 
     Attributes:
         target: Port of the real server.

@@ -26,7 +26,7 @@ class Program(NamedTuple):
     Attributes:
         place: Page and line.
         source: The program.
-        printed: What it prints.
+        printed: Its output.
         needs_large_packages: Whether it imports a package that only `make test-ml` installs.
     """
 
@@ -56,12 +56,12 @@ def programs() -> list[Program]:
 
 
 def run_program(program: Program, folder: Path, scripts: ForkedScripts | None = None) -> str:
-    """Run a program as `app.py` in `folder`, and return what it printed.
+    """Run a program as `app.py` in `folder`, and return its output.
 
     Args:
         program: The program.
         folder: Where its file is written.
-        scripts: What runs it; by default it gets an interpreter of its own.
+        scripts: The process that runs it; by default it gets an interpreter of its own.
     """
     script = folder / "app.py"
     script.write_text(program.source, "utf-8")

@@ -16,7 +16,7 @@ from lightning_lite.storage import Drive, FileSystem, Path, Payload
 
 
 class Make(LightningWork):
-    """Puts, keeps and assigns a text, and returns what a program that it starts sees of the drive."""
+    """Puts, keeps and assigns a text, and returns the names in the drive that a program of its own sees."""
 
     def __init__(self) -> None:
         super().__init__()

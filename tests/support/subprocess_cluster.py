@@ -45,7 +45,7 @@ class SubprocessCluster:
 
     Args:
         faults: Which calls get lost.
-        change: Changes the answer of a method, for tests of what a server says.
+        change: Changes the answer of a method, for tests of answers of a server.
     """
 
     def __init__(self, faults: Faults | None = None, change: Callable[[str, Any], Any] | None = None) -> None:

@@ -1,7 +1,7 @@
 """Other users of this machine: forked processes that have given up the rights of the administrator.
 
-Such a process may not be able to read the interpreter's own files: what it imports late has to be imported
-by the test before. Therefore this module imports what puts and gets need.
+Such a process may not be able to read the interpreter's own files: modules that it imports late have to be
+imported by the test before. Therefore this module imports the modules that puts and gets need.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def make_group_root(path: Path) -> Path:
 
 
 def act_as(user: User, job: Callable[[], Any], *, umask: int = 0o022) -> Any:
-    """Return what a job gives as another user, or `Refused` with the error that it raised.
+    """Return the result of a job as another user, or `Refused` with the error that it raised.
 
     Args:
         user: The user.
@@ -96,7 +96,7 @@ def act_as(user: User, job: Callable[[], Any], *, umask: int = 0o022) -> Any:
 
 
 def start_as(user: User, job: Callable[[], Any], *, umask: int = 0o022) -> tuple[int, int]:
-    """Start a job as another user; `finish` takes what this returns."""
+    """Start a job as another user; pass the result to `finish`."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid:

@@ -1,4 +1,4 @@
-"""Runs a script in this process after the kernel has been told to refuse `flock`.
+"""Runs a script in this process after it has made the kernel refuse `flock`.
 
 python without_locks.py ENOLCK script.py [ARGUMENT]...
 """

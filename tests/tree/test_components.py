@@ -676,7 +676,7 @@ def test_a_copy_of_a_work_has_its_own_values_and_calls(cls, copied):
     assert twin._records is not flow.work._records
 
 
-# What else a work says about itself.
+# Other attributes of a work.
 
 
 def test_the_display_name_can_be_set_only_before_the_work_has_started():

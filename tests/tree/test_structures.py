@@ -101,7 +101,7 @@ def edit_list(items, edit, new):
 def test_a_list_behaves_as_a_list_and_its_names_are_unique_stay_and_never_come_back(sequence):
     structure, model = List(), []
     root = ScriptedFlow(lambda flow: None, crew=structure)
-    owners, names = {}, {}  # whoever had a name once, keeps it
+    owners, names = {}, {}  # the component that had a name once keeps it
 
     for edit in sequence:
         new = [Tiny() for _ in range(max(1, edit[3]))]

@@ -1,4 +1,4 @@
-"""What a type checker knows of components, structures and apps; both checkers prove each `assert_type`."""
+"""The types of components, structures and apps; both checkers prove each `assert_type`."""
 
 from __future__ import annotations
 

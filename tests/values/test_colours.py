@@ -1,4 +1,4 @@
-"""Colours in text: which sequences are kept, and what they say."""
+"""Colours in text: which sequences are kept, and their meaning."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lightning_lite.colours import RESET, Span, Style, end_colours, read_colours, without_colours
 from lightning_lite.text import HarmlessStream, harmless
 
-#: What the text that this package writes may contain: printable characters, line ends, and colours.
+#: The characters that this package may write: printable characters, line ends, and colours.
 HARMLESS = re.compile(r"(?:[^\x00-\x08\x0b-\x1f\x7f-\x9f]|\x1b\[0[0-9;]*m)*")
 
 SGR = st.from_regex(r"\A\x1b\[[0-9;:]{0,12}m\Z")

@@ -22,7 +22,7 @@ def _none_are_registered(monkeypatch):
 
 
 def printed(chunks, releases=()) -> bytes:
-    """Return what `OutputMask` makes of chunks; it is asked to release after those with these numbers."""
+    """Return the output of `OutputMask` for chunks; it is asked to release after those with these numbers."""
     output, parts = OutputMask(), []
     for number, chunk in enumerate(chunks):
         parts.append(output.feed(chunk))

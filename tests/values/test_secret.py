@@ -1,4 +1,4 @@
-"""`Secret`: what it shows, what it equals, how it is keyed and pickled."""
+"""`Secret`: its texts, equality, hash and pickles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Actions on real apps: what they do, and that their answers say what has happened."""
+"""Actions on real apps: their effects, and that their answers name these."""
 
 from __future__ import annotations
 

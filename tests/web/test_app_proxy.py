@@ -40,7 +40,7 @@ class RunningApi:
 
     @property
     def errors(self) -> str:
-        """What the app has written to its standard error."""
+        """The text that the app has written to its standard error."""
         return self._errors.read_text()
 
     def _address(self) -> str:
@@ -54,7 +54,7 @@ class RunningApi:
         return self.server.send(method, path, headers, body, **options)
 
     def end(self) -> str:
-        """Let the app end; return what it has printed."""
+        """Let the app end; return its output."""
         (self.folder / "end").touch()
         out, _ = self.process.communicate(timeout=DEADLINE)
         assert self.process.returncode == 0, self.errors

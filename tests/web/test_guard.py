@@ -97,7 +97,7 @@ def test_the_names_of_the_loopback_are_hosts(server: Server, name: str):
     assert server.send("GET", "/api/server", host=f"{name}:{server.port}").status == 200
 
 
-# Origin and Sec-Fetch-Site: what a browser says about the sender.
+# Origin and Sec-Fetch-Site: headers of a browser about the sender.
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_a_websocket_is_refused_as_any_other_request(server: Server):
     assert server.send("GET", "/", upgrade).status == 404
 
 
-# Without a server: what the application behind the guard would get.
+# Without a server: the requests that the application behind the guard would get.
 
 
 def pass_through(scope: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:

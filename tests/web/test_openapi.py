@@ -28,7 +28,7 @@ APP = Path(__file__).with_name("api_example.py").read_text()
 
 
 class Site:
-    """A server on a run that goes on, and what its addresses need."""
+    """A server on a run that goes on, and the parameters of its addresses."""
 
     def __init__(self, server: Server, run: str) -> None:
         self.server = server

@@ -1,4 +1,4 @@
-"""The server as a process: ports, addresses, its end, slow clients, and what is wrong in a root."""
+"""The server as a process: ports, addresses, its end, slow clients, and errors in a root."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def run(root: Path) -> Iterator[Path]:
 
 
 def listed(server: Server, run: Path) -> Any:
-    """Return what the list of runs has about a run, or `None`."""
+    """Return the entry of a run in the list of runs, or `None`."""
     runs = server.get("/api/runs").data["runs"]
     return next((each for each in runs if each["id"] == run.name), None)
 
@@ -239,7 +239,7 @@ def test_the_hosts_of_all_addresses_are_those_of_this_machine():
 
 
 def test_the_browser_gets_a_private_file_and_not_the_address(own_place: Path):
-    """A program in the place of a browser writes its arguments down, and what it was led to."""
+    """A program in the place of a browser writes down its arguments, and the address that it was sent to."""
     make_run_folder(runs_folder(), RUN)
     program, browser = own_place / "browser.py", own_place / "browser"
     # A shell starts it, because the path of Python after `#!` may have no space.
@@ -551,7 +551,7 @@ def test_an_incomplete_wish_for_a_ticket_is_refused(shared: Server, fields: dict
     assert reply.error.startswith(f"{missing} is missing")
 
 
-# What may be wrong.
+# Errors.
 
 
 def test_a_run_that_vanishes_is_said_to_be_gone(shared: Server, run: Path):

@@ -1,4 +1,4 @@
-"""The front end of the page: what it consists of, and that nothing in it can turn data into markup."""
+"""The front end of the page: its files, and that nothing in it can turn data into markup."""
 
 import hashlib
 import re
