@@ -91,8 +91,9 @@ class Root(LightningFlow):
     def mirror_by_another(self, request: Request) -> Coroutine[Any, Any, dict[str, object]]:
         return self.mirror(request)
 
-    def echo(self, request: Any) -> list[object]:
-        return [request.method, request.json(), len(request.body())]
+    def echo(self, request: Request) -> list[object]:
+        body: Any = request.body()  # bytes, because this method is not `async`
+        return [request.method, request.json(), len(body)]
 
     async def sleep(self) -> None:
         await __import__("asyncio").sleep(10)
