@@ -110,8 +110,8 @@ class Machine:
             step began; with `None`, the time of the step counts.
         patience: Seconds for each call answered in a pass, for which a change does not yet cut that pass
             while it waits.
-        kinds: The meanings of names of `CloudCompute`, besides those of `resources.KINDS`; `None` if the runner
-            does not ask what works need.
+        kinds: The meanings of names of `CloudCompute`, besides those of `resources.KINDS`; `None` if the
+            runner does not ask for the resources of works.
 
     Attributes:
         root: The root flow.

@@ -147,7 +147,7 @@ class Recorder:
                         assert_never(event)
 
     def close(self) -> None:
-        """Compact a journal that has grown, write the entries that could not be written before, and close the journal."""
+        """Compact a journal that has grown, write the entries that wait, and close the journal."""
         try:
             if self._journal.size > self._snapshot_size + _ROOM_AT_END:
                 self._compact(None)

@@ -290,7 +290,7 @@ class WorkHost(Carrier):
         changes = {}
         for name in list(self._dirty):
             del self._dirty[name]
-            # A list or dict may hold an invalid value by now, so send the value that the last check has encoded.
+            # A list or dict may hold an invalid value by now, so send the one of the last check.
             is_seen = is_container(node.value(name))
             changes[name] = node.encoded[name] if is_seen else node.encode(name)
         return changes

@@ -54,7 +54,7 @@ class WorkPolicy(NamedTuple):
             what: Name of the work's class, for the message.
 
         Raises:
-            ComponentError: A setting is invalid; the message names it, its value, and the values that are valid.
+            ComponentError: A setting is invalid; the message names it, its value, and the valid values.
         """
         for name in ("parallel", "cache_calls", "raise_exception", "start_with_flow"):
             _expect(isinstance(getattr(self, name), bool), what, name, getattr(self, name), "True or False")

@@ -145,7 +145,7 @@ ENDPOINTS = (
         "Stop, kill or restart a work or the run, or read a stack, and wait for the effect.",
         "Done",
         (
-            Parameter("command", "text", "What to do.", required=True, choices=COMMANDS),
+            Parameter("command", "text", "The command.", required=True, choices=COMMANDS),
             Parameter("work", "text", "Full name of a work; without it, the run or its flow is meant."),
             Parameter(
                 "timeout",

@@ -33,7 +33,7 @@ def describe_api(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         "info": {
             "title": "lightning_lite",
             "version": __version__,
-            "description": "Runs of apps: what they do, what they have done, their logs, state and drives. "
+            "description": "Runs of apps: their works and calls, their logs, state and drives. "
             "Times are seconds since 1970, durations seconds, sizes bytes.",
         },
         "security": [{"token": []}],

@@ -233,14 +233,14 @@ ENDPOINTS = (
         "GET",
         "/api/runs/{id}/layout",
         show_layout,
-        "What the flows of a run show: tabs, and addresses of pages; none of these once it has ended.",
+        "The layout of a run: tabs, and addresses of pages; none of these once it has ended.",
         "Layout",
     ),
     Endpoint(
         "GET",
         "/api/runs/{id}/graph",
         show_graph,
-        "Who calls whom, and what goes from work to work.",
+        "The calls of each work, and the values that go from work to work.",
         "Graph",
     ),
     Endpoint(

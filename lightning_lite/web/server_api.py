@@ -81,7 +81,7 @@ _NEEDED = {"file": ("drive", "path"), "log": ("run", "work"), "trace": ("run",),
 
 #: The endpoints.
 ENDPOINTS = (
-    Endpoint("GET", "/api/server", show_server, "What the server is.", "Server"),
+    Endpoint("GET", "/api/server", show_server, "The server of the page.", "Server"),
     Endpoint(
         "GET",
         "/api/runs",
@@ -112,7 +112,7 @@ ENDPOINTS = (
         "Get an address for one download or one frame, which works once and for 60 seconds.",
         "Ticket",
         (
-            Parameter("kind", "text", "What to load.", required=True, choices=tuple(_NEEDED)),
+            Parameter("kind", "text", "The data to load.", required=True, choices=tuple(_NEEDED)),
             Parameter("run", "text", "Id of the run of the log, the trace or the frame."),
             Parameter("url", "text", "Address of the page in the frame, as the layout of the run has it."),
             Parameter("work", "text", "Full name of the work of the log; root for the flow."),
