@@ -114,7 +114,7 @@ class PackingError(LightningLiteError, TypeError):
     """A value can't be pickled, or its bytes can't be unpickled."""
 
 
-class IsBig(Exception):
+class PickleTooLarge(Exception):
     """A pickle is too large for a message."""
 
 

@@ -28,7 +28,7 @@ from typing import Any
 import cloudpickle
 
 from lightning_lite.values import definitions, namespaces, tokens
-from lightning_lite.values.base import IsBig, PackingError, check_travels
+from lightning_lite.values.base import PackingError, PickleTooLarge, check_travels
 from lightning_lite.values.code_names import names_of, words_of
 from lightning_lite.values.exceptions import builtin_base, reduce_error
 from lightning_lite.values.references import (
@@ -92,21 +92,21 @@ def dump_by_value(
 
     Raises:
         PackingError: `value` can't be pickled.
-        IsBig: The file object refuses its size.
+        PickleTooLarge: The file object refuses its size.
     """
     pickler = _ValuePickler(file := make_file(), to_main, reduce)
     try:
         try:
             _dump(pickler, value, with_script)
         except Exception as error:
-            if isinstance(error, IsBig) or not pickler.has_noted:
+            if isinstance(error, PickleTooLarge) or not pickler.has_noted:
                 raise
             # A word of a text may be the name of a class that can't be pickled, and that nothing uses.
             pickler = _ValuePickler(file := make_file(), to_main, reduce, with_noted=False)
             _dump(pickler, value, with_script)
     except RecursionError as error:
         raise PackingError("RecursionError: it is nested too deeply to be pickled") from error
-    except (PackingError, IsBig):
+    except (PackingError, PickleTooLarge):
         raise
     except (Exception, SystemExit) as error:
         raise PackingError(f"{type(error).__name__}: {error}") from error

@@ -14,7 +14,7 @@ import sys
 from types import FunctionType, ModuleType
 
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values.base import IsBig, NotShareable, check_travels
+from lightning_lite.values.base import NotShareable, PickleTooLarge, check_travels
 from lightning_lite.values.base import PackingError as PackingError
 from lightning_lite.values.exceptions import reduce_error, reduce_error_by_parts
 from lightning_lite.values.namespaces import find_global as find_global
@@ -64,7 +64,7 @@ class _Message:
     """A file object for a pickler, for the bytes of a message.
 
     Args:
-        limit: Size in bytes from which on `IsBig` is raised, or `None`.
+        limit: Size in bytes from which on `PickleTooLarge` is raised, or `None`.
     """
 
     def __init__(self, limit: int | None) -> None:
@@ -77,13 +77,13 @@ class _Message:
         part = data if type(data) is bytes else bytes(data)
         self._size += len(part)
         if self._limit is not None and self._size >= self._limit:
-            raise IsBig
+            raise PickleTooLarge
         self._parts.append(part)
 
     def add(self, buffer: Any) -> bool:
         """Let the pickle contain a buffer, unless it is too large."""
         if self._limit is not None and buffer.raw().nbytes >= self._limit:
-            raise IsBig
+            raise PickleTooLarge
         return True
 
     def getvalue(self) -> bytes:
@@ -133,7 +133,7 @@ def pack(
         message: _Message = _dump(
             value, lambda: _Message(None if folder is None else BIG), to_main, reduce, with_script
         )
-    except IsBig:
+    except PickleTooLarge:
         assert folder is not None
         draft = _dump(value, value_files().Draft, to_main, reduce, with_script)
         reference: bytes = draft.store(folder, durable=durable)
@@ -152,12 +152,12 @@ def _dump(
 
     Raises:
         PackingError: `value` can't be pickled.
-        IsBig: The file object refuses its size.
+        PickleTooLarge: The file object refuses its size.
     """
     file = make_file()
     try:
         _ReferencePickler(file, to_main, reduce).dump(value)
-    except IsBig:
+    except PickleTooLarge:
         raise
     except (Exception, SystemExit):  # noqa: BLE001 - by value it may be possible, or the error has the reason
         try:

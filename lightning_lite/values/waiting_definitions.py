@@ -16,7 +16,7 @@ from types import FunctionType, ModuleType
 from typing import Any, NamedTuple, Protocol
 
 from lightning_lite.values import tokens
-from lightning_lite.values.base import IsBig
+from lightning_lite.values.base import PickleTooLarge
 
 #: Largest size of such a definition in bytes, with the globals that it uses; else each work would get them.
 _MAX_NBYTES = 1024 * 1024
@@ -169,7 +169,7 @@ def _pack(
 def _dump(pickler: ValuePickler, value: Any, file: _LimitedFile) -> bytes | str:
     try:
         pickler.dump(value)
-    except IsBig:
+    except PickleTooLarge:
         return f"with the globals that it uses it has over {_MAX_NBYTES} bytes; use its name in the work"
     except (Exception, SystemExit) as error:  # noqa: BLE001 - its first use raises the reason
         return f"{type(error).__name__}: {error}"
@@ -177,7 +177,7 @@ def _dump(pickler: ValuePickler, value: Any, file: _LimitedFile) -> bytes | str:
 
 
 class _LimitedFile(io.BytesIO):
-    """A file in memory that raises `IsBig` instead of growing beyond a size in bytes."""
+    """A file in memory that raises `PickleTooLarge` instead of growing beyond a size in bytes."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
@@ -186,7 +186,7 @@ class _LimitedFile(io.BytesIO):
     def write(self, data: Any) -> int:
         self._free -= memoryview(data).nbytes
         if self._free < 0:
-            raise IsBig
+            raise PickleTooLarge
         return super().write(data)
 
 

@@ -296,7 +296,7 @@ def is_needed(staging: str, name: str) -> bool:
     return intent is not None and name in (intent.new, intent.old)
 
 
-def swap(new: str, target: str, base: str, staging: StagingFolder) -> None:
+def exchange(new: str, target: str, base: str, staging: StagingFolder) -> None:
     """Move the staged folder `new` to the place of the folder `target`, and `target` to the staging folder.
 
     Args:

@@ -43,7 +43,7 @@ from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.files import SMALL, Bounds, clone_tree
 from lightning_lite.storage.fs.links import target_of
 from lightning_lite.storage.fs.watch import Arrivals
-from lightning_lite.storage.local.drive_folders import DriveFolders, checked, make_folder, refusals, swap
+from lightning_lite.storage.local.drive_folders import DriveFolders, checked, exchange, make_folder, refusals
 from lightning_lite.storage.local.lookup import Lookup
 from lightning_lite.storage.local.name_index import NameIndex
 from lightning_lite.storage.local.verify import verify
@@ -232,7 +232,7 @@ class LocalStore:
 
     def verify(self, *, hashes: bool) -> Iterator[Problem | CheckedFile]:
         """Compare the drive with the promises of drives; see `Store`."""
-        self._folders.exists()
+        self._folders.exists()  # the same; it also finds out whether the root is a group root
         return verify(self._folders.base, hashes=hashes, is_shared=self._folders.is_shared)
 
 
@@ -528,7 +528,7 @@ class Committer:
 
     def _replace(self, staged: str, path: str, *, is_folder: bool) -> None:
         if is_folder and syscalls.stat_if_exists(path) is not None:
-            self._swap(staged, path)
+            self._exchange(staged, path)
         else:
             with self._name_index.kept_current(path):
                 syscalls.rename(staged, path)
@@ -553,12 +553,12 @@ class Committer:
                 place = f"{folder}/{inner[-1]}"
                 syscalls.rename(staged, place)
                 self._flush(place, clone.path)
-            self._swap(clone.path, path)
+            self._exchange(clone.path, path)
         self._flush(path)
 
-    def _swap(self, new: str, target: str) -> None:
+    def _exchange(self, new: str, target: str) -> None:
         with self._name_index.kept_current(target):
-            swap(new, target, self._base, self._staging)
+            exchange(new, target, self._base, self._staging)
 
     def _flush(self, path: str, top: str | None = None) -> None:
         """Flush the name at `path` and the names above it up to `top`, or up to the base.

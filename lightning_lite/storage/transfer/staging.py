@@ -96,7 +96,7 @@ class StagingFolder:
         while True:
             name = _new_name()
             fd = syscalls.open_file(f"{self.folder}/{name}", syscalls.CREATE, 0o600, dir_fd=self.dir_fd)
-            if _is_held(fd, partial(_has_name, fd)):
+            if _lock_new(fd, partial(_has_name, fd)):
                 if self.is_shared:  # so that another user can finish or remove it if this process dies
                     syscalls.fchmod(fd, 0o640)
                 return Staged(self, fd, name)
@@ -111,7 +111,7 @@ class StagingFolder:
                 fd = syscalls.open_file(path, syscalls.FOLDER, dir_fd=self.dir_fd)
             except FileNotFoundError:
                 continue  # another process removed it before it was locked
-            if _is_held(fd, partial(syscalls.is_same, fd, path, self.dir_fd)):
+            if _lock_new(fd, partial(syscalls.is_same, fd, path, self.dir_fd)):
                 if self.is_shared:
                     syscalls.fchmod(fd, SHARED)
                 return Staged(self, fd, name)
@@ -162,8 +162,8 @@ class StagingFolder:
             syscalls.close(fd)
 
 
-def _is_held(fd: int, is_there: Callable[[], bool]) -> bool:
-    """Lock a new file or folder, and return whether it still exists."""
+def _lock_new(fd: int, is_there: Callable[[], bool]) -> bool:
+    """Lock a new file or folder; return whether it still exists, else close it."""
     try:
         syscalls.flock(fd, syscalls.LOCK_EX | syscalls.LOCK_NB)
         if is_there():
