@@ -8,17 +8,14 @@ set does not count.
 from __future__ import annotations
 
 import copyreg
-from _blake2 import blake2b  # hashlib would load OpenSSL
+from _blake2 import blake2b  # hashlib would load OpenSSL in each work whose module also defines a flow
+from collections.abc import Callable
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from typing import Any
 
 from lightning_lite.errors import ArgumentError
-from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.values.base import Confidential, NotShareable, Transferable, check_travels
 from lightning_lite.values.pickling import BIG, value_files
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
 
 #: Size in bytes; the probability of a collision among a million calls is below 1 in 10 million.
 _DIGEST_SIZE = 8
