@@ -15,7 +15,9 @@ Between them and a store:
     destinations  what the argument `to` means
     pickle_file   the format of a Payload's file
     imprint       size and digest of such a file, checked before it is unpickled
-    stored_states which files of a Path are unchanged since they were stored
+    stored_states which files of a Path are unchanged since this process stored them, in memory
+    sync_notes    which files of this machine were equal to those on an object store, on disk
+    cache_folder  the user's folder for copies and notes that can be made again
     progress      a bar for long transfers
     notebook      a table of a drive's files
     errors        all errors
@@ -47,22 +49,22 @@ if TYPE_CHECKING:
     from lightning_lite.storage.path import Path as Path
     from lightning_lite.storage.payload import Payload as Payload
 
-_MODULES = {
-    "Drive": "drive",
-    "Entry": "base",
-    "FileSystem": "file_system",
-    "Mount": "mount",
-    "Path": "path",
-    "Payload": "payload",
-}
-
 __all__ = ["Drive", "Entry", "FileSystem", "Mount", "Path", "Payload"]
+
+_DEFINED_IN = {
+    "Drive": "lightning_lite.storage.drive",
+    "Entry": "lightning_lite.storage.base",
+    "FileSystem": "lightning_lite.storage.file_system",
+    "Mount": "lightning_lite.storage.mount",
+    "Path": "lightning_lite.storage.path",
+    "Payload": "lightning_lite.storage.payload",
+}
 
 
 def _load(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = f"{__name__}.{_MODULES[name]}"
+    module = _DEFINED_IN.get(name)
+    if module is None:
+        raise AttributeError(f"module 'lightning_lite.storage' has no attribute {name!r}")
     __import__(module)  # importlib would cost each process another millisecond
     return getattr(sys.modules[module], name)
 
@@ -72,7 +74,7 @@ if not TYPE_CHECKING:  # a type checker that sees it accepts each misspelled nam
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_DEFINED_IN})
 
 
 def _path(text: str) -> Transferable:

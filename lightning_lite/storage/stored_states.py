@@ -1,4 +1,7 @@
-"""The states of files that this process has stored, so that unchanged ones are not copied again."""
+"""The states of files that this process has stored, so that unchanged ones are not copied again.
+
+They are kept in memory, until the process ends; `sync_notes` keeps its notes on disk, for an object store.
+"""
 
 from __future__ import annotations
 

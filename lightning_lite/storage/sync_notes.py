@@ -1,5 +1,7 @@
 """Notes of files and folders of this machine that were equal to those on an object store.
 
+The notes are on disk, for later processes too; `stored_states` keeps its states in memory, for one process.
+
 A work on another machine may make a file again, so that the copy here gets out of date. Only what a note
 describes may be replaced by the newer version: anything else was written or moved here by the user, and the
 store may not have it.
@@ -26,7 +28,7 @@ State = dict[str, list[int]]
 
 
 def state_of(path: str) -> State:
-    """Return what a note has of the file or folder at `path`.
+    """Return the state of the file or folder at `path` that a note records.
 
     The time of the last change of the inode is part of it: the system sets it, so that it also changes if a
     program keeps the time of a file that it writes. Folders have no times, as a program that reads in one may
