@@ -156,34 +156,20 @@ class Draft:
         Raises:
             ValueFileError: The file can't be written, for example because the disk is full.
         """
-        new: list[memoryview] = []
-        files: list[ValueFile] = []
-        buffers: list[tuple[int, int, int]] = []  # file, start, size; the file -1 is the new one
         size = sum(map(len, self._pieces))
         is_inline = size < _MAX_INLINE_PICKLE
-        if not is_inline:
-            new += map(memoryview, _merge(self._pieces))
-        num_stream = len(new)
+        stream = [] if is_inline else [memoryview(piece) for piece in _merge(self._pieces)]
         try:
             _create_folder(folder, durable=durable)
-            with _opened(folder) as folder_fd:
-                try:
-                    linked = _link_mapped(self._buffers, folder_fd, files)
-                    for view in self._buffers:
-                        place = linked.get(id(view))
-                        if place is None:
-                            buffers.append((-1, len(new), view.nbytes))
-                            new.append(view)
-                        else:
-                            buffers.append(place)
-                    if new:
-                        files.append(_write(folder_fd, new, num_stream, durable=durable))
-                    if durable:
-                        os.fsync(folder_fd)
-                except BaseException:
-                    for file in files:
-                        os.unlink(file.name, dir_fd=folder_fd)
-                    raise
+            with _opened(folder) as folder_fd, _kept_on_success(folder_fd) as files:
+                places = _link_mapped(self._buffers, folder_fd, files)
+                new = stream + [view for view in self._buffers if id(view) not in places]
+                starts = _starts(new, len(stream))
+                new_file = len(files)
+                if new:
+                    files.append(_write(folder_fd, new, starts, durable=durable))
+                if durable:
+                    os.fsync(folder_fd)
         except OSError as error:
             total = size + sum(view.nbytes for view in self._buffers)
             raise ValueFileError(
@@ -191,14 +177,19 @@ class Draft:
                 file=folder,
                 what=error.strerror,
             ) from error
-        last = len(files) - 1
-        places = [
-            (last, files[last].sections[start].start, length) if file == -1 else (file, start, length)
-            for file, start, length in buffers
-        ]
-        stream, pickled = (None, b"".join(self._pieces)) if is_inline else ((last, 0, size), b"")
-        secrets = tokens_in(self._pieces)
-        return _pickle.dumps(Reference(folder, files, stream, places, pickled, secrets), 5)
+        for view, start in zip(new, starts, strict=True):
+            places[id(view)] = new_file, start, view.nbytes
+        return _pickle.dumps(
+            Reference(
+                folder,
+                files,
+                None if is_inline else (new_file, 0, size),
+                [places[id(view)] for view in self._buffers],
+                b"".join(self._pieces) if is_inline else b"",
+                tokens_in(self._pieces),
+            ),
+            5,
+        )
 
 
 def load(packed: bytes) -> Any:
@@ -301,6 +292,18 @@ def _merge(pieces: Sequence[bytes]) -> Iterator[bytes]:
         yield b"".join(small)
 
 
+@contextmanager
+def _kept_on_success(folder_fd: int) -> Iterator[list[ValueFile]]:
+    """Give a list for new files; they are removed if the `with` block fails."""
+    files: list[ValueFile] = []
+    try:
+        yield files
+    except BaseException:
+        for file in files:
+            os.unlink(file.name, dir_fd=folder_fd)
+        raise
+
+
 def _link_mapped(
     buffers: Sequence[memoryview], folder_fd: int, files: list[ValueFile]
 ) -> dict[int, tuple[int, int, int]]:
@@ -341,24 +344,35 @@ def _link_mapped(
     return places
 
 
-def _write(folder_fd: int, sections: Sequence[memoryview], num_stream: int, *, durable: bool) -> ValueFile:
-    """Write a new file, and return it.
+def _starts(sections: Sequence[memoryview], num_stream: int) -> list[int]:
+    """Return where each section begins in a new file.
 
     Args:
-        folder_fd: The folder of values.
-        sections: Its sections.
-        num_stream: Number of the first sections that follow each other without a gap.
-        durable: Whether the file must survive the loss of power.
-
-    Raises:
-        OSError: The file can't be written.
+        sections: The sections.
+        num_stream: Number of the first sections that follow each other without a gap: those of the pickle.
     """
     starts, end = [], 0
     for number, view in enumerate(sections):
         start = end if number < num_stream else -(-end // _ALIGNMENT) * _ALIGNMENT
         starts.append(start)
         end = start + view.nbytes
+    return starts
 
+
+def _write(
+    folder_fd: int, sections: Sequence[memoryview], starts: Sequence[int], *, durable: bool
+) -> ValueFile:
+    """Write a new file, and return it.
+
+    Args:
+        folder_fd: The folder of values.
+        sections: Its sections.
+        starts: Where each of them begins.
+        durable: Whether the file must survive the loss of power.
+
+    Raises:
+        OSError: The file can't be written.
+    """
     name = _new_name()
     fd, is_staged = _create(folder_fd, name)
     try:
