@@ -360,33 +360,24 @@ class ObjectStore:
         """
         key = f"{self._top}/{manifest_name(first)}"
         mark = uuid.uuid4().hex[:16]
-        begin, tries = time.monotonic(), 0
-        refused_since: float | None = None
+        attempts = _Attempts()
         manifest, tag = before
         while True:
             change(manifest)
-            count = manifest.count
+            last_count, last_tag = manifest.count, tag
             result = self._client.swap(key, manifest.encoded(mark), tag)
             if result is SwapResult.DONE:
                 return
-            tries += 1
-            if tries > 1 or result is SwapResult.UNKNOWN:
-                select((), (), (), random.uniform(0, min(0.005 * 2 ** min(tries, 8), 1.0)))
-            last_tag = tag
+            attempts.pause(result)
             try:
                 manifest, tag = self._read(first)
             except DriveOSError as error:
                 raise self._not_known(first, f": {error.message}") from None
             if manifest.has(mark):
                 return  # it was done, and only the answer was lost
-            now = time.monotonic()
-            if manifest.count - count > RECENT or (result is SwapResult.UNKNOWN and now - begin > _PATIENCE):
+            if manifest.count - last_count > RECENT or attempts.are_unanswered(result):
                 raise self._not_known(first)
-            if result is not SwapResult.REFUSED or tag != last_tag:
-                refused_since = None
-            elif refused_since is None:
-                refused_since = now
-            elif now - refused_since > _PATIENCE:
+            if attempts.are_refused(result, is_same=tag == last_tag):
                 raise DriveUnsupportedStore(
                     f"The object store at {self._client.connection.place} refuses each change of "
                     f"{shown(first)}, as if another process had changed it, but it has not changed for "
@@ -452,6 +443,40 @@ class ObjectStore:
                 else:
                     for name, inner in node["d"].items():
                         yield entry_of(inner, prefix + name, who)
+
+
+class _Attempts:
+    """The attempts at one change of a manifest: the pauses between them, and when to give up."""
+
+    def __init__(self) -> None:
+        self._begin = time.monotonic()
+        self._count = 0
+        self._refused_since: float | None = None
+
+    def pause(self, result: SwapResult) -> None:
+        """Wait for a random time, so that two processes do not meet again; not after a first refusal."""
+        self._count += 1
+        if self._count > 1 or result is SwapResult.UNKNOWN:
+            select((), (), (), random.uniform(0, min(0.005 * 2 ** min(self._count, 8), 1.0)))
+
+    def are_unanswered(self, result: SwapResult) -> bool:
+        """Return whether the change takes too long, and its last attempt had no answer."""
+        return result is SwapResult.UNKNOWN and time.monotonic() - self._begin > _PATIENCE
+
+    def are_refused(self, result: SwapResult, *, is_same: bool) -> bool:
+        """Return whether the store has refused the change for too long without a reason.
+
+        Args:
+            result: The result of the last attempt.
+            is_same: Whether no other process has changed the manifest since it was read for that attempt.
+        """
+        now = time.monotonic()
+        if result is not SwapResult.REFUSED or not is_same:
+            self._refused_since = None
+            return False
+        if self._refused_since is None:
+            self._refused_since = now
+        return now - self._refused_since > _PATIENCE
 
 
 def _restored(url: str, name: str, cache: str | None, cache_bytes: int) -> ObjectStore:
