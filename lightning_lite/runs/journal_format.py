@@ -179,7 +179,7 @@ class JournalReader:
 
     @property
     def offset(self) -> int:  # noqa: D102 - see the attributes of the class
-        return 0 if self._entries is None else self._entries.offset
+        return 0 if self._entries is None else self._entries.end.offset
 
     def read_on(self) -> Generator[bytes]:
         """Yield the data of the complete entries after those read before, each as soon as it is checked.
@@ -303,8 +303,7 @@ class _Entries:
     Attributes:
         size: Size of the file in bytes.
         salt: Start value for the check in the head of each entry.
-        offset: Number of the bytes that were checked.
-        end: The end of the last entry, known after the iteration.
+        end: The end of the last entry that was checked.
 
     Raises:
         JournalReplaced: The last entry that was read before is no longer in its place.
@@ -326,55 +325,52 @@ class _Entries:
             self.salt, self.end = start
             # Each checksum includes all before it, so the last one proves that all is as it was.
             place = self.end.offset - CHECKSUM_SIZE
-            if not self._read(place, CHECKSUM_SIZE).startswith(self.end.checksum):
+            if self._read(place, CHECKSUM_SIZE) != self.end.checksum:
                 raise JournalReplaced
-        self.offset = self.end.offset
 
     def __iter__(self) -> Iterator[bytes]:
-        salt, data, base = self.salt, self._data, self._base
-        number, checksum, offset = self.end
-        try:
-            while True:
-                begin = offset - base
-                start = begin + ENTRY_HEAD.size
-                if start > len(data):
-                    data, base, begin, start = self._read(offset, ENTRY_HEAD.size), offset, 0, ENTRY_HEAD.size
-                    if start > len(data):
-                        break
-                mark, found, size, check = ENTRY_HEAD.unpack_from(data, begin)
-                if mark != MARK or check != crc32(data[begin : start - 4], salt):
-                    break
-                if found != number + 1:
-                    raise corrupt(self._path, number + 1, f"entry {found} is in its place at byte {offset}")
-                length = ENTRY_HEAD.size + size + CHECKSUM_SIZE
-                if begin + length > len(data):
-                    if offset + length > self.size:
-                        break
-                    data, base, begin, start = self._read(offset, length), offset, 0, ENTRY_HEAD.size
-                    if length > len(data):
-                        break
-                stop, after = start + size, begin + length
-                expected = blake2b(checksum + data[begin:stop], digest_size=CHECKSUM_SIZE).digest()
-                if data[stop:after] != expected:
-                    break
-                number, checksum, self.offset = found, expected, offset + length
-                offset = self.offset
-                if size:
-                    yield data[start:stop]
-        finally:
-            self.end = End(number, checksum, offset)
-        if offset < self.size:
+        while (entry := self._entry_after(self.end)) is not None:
+            data, self.end = entry
+            if data:
+                yield data
+        if self.end.offset < self.size:
             self._check_torn()
 
+    def _entry_after(self, before: End) -> tuple[bytes, End] | None:
+        """Return the data of the entry that begins at an end, and its own end; `None` if none is complete.
+
+        Raises:
+            JournalCorrupt: Another entry is in its place.
+        """
+        head = self._read(before.offset, ENTRY_HEAD.size)
+        if len(head) < ENTRY_HEAD.size:
+            return None
+        mark, number, size, check = ENTRY_HEAD.unpack(head)
+        if mark != MARK or check != crc32(head[: ENTRY_START.size], self.salt):
+            return None
+        if number != before.number + 1:
+            raise corrupt(
+                self._path, before.number + 1, f"entry {number} is in its place at byte {before.offset}"
+            )
+        start = before.offset + ENTRY_HEAD.size
+        end = start + size + CHECKSUM_SIZE
+        if end > self.size:
+            return None
+        rest = self._read(start, size + CHECKSUM_SIZE)
+        data = rest[:size]
+        checksum = blake2b(before.checksum + head + data, digest_size=CHECKSUM_SIZE).digest()
+        return (data, End(number, checksum, end)) if rest[size:] == checksum else None
+
     def _read(self, offset: int, nbytes: int) -> bytes:
-        """Return the bytes from an offset on: at least `nbytes` of them, if the file has so many."""
-        kept = self._data[offset - self._base :]
-        if len(kept) < nbytes:
+        """Return `nbytes` of the file from an offset on, or fewer at its end."""
+        begin = offset - self._base
+        if begin + nbytes > len(self._data):
+            kept = self._data[begin:]
             place = offset + len(kept)
             self._file.seek(place)
             kept += self._file.read(max(0, min(max(_PIECE, nbytes - len(kept)), self.size - place)))
-        self._data, self._base = kept, offset
-        return kept
+            self._data, self._base, begin = kept, offset, 0
+        return self._data[begin : begin + nbytes]
 
     def _read_header(self, identity: str | None) -> tuple[bytes, int]:
         """Check the header, and return its checksum and its size."""
@@ -414,7 +410,7 @@ class _Entries:
             )
         head = ENTRY_HEAD.size
         for offset in range(start + 1, self.size, _PIECE):
-            self._data = b""
+            self._data = b""  # which may begin behind this offset
             data = self._read(offset, _PIECE + head - 1)
             for place in _find_marks(data):
                 _, found, _, check = ENTRY_HEAD.unpack_from(data, place)
