@@ -308,33 +308,14 @@ class _ValuePickler(pickle.Pickler):
         attributes = _attributes_of(cls)
         self.uses += [(vars(cls), name, value) for name, value in attributes.items()]
         self.sizes.append((vars(cls), len(vars(cls))))
-        contents = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
-        if "__slots__" in attributes:
-            slots = _slots_in(cls)
-            contents["__slots__"] = (*slots, *({"__dict__", "__weakref__"} & vars(cls).keys()))
-            for slot in slots:
-                del attributes[slot]
-        if isinstance(vars(cls).get("__dict__"), property):
-            contents["__dict__"] = vars(cls)["__dict__"]
-        subclasses: list[Any] = []
-        if isinstance(cls, abc.ABCMeta):
-            registered = abc._get_dump(cls)[0]  # type: ignore[attr-defined] # there is no public way
-            subclasses = [subclass for reference in registered if (subclass := reference()) is not None]
         bases = cls.__bases__
-        if "__orig_bases__" in attributes:  # the creation of a generic class looks at it
-            contents["__orig_bases__"] = attributes["__orig_bases__"]
         if typing.is_typeddict(cls):
             bases = attributes.get("__orig_bases__", (typing.TypedDict,))
+        body = _take_body(cls, attributes)
+        members, values = _take_members(cls, attributes) if issubclass(cls, Enum) else ({}, None)
         token = tokens.token_of(cls)
-        members: dict[str, Any] = {}
-        values: dict[str, tuple[Any, Any]] | None = None
-        if issubclass(cls, Enum):
-            for key in _OF_ENUMS | set(cls.__members__):
-                attributes.pop(key, None)
-            members = {key: _values_of_member(member) for key, member in cls.__members__.items()}
-            values = {key: (member.value, _data_of_member(member)) for key, member in cls.__members__.items()}
-        args = token, space, name, type(cls), bases, contents, values
-        state = token, attributes, subclasses, members, space, names
+        args = token, space, name, type(cls), bases, body, values
+        state = token, attributes, _registered_in(cls), members, space, names
         return definitions.make_class, args, state, None, None, definitions.set_class
 
     def reduce_module(self, module: ModuleType) -> Any:
@@ -543,12 +524,52 @@ def _attributes_of(cls: Any) -> dict[str, Any]:
     return attributes
 
 
-def _slots_in(cls: Any) -> list[str]:
-    return [
-        name
-        for name, value in vars(cls).items()
-        if type(value) is types.MemberDescriptorType and value.__objclass__ is cls
-    ]
+def _take_body(cls: Any, attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of the body of a class that its creation needs; all else is set afterwards.
+
+    Args:
+        cls: The class.
+        attributes: Its attributes; the slots, which the creation makes, are removed from them.
+    """
+    body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
+    if "__slots__" in attributes:
+        slots = [
+            name
+            for name, value in vars(cls).items()
+            if type(value) is types.MemberDescriptorType and value.__objclass__ is cls
+        ]
+        body["__slots__"] = (*slots, *({"__dict__", "__weakref__"} & vars(cls).keys()))
+        for slot in slots:
+            del attributes[slot]
+    if isinstance(vars(cls).get("__dict__"), property):
+        body["__dict__"] = vars(cls)["__dict__"]
+    if "__orig_bases__" in attributes:  # the creation of a generic class looks at it
+        body["__orig_bases__"] = attributes["__orig_bases__"]
+    return body
+
+
+def _take_members(
+    cls: type[Enum], attributes: dict[str, Any]
+) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[Any, tuple[Any, ...]]]]:
+    """Remove all that belongs to the members of an enumeration from its attributes.
+
+    Returns:
+        For each name of a member, the attributes of the member; and its value, with the arguments for its
+        builtin base.
+    """
+    for key in _OF_ENUMS | set(cls.__members__):
+        attributes.pop(key, None)
+    members = {key: _values_of_member(member) for key, member in cls.__members__.items()}
+    values = {key: (member.value, _data_of_member(member)) for key, member in cls.__members__.items()}
+    return members, values
+
+
+def _registered_in(cls: Any) -> list[Any]:
+    """Return the classes that were registered in an abstract class, with `register`."""
+    if not isinstance(cls, abc.ABCMeta):
+        return []
+    registered = abc._get_dump(cls)[0]  # type: ignore[attr-defined] # there is no public way
+    return [subclass for reference in registered if (subclass := reference()) is not None]
 
 
 def _values_of_member(member: Any) -> dict[str, Any]:
