@@ -23,7 +23,7 @@ from lightning_lite.runs.journal_format import has_journal
 from lightning_lite.runs.lock import Holder, find_holder
 from lightning_lite.text import one_line
 
-#: Why a run is refused whose folder is a link: what it leads to may belong to another user, or be missing.
+#: Why a run is refused whose folder is a link: the target may belong to another user, or be missing.
 LINK_TROUBLE = "it is a symbolic link; move the folder of the run back to that place, or remove the link"
 
 _RUN_ID = re.compile(r"[0-9]{8}-[0-9]{9}-[0-9a-f]{6}")
@@ -47,7 +47,7 @@ _FIELDS: dict[str, tuple[type, ...]] = {
 
 
 class RunSummary(NamedTuple):
-    """What `run.json` and the lock of one run say.
+    """The state of one run, as `run.json` and its lock say.
 
     Attributes:
         id: Id of the run.
@@ -56,7 +56,7 @@ class RunSummary(NamedTuple):
         state: `running`; `stopped` by its flow; `failed`; `interrupted` by a signal or from another terminal;
             `killed` from another terminal; `died` if its process ended without a note; `unknown`.
         holder: The process that runs it, or `None`.
-        trouble: What could not be read, and why; "" if all could be read.
+        trouble: The files that could not be read, and why; "" if all could be read.
     """
 
     id: str

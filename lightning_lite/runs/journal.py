@@ -2,7 +2,7 @@
 
 An entry is written with one system call, so it survives the death of the process as soon as `write` returns;
 with `durable` it is flushed to the disk too. `runs.journal_format` describes the form on
-disk and what is refused.
+disk and the damage that is refused.
 
 While the run goes on, `Rewrite` replaces the file by a shorter one: the new file is written under another
 name, gets the entries that were written in the meantime, and is renamed over the old one. So at each moment
@@ -191,7 +191,7 @@ class Journal:
         return value
 
     def rewrite(self) -> Rewrite:
-        """Return what replaces the file by another one; see `Rewrite`.
+        """Return the object that replaces the file by another one; see `Rewrite`.
 
         Raises:
             JournalGone: The journal was removed.
@@ -238,12 +238,12 @@ class Journal:
             )
 
     def _check_existence(self) -> None:
-        """Refuse to continue if the file was removed: what is written then is lost with the process."""
+        """Refuse to continue if the file was removed: its later entries would be lost with the process."""
         if self._log.is_removed(self.path):
             self._is_gone = True
             raise JournalGone(
-                f"the journal {self.path!r} was removed while the run went on: what has happened since is "
-                "not recorded; start a new run, with a root that no other program removes",
+                f"the journal {self.path!r} was removed while the run went on: later events are not "
+                "recorded; start a new run, with a root that no other program removes",
                 file=self.path,
             )
 
@@ -405,7 +405,7 @@ class _LogFile:
         self.end = end
 
     def recover_append(self, end: End) -> bool:
-        """Return whether an interrupted `append` up to `end` was made; else remove what it left."""
+        """Return whether an interrupted `append` up to `end` was made; else remove its incomplete bytes."""
         if self.end != end:
             size = os.fstat(self._fd).st_size
             if size == end.offset:

@@ -255,7 +255,7 @@ def check_permissions(folder: str) -> None:
 
 
 def check_writers(found: os.stat_result, path: str) -> None:
-    """Refuse a journal that another user could have written: what is in it is unpickled.
+    """Refuse a journal that another user could have written: its content is unpickled.
 
     Args:
         found: Status of the file.
@@ -292,7 +292,7 @@ class _Entries:
     """The entries of a journal, each checked when it is iterated over; the empty ones are left out.
 
     The file is read in pieces, so that the memory does not depend on its size, which another program may have
-    changed. What is appended after the creation of this object is not read.
+    changed. Entries that are appended after the creation of this object are not read.
 
     Args:
         file: The journal, open for reading at its start.
@@ -461,7 +461,7 @@ def corrupt(path: str, number: int | None, what: str) -> JournalCorrupt:
     Args:
         path: Absolute path of the file.
         number: Number of the damaged entry, or `None` for the file as a whole.
-        what: What is wrong, a main clause.
+        what: The damage, as a main clause.
     """
     where = "" if number is None else f" at entry {number}"
     return JournalCorrupt(

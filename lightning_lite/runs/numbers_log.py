@@ -87,7 +87,7 @@ class NumbersLog:
             self.due = now + INTERVAL
 
     def flush(self) -> None:
-        """Write what was added; without effect if that is nothing."""
+        """Write the numbers that were added, if there are any."""
         waiting, self._waiting, self.due = self._waiting, {}, None
         if not waiting or self._has_failed:
             return

@@ -1,4 +1,4 @@
-"""The command line of a run: masks passwords, keys and tokens before it is stored; what it starts."""
+"""The command line of a run: masks passwords, keys and tokens, and says whether it runs a script."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ _NO_TEXT = r"[\[{(]|(?i:null|none|true|false)\s*(?:[,)\]}]|$)"
 _NEXT_ITEM = r""",\s*["']?[\w.\-]+["']?\s*[=:]"""
 _ITEM_VALUE = rf"{_QUOTED}|(?!{_NO_TEXT})(?:(?!{_NEXT_ITEM})[^\])}}])+"
 
-#: What comes before a value in a list, and the value.
+#: The text before a value in a list, and the value.
 _PARAMETER = rf"[?&#]{_NAME}=", r"[^&#;\s]+"
 _SETTING = rf"(?:^|(?<=[;=]))\s*{_NAME}=", rf'{_QUOTED}|[^;"]+|"[^;]*'
 _WORD_OF_TEXT = rf"(?<=\s)-{{0,2}}{_NAME}=", rf"{_QUOTED}|\S+"
@@ -118,7 +118,7 @@ _PATH_ENDS = (".pem", ".json", ".txt", ".key", ".p12", ".pfx", ".yaml", ".yml", 
 #: A long text that only looks like a path, because Base64 has slashes.
 _BASE64 = r"(?=.*[a-z])(?=.*[A-Z])(?=.*\d)[A-Za-z\d+/]{32,}"
 
-#: The value of `--auth`, if it is no method.
+#: The value of `--auth`, if it is not the name of a method.
 _USER_PASSWORD = r"(?s)[^\s:=]*:(?!//).+|(?i:basic|bearer|digest|token)\s.+"
 
 #: `--pass 2` is a number of passes.
@@ -198,7 +198,7 @@ def _mask_values(word: str, before: str, value: str) -> str:
 
     Args:
         word: The argument.
-        before: Pattern of what comes before a value, with its name.
+        before: Pattern of the text before a value, with its name.
         value: Pattern of the value; matched only after the name of a secret, so that long lists take linear
             time.
     """
@@ -257,7 +257,7 @@ def _names_secret(name: str) -> bool:
 
 
 def _is_other_value(name: str, value: str) -> bool:
-    """Return whether a value is no secret, although its name may be that of a secret."""
+    """Return whether a value is not a secret, although its name may be that of a secret."""
     words = _words(name)
     last = words[-1]
     if last == "pass":

@@ -29,7 +29,7 @@ _KNOWN = {
 #: Functions that make an object in a pickle, and its class, which is shown.
 _MAKES = {"_frombuffer": "ndarray"}  # NumPy's, since protocol 5
 
-#: What an unpickler raises for damaged data.
+#: The errors that an unpickler raises for damaged data.
 UNPICKLING_FAILURES = (
     pickle.UnpicklingError,
     ArithmeticError,
@@ -109,7 +109,7 @@ def _stand_in(module: str, name: str) -> type[StandIn]:
     return type("StandIn", (StandIn,), names)
 
 
-# What the pickles of `values/by_value` and of cloudpickle call for definitions of a script.
+# The functions that pickles of `values/by_value` and cloudpickle call for definitions of a script.
 
 
 def _find_definition(_: Any, module: Any, name: Any) -> type[StandIn]:

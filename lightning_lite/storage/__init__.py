@@ -1,6 +1,6 @@
 """Files that works share and pass to each other: `Drive`, `Path`, `Payload`, `FileSystem`.
 
-What users call:
+For users:
     drive         Drive: a named folder that components share
     path          Path: a path that knows which work made its file
     payload       Payload: an object that one work makes and another one reads

@@ -64,7 +64,7 @@ class Artifacts:
         self.store = open_private_store(self.root, name)
 
     def keep(self, owner: str, parts: Parts, path: str, *, move: bool = False) -> None:
-        """Store the file or folder at `path`, and replace what `owner` had there, a file or a folder.
+        """Store the file or folder at `path`, and replace the file or folder that `owner` had there.
 
         Args:
             owner: Work that owns it.
@@ -122,7 +122,7 @@ class Artifacts:
         return bool(stored) and stored != set(_files_at(path))
 
     def _is_noted(self, parts: Parts, path: str) -> bool:
-        """Return whether the file at `path` is a copy of what a `Path` has on a url, which may change."""
+        """Return whether the file at `path` is the copy of a `Path` on a url, which may change."""
         return is_url(self.root) and path == _path(parts)
 
     def _put(self, owner: str, parts: Parts, source: Source, *, move: bool) -> None:

@@ -94,7 +94,7 @@ class Problem(NamedTuple):
 
     Attributes:
         path: Path below the folder of the drive; its first part is a component, or the store's own folder.
-        what: What is wrong.
+        what: The problem, as a main clause.
         advice: How to repair it.
     """
 

@@ -1,4 +1,4 @@
-"""What the argument `to` of `put` and `get` means: a new name, or a folder that takes files and folders."""
+"""The argument `to` of `put` and `get`: a new name, or a folder that takes files and folders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Target(NamedTuple):
 
     Attributes:
         parts: Its parts; the top of the drive, or of the user's folder, has none.
-        text: What the user wrote.
+        text: The argument as the user wrote it.
     """
 
     parts: Parts

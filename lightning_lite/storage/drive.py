@@ -1,7 +1,7 @@
 """`Drive`: a named folder that works, scripts and notebooks share.
 
-What the caller may do, and to which files of the user a path or a pattern refers. Where the files of a drive
-are, and how they get there, is the subject of the store.
+This module decides whether the caller may do it, and to which files of the user a path or a pattern refers.
+Where the files of a drive are, and how they get there, is the subject of the store.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ from lightning_lite.values.base import Transferable
 #: The argument of the user: a path, or several.
 Given = PathLike | tuple[PathLike, ...]
 
-#: What becomes of the symbolic links in a folder that is put.
+#: How a put treats the symbolic links in a folder.
 Symlinks = Literal["copy", "keep"]
 
 #: Value of "type" in the plain data of a drive.
 _TYPE = "__drive__"
 
-#: What the flow is not allowed to do, by method.
+#: The actions that are refused in a flow, by method.
 _REFUSED = {
     "put": "put files into",
     "list": "list files from",
@@ -221,7 +221,7 @@ class DriveHandle(Transferable):
             if is_url(place) and self.root_mode is not None:
                 raise DriveTypeError(
                     f"root_mode={self.root_mode!r} is about folders, and {self.id} is at {place}, which all "
-                    "who can write there share; leave root_mode out."
+                    "its writers share; leave root_mode out."
                 )
             # The mode of the app, which was declared in the code, has priority over the variable, too.
             asked = self.root_mode or (TRUSTED if is_trusted(place) else None)
@@ -322,7 +322,7 @@ class Drive(DriveHandle):
             DriveError: See `lightning_lite.storage.errors` for all others.
         """
         caller = self._check("put")
-        with translate_errors("put", path, "what was there is kept"):
+        with translate_errors("put", path, "the old content is kept"):
             if symlinks not in get_args(Symlinks):
                 raise DriveTypeError(f"symlinks must be 'copy' or 'keep', got {shown(symlinks)}.")
             folder = self._folder()
@@ -466,7 +466,7 @@ class Drive(DriveHandle):
             DrivePathError: Two of several paths would get the same name.
         """
         self._check("get")
-        with translate_errors("get", path, "what was there is kept"):
+        with translate_errors("get", path, "the old content is kept"):
             owner = _component(component_name)
             if timeout is not None:
                 _check_seconds(timeout)

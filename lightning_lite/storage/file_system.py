@@ -73,7 +73,7 @@ class FileSystem:
         try:
             if not is_there(source):
                 raise missing_source(source)
-            with translate_errors("put", source_path, "what was there is kept"):
+            with translate_errors("put", source_path, "the old content is kept"):
                 self._files().keep(_OWNER, parts or (absolute_parts(source)[-1],), source)
         except DriveSourceMissing as error:
             raise FileSystemSourceMissing(str(error)) from None
@@ -92,7 +92,7 @@ class FileSystem:
             raise DriveExists(
                 f"The file or folder {shown(place)} exists. Pass `overwrite=True` to replace it."
             )
-        with translate_errors("get", source_path, "what was there is kept"):
+        with translate_errors("get", source_path, "the old content is kept"):
             self._files().store.get(parts, destination(place, overwrite=overwrite), owner=_OWNER)
 
     def listdir(self, path: PathLike) -> list[str]:
@@ -109,7 +109,7 @@ class FileSystem:
         parts = self._known(path)
         if self.isdir(path) and self._files().store.entries(parts, owner=_OWNER, recursive=False):
             raise DriveOSError(
-                f"The folder {shown(path)} is not empty; remove what is in it first.", errno=errno.ENOTEMPTY
+                f"The folder {shown(path)} is not empty; remove its content first.", errno=errno.ENOTEMPTY
             )
         with translate_errors("rm", path, "nothing was removed"):
             self._files().store.delete(_OWNER, parts, durable=False)

@@ -23,7 +23,7 @@ _CHUNK = 1024 * 1024
 
 
 class Imprint(NamedTuple):
-    """What is known of a stored file or folder.
+    """Size and digest of a stored file or folder.
 
     Attributes:
         size: Bytes of all files.

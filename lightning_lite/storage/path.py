@@ -311,7 +311,7 @@ class Path(Transferable, SegmentsPath):
 
     def _keep(self, work: str) -> None:
         artifacts, parts = Artifacts(".paths"), absolute_parts(self._origin_path)
-        with translate_errors("keep", self, "what was kept before stays"):
+        with translate_errors("keep", self, "the earlier copy stays"):
             state = stored_states.state_of(self._origin_path)
             if not (
                 stored_states.is_unchanged(artifacts.root, self._origin_path, state)
@@ -334,7 +334,7 @@ class Path(Transferable, SegmentsPath):
 
     def _restore(self, origin: str, place: str, *, overwrite: bool) -> None:
         artifacts, parts = Artifacts(".paths"), absolute_parts(self._origin_path)
-        with translate_errors("get", self, "what was there is kept"):
+        with translate_errors("get", self, "the old content is kept"):
             if not artifacts.has(origin, parts):
                 if not is_there(self._origin_path):
                     raise DriveNotStored(

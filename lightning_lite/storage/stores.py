@@ -43,7 +43,7 @@ def open_store(place: str, name: str, mode: str = ANY) -> Store:
 def open_private_store(place: str, name: str, *, make: bool = True) -> Store:
     """Return a store that no other user shares, also in a group root.
 
-    All who can write to the bucket of a url share what is in it.
+    All writers of the bucket of a url share its content.
 
     Args:
         place: Absolute folder or url that holds all drives.
@@ -60,7 +60,7 @@ def open_private_store(place: str, name: str, *, make: bool = True) -> Store:
 
 
 def drive_names(place: str) -> list[str]:
-    """Return the names of the drives at a place, sorted; the list is empty if a folder is no root.
+    """Return the names of the drives at a place, sorted; the list is empty if a folder is not a root.
 
     Args:
         place: Absolute folder or url that holds all drives.
@@ -85,9 +85,9 @@ def _check_is_seen(place: str) -> None:
 
 
 def sweep(place: str) -> int:
-    """Delete what nothing names any more on an object store: replaced versions, and what dead processes left.
+    """Delete replaced versions and leftovers of dead processes from an object store.
 
-    Plain files need no such call: each put and delete removes what it replaces.
+    Plain files need no such call: each put and delete removes the version that it replaces.
 
     Args:
         place: Absolute folder or url that holds all drives.
@@ -108,7 +108,7 @@ def _open_object_store(place: str, name: str, variables: int) -> Store:
     Args:
         place: As for `open_store`.
         name: As for `open_store`.
-        variables: What `_variables` returns: after a change of one, another store is opened.
+        variables: The result of `_variables`: after a change of one, another store is opened.
     """
     return _object_store().ObjectStore(place, name)  # type: ignore[no-any-return]
 

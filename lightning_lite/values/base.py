@@ -102,7 +102,7 @@ class Confidential:
         raise NotImplementedError(f"{type(self).__qualname__} does not implement reveal().")
 
     def _fingerprint(self) -> str:
-        """Return what the key of a call has in place of the text, the same in every run.
+        """Return the value that stands for the text in the key of a call, the same in every run.
 
         Raises:
             SecretError: The text is not known in this process.

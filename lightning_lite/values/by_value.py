@@ -1,7 +1,7 @@
-"""Pickles classes and functions by value: what the receiver can't import travels with its globals.
+"""Pickles classes and functions by value: those that the receiver can't import travel with their globals.
 
-`cloudpickle` knows how to take many objects apart. Functions, classes and what is found by its name are
-reduced here, so that `values/definitions` puts them into their module in the other process.
+`cloudpickle` knows how to take many objects apart. Functions, classes and objects that are found by
+their names are reduced here, so that `values/definitions` puts them into their module in the other process.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _dump(pickler: _ValuePickler, value: Any, with_script: bool) -> None:
 
 
 class _Made:
-    """Stands for what a function makes in the receiving process; pickled once per pickler."""
+    """Stands for the object that a function makes in the receiving process; pickled once per pickler."""
 
     is_imported = False
 
@@ -131,7 +131,7 @@ class _Made:
 
 
 class _ValuePickler(pickle.Pickler):
-    """Pickles by value what the receiver can't import.
+    """Pickles by value the definitions that the receiver can't import.
 
     Args:
         file: Gets the bytes.
@@ -143,10 +143,10 @@ class _ValuePickler(pickle.Pickler):
 
     Attributes:
         spaces: The namespaces of the modules that the receiver can't import, by name.
-        placed: Module and name of all that the receiver finds there.
+        placed: Module and name of each object that the receiver finds there.
         has_noted: Whether classes were pickled because their names are words of texts or annotations.
         cells: The cells that stand for the values of type aliases, by the id of the alias.
-        uses, sizes: What was pickled; see `waiting_definitions.ValuePickler`.
+        uses, sizes: The globals that were pickled; see `waiting_definitions.ValuePickler`.
         whole: Names of those modules of which the receiver may use any name.
     """
 
@@ -222,7 +222,7 @@ class _ValuePickler(pickle.Pickler):
         return *self._skeleton_of(function), state, None, None, definitions.set_function
 
     def _skeleton_of(self, function: FunctionType) -> tuple[Any, tuple[Any, ...]]:
-        """Return what makes a function that is not complete yet."""
+        """Return the call that makes a function, without its globals and attributes."""
         space, name = self._place_of(function, function.__globals__)
         token = tokens.token_of(function)
         return definitions.make_function, (token, function.__code__, space, name, function.__closure__ or ())
@@ -233,7 +233,7 @@ class _ValuePickler(pickle.Pickler):
         """Return the globals that travel with code.
 
         Args:
-            space: What stands for the globals in the other process.
+            space: The object that stands for the globals in the other process.
             globals_: The globals.
             used: Names in the code.
             noted: Words of texts; those that are names of classes travel.
@@ -259,7 +259,7 @@ class _ValuePickler(pickle.Pickler):
         return found
 
     def _source_of(self, code: CodeType) -> _Made | None:
-        """Return what registers the lines of a notebook cell or of an archive, once per pickler."""
+        """Return the call that registers the lines of a notebook cell or of an archive, once per pickler."""
         file = code.co_filename
         if file in self._files:
             return None
@@ -311,10 +311,10 @@ class _ValuePickler(pickle.Pickler):
         bases = cls.__bases__
         if typing.is_typeddict(cls):
             bases = attributes.get("__orig_bases__", (typing.TypedDict,))
-        body = _take_body(cls, attributes)
+        contents = _take_contents(cls, attributes)
         members, values = _take_members(cls, attributes) if issubclass(cls, Enum) else ({}, None)
         token = tokens.token_of(cls)
-        args = token, space, name, type(cls), bases, body, values
+        args = token, space, name, type(cls), bases, contents, values
         state = token, attributes, _registered_in(cls), members, space, names
         return definitions.make_class, args, state, None, None, definitions.set_class
 
@@ -329,7 +329,7 @@ class _ValuePickler(pickle.Pickler):
         self.whole.add(name)
         return namespaces.open_module, (space,)
 
-    # What is found by its name.
+    # Objects that are found by their names.
 
     def _reduce_by_name(self, definition: Any) -> Any:
         """Return how a class or function is found in the other process, or `None` if it must travel."""
@@ -410,7 +410,7 @@ class _ValuePickler(pickle.Pickler):
             self.placed.update((module, name) for name in names)
 
     def _space(self, globals_: dict[str, Any], module: str | None) -> _Made:
-        """Return what stands for the globals of a definition of `module` in the other process."""
+        """Return the object that stands for the globals of a definition of `module` in the other process."""
         name: Any = globals_.get("__name__")
         is_script = isinstance(name, str) and not is_importable(name) and _is_namespace(name, globals_)
         # A local function gets a copy of the globals that it uses. A wrapper that a library has put around a
@@ -524,28 +524,28 @@ def _attributes_of(cls: Any) -> dict[str, Any]:
     return attributes
 
 
-def _take_body(cls: Any, attributes: dict[str, Any]) -> dict[str, Any]:
+def _take_contents(cls: Any, attributes: dict[str, Any]) -> dict[str, Any]:
     """Return the part of the body of a class that its creation needs; all else is set afterwards.
 
     Args:
         cls: The class.
         attributes: Its attributes; the slots, which the creation makes, are removed from them.
     """
-    body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
+    contents = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
     if "__slots__" in attributes:
         slots = [
             name
             for name, value in vars(cls).items()
             if type(value) is types.MemberDescriptorType and value.__objclass__ is cls
         ]
-        body["__slots__"] = (*slots, *({"__dict__", "__weakref__"} & vars(cls).keys()))
+        contents["__slots__"] = (*slots, *({"__dict__", "__weakref__"} & vars(cls).keys()))
         for slot in slots:
             del attributes[slot]
     if isinstance(vars(cls).get("__dict__"), property):
-        body["__dict__"] = vars(cls)["__dict__"]
+        contents["__dict__"] = vars(cls)["__dict__"]
     if "__orig_bases__" in attributes:  # the creation of a generic class looks at it
-        body["__orig_bases__"] = attributes["__orig_bases__"]
-    return body
+        contents["__orig_bases__"] = attributes["__orig_bases__"]
+    return contents
 
 
 def _take_members(
@@ -586,7 +586,7 @@ def _data_of_member(member: Any) -> tuple[Any, ...]:
     return tuple(base.__reduce_ex__(member, 2)[1])
 
 
-# What else is reduced in another way than cloudpickle does.
+# Other types that are reduced in another way than cloudpickle does.
 
 
 def _reduce_code(pickler: _ValuePickler, code: CodeType) -> Any:

@@ -30,7 +30,7 @@ ATOMS = SCALARS - {str}
 #: Dicts that a state may have; `_pickle` has loaded `collections` already.
 _DICTS = frozenset({dict, Counter, OrderedDict, defaultdict})
 _CONTAINERS = _DICTS | {list, tuple}
-#: What a `defaultdict` may create: plain data, by a type that each process has.
+#: The factories that a `defaultdict` may have: types of plain data, which each process has.
 _FACTORIES = (bool, int, float, str, list, dict, tuple)
 
 

@@ -115,7 +115,7 @@ def make_class(
         name: Its name in that namespace, or `None` if it has none there.
         metaclass: Its metaclass.
         bases: Its bases.
-        contents: What must be in its body from the beginning, as `__slots__`.
+        contents: The part of its body that its creation needs, as `__slots__`.
         members: Of an enumeration, by name the value of each member, and the arguments with which its builtin
             base makes it; else `None`.
     """
@@ -139,7 +139,7 @@ def _create(
     """Return a new class; see `make_class`.
 
     Metaclasses and `__init_subclass__` of the script have done their work in the process that created the
-    class: what they have made travels as its attributes. They may want arguments that are not known any more.
+    class: their results travel as its attributes. They may want arguments that are not known any more.
     """
     library = _library_metaclass(metaclass)
     if members is not None:
@@ -267,14 +267,14 @@ def make_type_variable(kind: Any, module: str, args: tuple[Any, ...], options: d
 
 
 def make_type_alias(module: str, name: str, cell: CellType) -> Any:
-    """Return what the statement `type NAME = ...` makes in a module; a cell will contain its value."""
+    """Return the alias that the statement `type NAME = ...` makes; a cell will contain its value."""
     names = {"__name__": module, "cell": cell}
     exec(f"type {name} = cell.cell_contents", names)
     return names[name]
 
 
 def make_generic_alias(module: str, kind: Any, name: str, value: Any, parameters: tuple[Any, ...]) -> Any:
-    """Return what the statement `type NAME[T] = ...` makes in a module."""
+    """Return the alias that the statement `type NAME[T] = ...` makes in a module."""
     names = {"__name__": module, "kind": kind, "parts": (name, value), "parameters": parameters}
     return eval("kind(*parts, type_params=parameters)", names)
 

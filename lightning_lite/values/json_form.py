@@ -14,7 +14,7 @@ def json_form(value: Any, of_other: Callable[[Any], Any]) -> Any:
 
     Args:
         value: The value.
-        of_other: Called with each part that is no plain data; returns what stands in its place.
+        of_other: Called with each part that is not plain data; returns its replacement.
 
     Example:
         >>> json_form({1: (2.5, float("inf"), None)}, str)

@@ -3,9 +3,9 @@
     main process                                   process of a work
     sys.modules["__main__"]: Net, train, rate ──▶ sys.modules["__main__"]: Net, train, rate
 
-What arrives by value (`values/definitions`) is placed in the module of its name, and the globals of its
-functions are that module's. So everything that looks up a name in a module finds there what it would find in
-the script.
+A definition that arrives by value (`values/definitions`) is placed in the module of its name, and the globals
+of its functions are that module's. So everything that looks up a name in a module finds there the object that
+it would find in the script.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes})
 
 
 class Facts(NamedTuple):
-    """What is known of a module besides its names.
+    """The attributes of a module, without its globals.
 
     Attributes:
         name: Its `__name__`.
@@ -87,7 +87,7 @@ _foreign: dict[tuple[str, str], dict[str, Any]] = {}
 
 
 def expect_script() -> None:
-    """Make `__main__` an empty module that takes what arrives; called in the process of a work."""
+    """Make `__main__` an empty module, for definitions that arrive; called in the process of a work."""
     module = ScriptModule("__main__")
     sys.modules["__main__"] = _modules["__main__"] = module
     _facts["__main__"] = None
@@ -105,7 +105,7 @@ def is_arrived(name: str) -> bool:
 
 
 def is_of_another(space: dict[str, Any]) -> bool:
-    """Return whether a namespace was created here for what arrives from another process."""
+    """Return whether a namespace was created here for definitions of another process."""
     return id(space) in _arrived
 
 
@@ -217,8 +217,8 @@ def with_waiting(value: Any, waiting: dict[str, dict[str, bytes | str]]) -> Any:
 def place(space: dict[str, Any], names: dict[str, Any]) -> None:
     """Add globals that have arrived to a namespace.
 
-    What the process has assigned itself stays, unless the sender has another number, text, class or function
-    than the last time.
+    Values that the process has assigned itself stay, unless the sender has another number, text, class or
+    function than the last time.
     """
     arrived = None if get_ident() in _loading else _arrived.get(id(space))
     for name, value in names.items():

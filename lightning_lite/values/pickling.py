@@ -220,7 +220,7 @@ def why_not(value: Any, error: Exception, pack_part: Callable[[Any], object] = p
 
     Args:
         value: The value.
-        error: What its pickling has raised.
+        error: The exception that its pickling has raised.
         pack_part: Pickles a part of it.
     """
     if isinstance(error.__cause__, NotShareable):
@@ -235,9 +235,8 @@ def why_not(value: Any, error: Exception, pack_part: Callable[[Any], object] = p
 def pack_error(error: BaseException) -> bytes | None:
     """Return an exception as bytes for the main process; `None` if that can't or must not raise it.
 
-    What its class does when it is unpickled is tried here. If it fails, the exception travels without help of
-    its class. Attributes that can't be pickled are left out; arguments that can't be are replaced by their
-    `repr`.
+    Its unpickling is tried here. If it fails, the exception travels without help of its class. Attributes
+    that can't be pickled are left out; arguments that can't be are replaced by their `repr`.
     """
     if not isinstance(error, Exception):
         return None  # SystemExit, for example, would end the app without a message

@@ -52,7 +52,7 @@ def _has_own_way(kind: type) -> bool:
 
 
 def reduce_in_own_way(obj: Any, kind: type) -> Any:
-    """Return what a class of the script says about the pickling of an object: a text is the name of a global.
+    """Return how a class of the script reduces an object: a text is the name of a global.
 
     `NotImplemented` means that it says nothing. It is asked once, because its method may have effects.
     """
@@ -86,7 +86,7 @@ def _arrived_token(obj: Any) -> str:
 
 
 def is_found(obj: Any, module: str, qualname: str) -> bool:
-    """Return whether `obj` is what this process finds as `qualname` in `module`."""
+    """Return whether `obj` is the object that this process finds as `qualname` in `module`."""
     found: Any = sys.modules.get(module)
     for name in qualname.split("."):
         found = getattr(found, name, None)

@@ -129,7 +129,7 @@ def unpack_shared(data: bytes, fds: Sequence[int]) -> Any:
 
 
 class _Sharing:
-    """What pickling one value takes: the "spawning popen" of the packages, and reducers for their objects.
+    """The means of pickling one value: the "spawning popen" of the packages, and reducers for their objects.
 
     Args:
         packages: The packages that are in use.
@@ -202,7 +202,7 @@ class _Sharing:
         for descriptor in self.descriptors:
             descriptor.close()
 
-    # What the packages ask of a "spawning popen".
+    # The methods that the packages call of a "spawning popen".
 
     def duplicate_for_child(self, fd: int) -> int:
         """Return `fd`: `DupFd`, which is called with the result, duplicates it."""
@@ -220,7 +220,7 @@ class _Sharing:
 
 
 class _Envelope:
-    """A pickled value, with what has to be set in the receiving process before it is unpickled."""
+    """A pickled value, and the settings of the receiving process before it is unpickled."""
 
     def __init__(self, pid: int, packages: list[tuple[str, bytes, int]], packed: bytes) -> None:
         self._fields = pid, packages, packed

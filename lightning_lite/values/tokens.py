@@ -49,7 +49,7 @@ def find(token: str) -> Any:
 
 
 def origin() -> str:
-    """Return what identifies this process among all, also after a fork."""
+    """Return the id of this process, unique among all, also after a fork."""
     global _origin
     if _origin[1] != os.getpid():
         _origin = os.urandom(8).hex(), os.getpid()

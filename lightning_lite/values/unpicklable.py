@@ -20,12 +20,12 @@ from lightning_lite.values.base import NotShareable
 from lightning_lite.values.code_names import names_of
 from lightning_lite.values.references import is_importable
 
-#: Seconds after which the search ends with what it has found.
+#: Seconds after which the search ends with its results so far.
 _LONGEST = 2.0
 
 
 class Culprit(NamedTuple):
-    """What can't be sent.
+    """A part of a value that can't be sent.
 
     Attributes:
         where: A description of its place, as "global 'lock' (_thread.lock), used in W.run, line 12"; "" if it
@@ -66,7 +66,7 @@ class _Search:
         try:
             self._pack(value)
         except Exception as error:  # noqa: BLE001 - what pickling raises is decided by classes
-            # A reference to the work itself is no failure; another work was named before the search.
+            # A reference to the work itself is not a failure; another work was named before the search.
             return None if isinstance(error.__cause__, NotShareable) else error
         return None
 

@@ -82,7 +82,7 @@ class ValueFile(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """What travels in place of a value.
+    """The object that travels in place of a value.
 
     Attributes:
         folder: Absolute path of the folder in which the files were made.

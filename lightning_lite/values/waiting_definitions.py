@@ -136,7 +136,7 @@ class _Packed(NamedTuple):
         return all(isinstance(value, _UNCHANGING) or _is_dunder(name) for _, name, value in self.uses)
 
 
-#: What was packed before, by token: a script may have a hundred definitions, and start a hundred works.
+#: The definitions that were packed before, by token: a script may have a hundred, and start a hundred works.
 _known: dict[str, _Packed] = {}
 
 

@@ -306,7 +306,7 @@ def test_a_removed_root_ends_a_wait(drive: Drive):
 def test_a_root_that_is_a_file_is_refused(own_place: Path):
     write("a")
     write("root")
-    with pytest.raises(DriveOSError, match=r"put 'a' failed: .*what was there is kept"):
+    with pytest.raises(DriveOSError, match=r"put 'a' failed: .*the old content is kept"):
         Drive("lit://d", root_dir="root").put("a")
 
 

@@ -508,7 +508,7 @@ def test_a_folder_that_can_not_be_replaced_keeps_its_permissions(quick_place: Pa
         write("p/copy/b", "old")
         os.chmod("p/copy", 0o555)
         os.chmod("p", 0o555)
-        with pytest.raises(DriveOSError, match="what was there is kept"):
+        with pytest.raises(DriveOSError, match="the old content is kept"):
             drive.get("t", to="p/copy", overwrite=True)
         assert stat.S_IMODE(os.stat("p/copy").st_mode) == 0o555
         assert content(Path("p")) == {"copy": {"b": b"old"}}

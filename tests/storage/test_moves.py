@@ -317,7 +317,7 @@ def test_nothing_is_lost_if_another_process_replaces_the_source_twice(
     with monkeypatch.context() as patch:
         prepare(patch)
         before_the_removal(patch, source, exchange, lambda: os.rename("third", source))
-        with stays("another process has replaced it; what was there is"):
+        with stays("another process has replaced it; the source is at"):
             quick_drive.put(source, to=source[2:], move=True)
     assert Path(source).read_text() == "third"
     (aside,) = (path for path in Path("p").iterdir() if path.name.startswith(".lightning_lite-"))

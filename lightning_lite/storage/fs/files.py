@@ -441,7 +441,7 @@ def copy_file(
         name: Name of the source for errors.
         durable: Whether the copy is flushed to the disk.
         on_progress: Called with the number of bytes after each piece, or `None`.
-        lost: Gets a description of what the copy does not have.
+        lost: Gets a description of each attribute that the copy does not have.
 
     Raises:
         DriveSourceChanged: As `copy_bytes`.
@@ -470,7 +470,7 @@ class TreeCopier:
             of the source during the copy is an error; so it is for content to which a link leads.
 
     Attributes:
-        lost: Descriptions of what the copy does not have.
+        lost: Descriptions of the attributes that the copies do not have.
     """
 
     def __init__(

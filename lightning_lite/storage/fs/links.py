@@ -41,7 +41,8 @@ class Links:
     def real(self, parts: Sequence[str]) -> tuple[str, ...] | None:
         """Return the parts of a path below the folder without symbolic links, or `None` if it leads out.
 
-        What does not exist is taken as it is. A link that leads back to itself counts as one that leads out.
+        A part that does not exist is taken as it is. A link that leads back to itself counts as one
+        that leads out.
         """
         return self._follow([], "/".join(parts))
 

@@ -26,7 +26,7 @@ NETWORK = frozenset(
 # Beginnings of the types of file systems in user space (FUSE), here or on the host of a virtual machine.
 _IN_USER_SPACE = ("fuse", "virtiofs")
 
-# The program of the second process: it prints what it got although the first process holds it.
+# The program of the second process: it prints "locks" and "create-only" if they do not keep it out.
 _RIVAL = """
 import fcntl, os, sys
 lock, new = sys.argv[1:]
@@ -59,8 +59,9 @@ def check_file_system(folder: str, mounts: str = MOUNTS) -> None:
     if kind not in NETWORK:
         return
     warn(
-        f"The root of the drive {shown(folder)} is on a network file system ({kind}): what other "
-        f"machines put is visible late, and waiting is slower. Use a local folder if one machine is enough.",
+        f"The root of the drive {shown(folder)} is on a network file system ({kind}): changes of "
+        f"other machines are visible late, and waiting is slower. Use a local folder if one machine is "
+        f"enough.",
         DriveWarning,
         stacklevel=2,
     )

@@ -250,7 +250,7 @@ def names_of(fd: int, path: str, *, recursive: bool) -> list[str]:
     """Return the paths in the folder `fd`, or the path of the file `fd`.
 
     Args:
-        fd: Descriptor of what is at `path`.
+        fd: Descriptor of the file or folder at `path`.
         path: Its path in the drive, "" for the top.
         recursive: Whether to return the files at any depth, instead of the files and folders directly in it.
     """

@@ -1,7 +1,7 @@
 """The store that keeps drives as plain files in a local folder.
 
-What is put is staged without the drive's lock: it is copied, or moved if that is allowed. Then, under the
-lock, the staged file or folder is moved to its place in one step.
+The source of a put is staged without the drive's lock: it is copied, or moved if that is allowed. Then,
+under the lock, the staged file or folder is moved to its place in one step.
 
 Each visible change is one `rename` or one exchange of two folders. Missing parent folders are staged as well,
 so that they appear together with their content. While a reader has a folder open, nothing in that folder
@@ -64,7 +64,7 @@ from lightning_lite.storage.transfer.staging import SourceCopy, StagingFolder
 
 
 def drive_names(root: str) -> list[str]:
-    """Return the names of the drives in a root, sorted; the list is empty if the folder is no root.
+    """Return the names of the drives in a root, sorted; the list is empty if the folder is not a root.
 
     Args:
         root: Absolute folder that holds all drives.

@@ -1,6 +1,6 @@
 """The store that keeps drives in a bucket of an S3-compatible object store.
 
-    <prefix>/drives/<drive>/top/<name>   manifest: what all components have put under one first name
+    <prefix>/drives/<drive>/top/<name>   manifest: the files that all components have put under one first name
     <prefix>/drives/<drive>/data/<id>    content: written once under a new id, never changed
     <prefix>/conditions/<endpoint>       remembers that this store keeps conditions
 

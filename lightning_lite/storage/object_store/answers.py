@@ -1,4 +1,4 @@
-"""What an object store has answered to a request that failed, and the error of drives for it.
+"""The answer of an object store to a request that failed, and the error of drives for it.
 
 The library gives one text with the answer of the server in it. Only the status, the code and the kind of a
 failure are taken from that text: the rest may contain keys.
@@ -38,8 +38,8 @@ class Answer(NamedTuple):
 
     Attributes:
         status: Number of the answer of the server, 0 if it gave none.
-        code: The word of S3 for what is wrong, "" if there is none.
-        kind: What failed in the connection, "" if the server has answered.
+        code: The word of S3 for the error, "" if there is none.
+        kind: The part of the connection that failed, "" if the server has answered.
     """
 
     status: int
@@ -67,7 +67,7 @@ class Answer(NamedTuple):
         """Return the error of drives.
 
         Args:
-            operation: What was asked, as a verb.
+            operation: The operation that was asked for, as a verb.
             url: Bucket and prefix.
             connection: How the store is reached.
         """
@@ -123,7 +123,7 @@ class Answer(NamedTuple):
 
 
 def answer_of(error: BaseException) -> Answer:
-    """Return what the server has answered, from an error of the library."""
+    """Return the answer of the server, from an error of the library."""
     text = str(error)
     status, code, kind = _STATUS.search(text), _CODE.search(text), _KIND.search(text)
     return Answer(

@@ -20,7 +20,7 @@ def read_attributes(fd: int, node: Node, lost: set[str]) -> None:
     Args:
         fd: Its descriptor.
         node: Its node.
-        lost: Gets a description of what the node does not have.
+        lost: Gets a description of each attribute that the node does not have.
     """
     found: dict[str, str] = {}
     for name in syscalls.attribute_names(fd):

@@ -1,4 +1,4 @@
-"""Objects on this machine: what was read from the store, and what is prepared for it.
+"""Objects on this machine: those that were read from the store, and those that are prepared for it.
 
 Content in the store never changes, so what is here is never out of date. All processes of one user share the
 folder. When it is full, what was not used for the longest time is removed.

@@ -68,7 +68,7 @@ class Listed(NamedTuple):
 
 
 class SwapResult(Enum):
-    """What became of a conditional write.
+    """The result of a conditional write.
 
     Attributes:
         DONE: It was written.

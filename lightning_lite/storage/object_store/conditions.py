@@ -53,7 +53,7 @@ class Conditions:
     def _try_all(self) -> None:
         """Try each kind of condition.
 
-        What counts is the content afterwards, not the answer: the library repeats a request whose answer was
+        The content afterwards counts, not the answer: the library repeats a request whose answer was
         lost, and the first request lets the condition of the second fail.
         """
         key = self._client.url.key("conditions", "try", uuid.uuid4().hex)

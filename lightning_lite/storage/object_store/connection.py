@@ -57,7 +57,7 @@ def connection_from(environment: Mapping[str, str] = os.environ) -> Connection:
         environment: The variables.
 
     Raises:
-        DriveUrlError: The endpoint is no address, or one without TLS that is not on this machine.
+        DriveUrlError: The endpoint is not an address, or one without TLS that is not on this machine.
 
     Example:
         >>> connection_from({"AWS_ENDPOINT_URL": "http://127.0.0.1:9000"}).region
@@ -115,7 +115,7 @@ def parse_url(text: str) -> StoreUrl:
         text: `s3://bucket` or `s3://bucket/prefix`.
 
     Raises:
-        DriveUrlError: It is no address of an object store, or of one that is not supported.
+        DriveUrlError: It is not the address of an object store, or of one that is not supported.
     """
     try:
         return store_url.parse(text)

@@ -182,8 +182,8 @@ class Downloader:
             raise ObjectMissing(span.id)
         if len(data) != length:
             raise DriveDamaged(
-                f"The object {span.id} in {self._client.url} is shorter than what was put; put the file "
-                f"again."
+                f"The object {span.id} in {self._client.url} is shorter than the file that was put; "
+                f"put it again."
             )
         return data
 

@@ -62,7 +62,7 @@ _of_thread = _OfThread()
 
 
 def interruptible(request: Callable[[], T]) -> T:
-    """Return what a request returns, unless a signal or an interruption ends the wait.
+    """Return the result of a request, unless a signal or an interruption ends the wait.
 
     Other threads than the main one, without an interruption, get no signals and call it directly.
     """

@@ -1,4 +1,4 @@
-"""The manifest of one first name: what all components have put there, and the rules for changes.
+"""The manifest of one first name: the files that all components have put there, and the rules for changes.
 
 A manifest is JSON with one tree of nodes for each component. Nothing here sends a request.
 
@@ -58,7 +58,7 @@ _MAX_MODE = 0o7777
 #: Most folders above a file: this package goes through them with recursion.
 _MAX_DEPTH = 400
 
-#: What the id of an object with content looks like.
+#: The form of the id of an object with content.
 _ID = re.compile("[0-9a-f]{32}")
 
 #: Maximum number of characters of the name of a manifest; a longer one is replaced by its digest.
@@ -96,7 +96,7 @@ class Manifest:
         body: Its JSON, or `None` if there is none yet.
 
     Raises:
-        DriveDamaged: The JSON is none of a manifest, or of a newer version of this package.
+        DriveDamaged: The JSON is not that of a manifest, or of a newer version of this package.
     """
 
     def __init__(self, first: str, body: bytes | None = None) -> None:
@@ -150,7 +150,7 @@ class Manifest:
         self._document["tree"] = {owner: space for owner, space in self.spaces.items() if space["d"]}
         return json.dumps(self._document, separators=(",", ":")).encode()
 
-    # What is there.
+    # Queries.
 
     def owners(self, parts: Parts) -> list[str]:
         """Return the components that have something at a path, sorted."""

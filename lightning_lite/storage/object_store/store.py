@@ -391,7 +391,7 @@ class ObjectStore:
         )
 
     def _with_version(self, parts: Parts, owner: str | None, use: Callable[[Node], T]) -> T:
-        """Return what `use` returns for the node at a path.
+        """Return the result of `use` for the node at a path.
 
         If its content was swept since the manifest was read, the path has a newer version, which is used.
         """

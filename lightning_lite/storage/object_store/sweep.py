@@ -32,7 +32,7 @@ class Deadline:
         """Refuse to finish a put that has taken too long.
 
         Raises:
-            DriveOSError: What it has sent may be deleted at any time.
+            DriveOSError: Objects that it has sent may be deleted at any time.
         """
         if _now() - self._begin > MAX_AGE / 2:
             raise DriveOSError(

@@ -34,7 +34,7 @@ class Upload(NamedTuple):
     Attributes:
         key: Its key.
         paths: The files whose contents it has, one after the other.
-        nodes: The node of each; it gets the digest of what is sent.
+        nodes: The node of each; it gets the digest of the content that is sent.
         size: Bytes.
     """
 

@@ -44,7 +44,7 @@ def verify(
                 found += [(f"{owner}/{path}", path, node, space) for path, node in files_below(space, "")]
         except DriveDamaged as error:
             yield Problem(name, "its manifest is damaged", error.message)
-    # After the manifests: what they name was sent before.
+    # After the manifests: the objects that they name were sent before.
     sizes = {one.key.rpartition("/")[2]: one.size for one in client.listing(data)}
     for whole, path, node, space in sorted(found, key=lambda item: item[0]):
         yield from chain(
@@ -91,7 +91,7 @@ def _check_at_file(
 
 
 def _digests(node: Node, downloader: Downloader) -> tuple[str, str]:
-    """Return the SHA-256 of what the store has, and the digest that the node should have."""
+    """Return the SHA-256 of the content in the store, and the digest that the node should have."""
     import hashlib  # noqa: PLC0415 - loads OpenSSL, which works do not need
 
     sha256, own = hashlib.sha256(), xxh3_128()

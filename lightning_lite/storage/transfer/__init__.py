@@ -1,4 +1,4 @@
-"""What each store does with the source of a put and the result of a get.
+"""The code that all stores share, for the source of a put and the result of a get.
 
 staging   files that are not visible yet, or not any more; the open source of a put, and its copy
 snapshot  makes that copy the state of the source at one moment

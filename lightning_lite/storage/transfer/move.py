@@ -319,10 +319,10 @@ def _kept(reason: str, aside: str, path: str) -> str:
 def _remove_folder(fd: int, aside: str) -> str | None:
     try:
         if not empty_folder(fd):
-            return f"a process reads it; what is left is {shown(aside)}"
+            return f"a process reads it; the rest is {shown(aside)}"
         syscalls.rmdir(aside)
     except OSError as error:
-        return f"{_reason(error)}; what is left is {shown(aside)}"
+        return f"{_reason(error)}; the rest is {shown(aside)}"
     return None
 
 
@@ -331,7 +331,7 @@ def _put_back(aside: str, path: str) -> str | None:
     try:
         syscalls.rename_new(aside, path)
     except OSError as error:
-        return f"what was there is {shown(aside)} now ({_reason(error)})"
+        return f"the source is at {shown(aside)} now ({_reason(error)})"
     return None
 
 

@@ -5,7 +5,7 @@ file is recorded before it is copied, and compared when everything is copied. If
 the state of the folder at that moment.
 
 A file in another state is compared with its copy, byte by byte. It may be the same, because a new hard link
-and new permissions change the state of a file, too. It may have grown, as a log does: what was appended is
+and new permissions change the state of a file, too. It may have grown, as a log does: its new end is
 added to the copy. Then all states are compared again. If nothing but that file has changed, the copy is the
 state of the folder at the moment before its end was added. So a folder can be put although a process appends
 to a log in it all the time. Every other change is an error that names the file.

@@ -300,8 +300,8 @@ class SourceCopy:
         if grown:
             others = f" and {len(grown) - 1} more" if len(grown) > 1 else ""
             warn(
-                f"{shown(grown[0])}{others} grew while {shown(source.path)} was put: the drive has what was "
-                f"written by then. If that is not a log but a file that was not finished, put it again.",
+                f"{shown(grown[0])}{others} grew while {shown(source.path)} was put: the drive has the "
+                f"content up to then. If that is not a log but a file that was not finished, put it again.",
                 DriveWarning,
                 stacklevel=2,
             )
