@@ -61,18 +61,18 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string.lstrip("#: ")
     tree = ast.parse(source)
-    documented = set()
+    documented: set[ast.expr] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node, clean=True)
-            if text is not None:
+            if text is not None and isinstance(node.body[0], ast.Expr):
                 documented.add(node.body[0].value)
                 for paragraph in text.split("\n\n"):
                     yield node.body[0].lineno, " ".join(paragraph.split())
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             documented.update(node.values)
-            text = "".join(part.value if isinstance(part, ast.Constant) else "x" for part in node.values)
+            text = "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in node.values)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in documented:
             text = node.value
         else:

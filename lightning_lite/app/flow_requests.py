@@ -44,8 +44,8 @@ class FlowRequests:
         self.is_asked = False
         self._wake = wake
         self._lock = Lock()
-        self._queue: deque[FlowRequest] = deque()
-        self._unanswered: set[FlowRequest] = set()
+        self._queue: deque[HandlerRequest] = deque()
+        self._unanswered: set[HandlerRequest] = set()
         self._is_closed = False
 
     def ask(self, handler: Callable[[], T], timeout: float = TIME_LIMIT) -> T:
@@ -66,17 +66,17 @@ class FlowRequests:
         value: T = request.end(timeout)
         return value
 
-    def submit(self, handler: Callable[[], Any], on_answer: Callable[[], None]) -> FlowRequest:
+    def submit(self, handler: Callable[[], Any], on_answer: Callable[[], None]) -> HandlerRequest:
         """Let the thread of the flow call a function, and return at once; see `ask`.
 
         Args:
             handler: The function.
-            on_answer: Called in another thread when `FlowRequest.end` has an answer.
+            on_answer: Called in another thread when `HandlerRequest.end` has an answer.
 
         Raises:
             AppEnding: The app is ending.
         """
-        request = FlowRequest(handler, on_answer)
+        request = HandlerRequest(handler, on_answer)
         with self._lock:
             if self._is_closed:
                 raise AppEnding(_ENDING)
@@ -107,7 +107,7 @@ class FlowRequests:
 _ENDING = "The app is ending, so its flow answers no requests any more."
 
 
-class FlowRequest:
+class HandlerRequest:
     """One request to the flow; `FlowRequests.submit` makes it.
 
     Args:
