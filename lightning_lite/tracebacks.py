@@ -1,6 +1,7 @@
 """Tracebacks that show the frames of the user's code, and hide or fold the frames of this package.
 
 in each process       text_of                 the text of an exception, also of one that has none
+                      add_note                a note, also for an exception that refuses assignments
 in a work's process   format_user_frames      text, for the report and for the cause of the raised exception
 in the main process   leave_out_own_frames    the exception, before it leaves `app.run()` or a constructor
 """
@@ -55,6 +56,12 @@ def text_of(error: BaseException) -> str:
         return str(error)
     except Exception as broken:  # noqa: BLE001 - it runs code of the user's class
         return f"its text can't be read, {type(broken).__name__}"
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Do the same as `error.add_note(note)`, also for an exception that is a frozen dataclass."""
+    notes = [*getattr(error, "__notes__", ()), note]
+    BaseException.__setattr__(error, "__notes__", notes)  # its own `__setattr__` would raise
 
 
 def format_user_frames(error: BaseException) -> str:
@@ -118,7 +125,7 @@ def leave_out_own_frames(error: BaseException) -> None:
         one = waiting.pop()
         if one is not None and id(one) not in seen:
             seen.add(id(one))
-            one.__traceback__ = _cut(one, is_last=one is error)
+            one.with_traceback(_cut(one, is_last=one is error))
             waiting += one.__cause__, one.__context__
 
 

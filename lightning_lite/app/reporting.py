@@ -7,7 +7,7 @@ import sys
 
 from lightning_lite.messages import Failure
 from lightning_lite.runners.output.log_reader import read_tail
-from lightning_lite.tracebacks import fill_in_source, without_own_fault_frames
+from lightning_lite.tracebacks import add_note, fill_in_source, without_own_fault_frames
 from lightning_lite.ui.report import describe_output, show_failure
 
 #: Number of the last lines of a work's output that are shown with its failure.
@@ -39,7 +39,7 @@ def add_last_output(error: BaseException, work: str, logs: str) -> None:
     """
     printed = _read_last_output(work, logs)
     if printed:
-        error.add_note(describe_output(work, printed))
+        add_note(error, describe_output(work, printed))
 
 
 def print_notice(line: str) -> None:

@@ -12,6 +12,7 @@ from lightning_lite.errors import AppIdle, JournalCorrupt, SettingError, Working
 from lightning_lite.runs.catalog import can_resume, read_details
 from lightning_lite.runs.recorded_command import starts_script
 from lightning_lite.settings import resolve_root
+from lightning_lite.tracebacks import add_note
 
 
 def add_resume_note(error: BaseException, path: str, root: str) -> None:
@@ -26,12 +27,12 @@ def add_resume_note(error: BaseException, path: str, root: str) -> None:
         return
     run, command = os.path.basename(path), read_details(path).get("command")
     if not isinstance(command, list) or not starts_script([str(word) for word in command]):
-        error.add_note(f"To go on with this run: app.run(resume={run!r})")
+        add_note(error, f"To go on with this run: app.run(resume={run!r})")
         return
     options = " --retry-failed" if isinstance(error, AppIdle) else ""
     if not _is_default(root):
         options += f" --root {shlex.quote(root)}"
-    error.add_note(f"To go on with this run: lightning-lite resume {run}{options}")
+    add_note(error, f"To go on with this run: lightning-lite resume {run}{options}")
 
 
 def show_without_traceback(error: KeyboardInterrupt) -> None:

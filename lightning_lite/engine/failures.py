@@ -1,36 +1,20 @@
-"""Converts exceptions of works to `Failure` messages, and these back to exceptions."""
+"""Converts exceptions of works to `Failure` messages; `tree.calls.error_of` converts these back."""
 
 from __future__ import annotations
 
 import reprlib
 
-from lightning_lite.errors import (
-    InvalidValue,
-    StateError,
-    WorkCrashed,
-    WorkFailed,
-    WorkLost,
-    WorkStartFailed,
-    WorkTimeout,
-)
+from lightning_lite.errors import StateError
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.masking import mask, mask_failure
 from lightning_lite.messages import Failure, RunCall
 from lightning_lite.status import WorkFailureReasons
-from lightning_lite.tracebacks import RemoteTraceback, fill_in_source, format_user_frames, text_of
+from lightning_lite.tracebacks import format_user_frames, text_of
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.pickling import PackingError, is_reference, pack_error, unpack
 
 if TYPE_CHECKING:
     from typing import Any
-
-_ERRORS: dict[str, type[WorkFailed]] = {
-    WorkFailureReasons.CRASHED: WorkCrashed,
-    WorkFailureReasons.LOST: WorkLost,
-    WorkFailureReasons.TIMEOUT: WorkTimeout,
-    WorkFailureReasons.START_FAILED: WorkStartFailed,
-    WorkFailureReasons.INVALID_VALUE: InvalidValue,
-}
 
 
 def describe_exception(error: BaseException, work: LightningWork, call: RunCall) -> Failure:
@@ -94,32 +78,6 @@ class _Shortener(reprlib.Repr):
             return shown
         half = (self.maxother - 3) // 2
         return f"{shown[:half]}...{shown[half + 3 - self.maxother :]}"
-
-
-def error_of(failure: Failure, work: str, where: str = "") -> BaseException:
-    """Return the exception that `app.run()` raises for a failure: that of the work, if it can be unpickled.
-
-    Its cause is the text of the traceback in the other process, and a note names the call.
-
-    Args:
-        failure: The failure of a call, or of the start of a process.
-        work: Name of the work.
-        where: Description of the call and its attempt, or "".
-    """
-    found: Any = None
-    if failure.reason == WorkFailureReasons.USER_EXCEPTION and failure.error is not None:
-        try:
-            found = unpack(failure.error)
-        except Exception:  # noqa: BLE001 - unpickling runs code of the user's class; the message remains
-            found = None
-    kind = _ERRORS.get(failure.reason, WorkFailed)
-    ours = kind(failure.message, work=work, reason=failure.reason)
-    error = found if isinstance(found, BaseException) else ours
-    if failure.traceback:
-        error.__cause__ = RemoteTraceback(f"in the process of {work}:\n\n{fill_in_source(failure.traceback)}")
-    if error is not ours and where:  # the message of `ours` names the call already
-        error.add_note(f"in {where}")
-    return error
 
 
 def _call_on_exception(error: Exception, work: LightningWork) -> tuple[Exception, bool]:

@@ -18,7 +18,7 @@ from typing import Literal
 
 from lightning_lite import timeouts
 from lightning_lite.clock import Moment
-from lightning_lite.engine.failures import describe_call, error_of
+from lightning_lite.engine.failures import describe_call
 from lightning_lite.engine.state_sync import StateSync
 from lightning_lite.engine.timers import Timers
 from lightning_lite.engine.work_pickling import pack_host
@@ -51,7 +51,7 @@ from lightning_lite.places import Place
 from lightning_lite.resources import DEFAULT_KIND, Resources, resources_of
 from lightning_lite.runners.exit_status import describe_exit
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
-from lightning_lite.tree.calls import Call, CallRecords
+from lightning_lite.tree.calls import Call, CallRecords, error_of
 from lightning_lite.tree.outbox import Outbox
 from lightning_lite.tree.policy import WorkPolicy
 from lightning_lite.tree.work import LightningWork

@@ -6,6 +6,14 @@ from _weakref import ref  # weakref itself would cost each work 0.5 ms
 from collections import deque
 from collections.abc import Callable
 
+from lightning_lite.errors import (
+    InvalidValue,
+    WorkCrashed,
+    WorkFailed,
+    WorkLost,
+    WorkStartFailed,
+    WorkTimeout,
+)
 from lightning_lite.events import (
     AnswersKept,
     AnswerUsed,
@@ -25,11 +33,19 @@ from lightning_lite.events import (
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple, assert_never
 from lightning_lite.messages import Failure
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
+from lightning_lite.tracebacks import RemoteTraceback, add_note, fill_in_source
 from lightning_lite.values.pickling import REFERENCE, is_reference, unpack
 
 if TYPE_CHECKING:
     from typing import Any, Self
 
+_ERRORS: dict[str, type[WorkFailed]] = {
+    WorkFailureReasons.CRASHED: WorkCrashed,
+    WorkFailureReasons.LOST: WorkLost,
+    WorkFailureReasons.TIMEOUT: WorkTimeout,
+    WorkFailureReasons.START_FAILED: WorkStartFailed,
+    WorkFailureReasons.INVALID_VALUE: InvalidValue,
+}
 _UNREAD = object()
 _NOT_STARTED = WorkStatus(WorkStageStatus.NOT_STARTED)
 _UP = frozenset({WorkStageStatus.STARTED, WorkStageStatus.RUNNING})
@@ -74,6 +90,8 @@ class Call:
     """Whether the flow has used its answer, if the work has `cache_calls=False`."""
     is_big: bool
     """Whether its arguments or its answer are a reference to files of big values."""
+    work: str
+    """Name of its work, for `error`; "" until the flow asks for the record."""
 
     __slots__ = (
         "__weakref__",
@@ -89,6 +107,7 @@ class Call:
         "is_big",
         "key",
         "number",
+        "work",
     )
 
     def __init__(self, key: str, number: int, arguments: bytes) -> None:
@@ -100,6 +119,7 @@ class Call:
         self.ended = False
         self.answered = False
         self.is_big = False
+        self.work = ""
         self._statuses: list[WorkStatus] = []
         self._succeeded_at: float | None = None  # of an answer from a snapshot, which has no statuses yet
         self._packed: bytes | StoredValue | None = None
@@ -160,14 +180,15 @@ class Call:
 
     @property
     def error(self) -> BaseException | None:
-        """The exception that ended its last attempt, if there was one and it can be unpickled."""
-        if self.failure is None or self.failure.error is None:
+        """Why it failed, as an exception; `None` if it has not failed, or if a stop ended it.
+
+        It is the exception that `app.run()` would raise: the one that `run` has raised, or a `WorkFailed`, for
+        example `WorkCrashed`.
+        """
+        failure = self.failure
+        if failure is None or failure.reason == "stopped":
             return None
-        try:
-            error = unpack(self.failure.error)
-        except Exception:  # noqa: BLE001 - unpickling runs code of the user's class; `failure` still has the text
-            return None
-        return error if isinstance(error, BaseException) else None
+        return error_of(failure, self.work)
 
     @classmethod
     def from_kept(cls, kept: KeptCall) -> Self:
@@ -260,6 +281,33 @@ class Call:
         self.failure = failure
         self.ended = True
         self.arguments = b""
+
+
+def error_of(failure: Failure, work: str, where: str = "") -> BaseException:
+    """Return the exception that `app.run()` raises for a failure: that of the work, if it can be unpickled.
+
+    Its cause is the text of the traceback in the other process, and a note names the call.
+
+    Args:
+        failure: The failure of a call, or of the start of a process.
+        work: Name of the work.
+        where: Description of the call and its attempt, or "".
+    """
+    found: Any = None
+    if failure.reason == WorkFailureReasons.USER_EXCEPTION and failure.error is not None:
+        try:
+            found = unpack(failure.error)
+        except Exception:  # noqa: BLE001 - unpickling runs code of the user's class; the message remains
+            found = None
+    kind = _ERRORS.get(failure.reason, WorkFailed)
+    ours = kind(failure.message, work=work, reason=failure.reason)
+    error = found if isinstance(found, BaseException) else ours
+    if failure.traceback:
+        cause = RemoteTraceback(f"in the process of {work}:\n\n{fill_in_source(failure.traceback)}")
+        BaseException.__setattr__(error, "__cause__", cause)  # that of a frozen dataclass would raise
+    if error is not ours and where:  # the message of `ours` names the call already
+        add_note(error, f"in {where}")
+    return error
 
 
 class CallRecords:

@@ -265,7 +265,10 @@ class LightningWork(Component):
         key = sys.modules[_CALL_KEY].call_key(
             args, kwargs, self.name or type(self).__qualname__, self._policy.call_key
         )
-        return self._records.find(key)
+        found = self._records.find(key)
+        if found is not None:
+            found.work = self.name
+        return found
 
     def start(self) -> None:
         """Start the process of the work without a call; without effect if it is running.

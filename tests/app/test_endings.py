@@ -117,6 +117,36 @@ def test_an_error_of_a_work_is_shown_once_with_its_own_line(script):
     assert err.splitlines()[-3:-1] == ["ZeroDivisionError: division by zero", "in root.work.run(0)"]
 
 
+def test_an_error_of_a_work_that_is_a_frozen_dataclass_ends_the_app_with_its_notes(script):
+    code, _, err = finish(
+        script(
+            """
+            from dataclasses import dataclass
+            @dataclass(frozen=True)
+            class Broken(Exception):
+                cell: int
+            class Check(LightningWork):
+                def run(self):
+                    print("checking")
+                    raise Broken(4)
+            class Flow(LightningFlow):
+                def __init__(self):
+                    super().__init__()
+                    self.work = Check()
+                def run(self):
+                    self.work.run()
+            LightningApp(Flow()).run()
+            """
+        )
+    )
+
+    assert code == 1
+    assert "FrozenInstanceError" not in err
+    error, *notes = err.splitlines()[-5:]
+    assert error == "Broken: 4"
+    assert notes[:3] == ["in root.work.run()", "root.work printed last:", "    checking"]
+
+
 def test_a_failure_with_which_the_app_goes_on_is_shown_once_too(script):
     code, out, err = finish(
         script(

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from lightning_lite.engine.failures import RemoteTraceback
-from lightning_lite.errors import ArgumentError, DetachedError, InvalidValue, WorkCrashed, WorkFailed
+from lightning_lite.errors import (
+    ArgumentError,
+    DetachedError,
+    InvalidValue,
+    WorkCrashed,
+    WorkFailed,
+    WorkLost,
+    WorkStartFailed,
+    WorkTimeout,
+)
 from lightning_lite.events import WorkStatusChanged
 from lightning_lite.messages import Failure
 from lightning_lite.status import WorkStatus
+from lightning_lite.tracebacks import RemoteTraceback
 from lightning_lite.tree.work import LightningWork
 
 from tests.support.simulation import RunCall, ScriptedFlow, Stage, Work, kinds, only, play, stages
@@ -252,6 +261,40 @@ def test_the_record_of_a_failed_call_has_its_error():
     assert isinstance(call.error, KeyError)
     assert stages(call.statuses) == ["pending", "running", "failed"]
     assert call.statuses[-1].traceback == "the traceback"
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("crashed", WorkCrashed),
+        ("lost", WorkLost),
+        ("timeout", WorkTimeout),
+        ("start_failed", WorkStartFailed),
+        ("invalid_value", InvalidValue),
+        ("user_exception", WorkFailed),
+    ],
+)
+def test_the_record_of_a_failed_call_without_an_exception_has_an_error_of_the_package(reason, kind):
+    stage = play(lambda flow: flow.work.run(1), work=Work(parallel=True, raise_exception=False))
+    stage.settle(stage.ended("root.work", failure=Failure(reason, "what and where")))
+
+    error = stage.root.work.call(1).error
+    assert type(error) is kind
+    assert (str(error), error.work, error.reason) == ("what and where", "root.work", reason)
+
+
+def test_the_record_of_a_call_that_was_stopped_has_no_error():
+    def run(flow):
+        flow.work.run(1)
+        if flow.work.step == 1:
+            flow.work.stop()
+
+    stage = play(run, work=Work(parallel=True))
+    stage.change("root.work", step=1)
+    stage.exit("root.work", 0)
+
+    call = stage.root.work.call(1)
+    assert (call.ended, call.error, stages(call.statuses)[-1]) == (True, None, "stopped")
 
 
 def test_the_arguments_of_an_ended_call_are_dropped():
