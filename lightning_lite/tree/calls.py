@@ -182,8 +182,8 @@ class Call:
     def error(self) -> BaseException | None:
         """Why it failed, as an exception; `None` if it has not failed, or if a stop ended it.
 
-        It is the exception that `app.run()` would raise: the one that `run` has raised, or a `WorkFailed`, for
-        example `WorkCrashed`.
+        It is the exception that would end the app: the one that `run` has raised, or a `WorkFailed`, for example
+        `WorkCrashed`.
         """
         failure = self.failure
         if failure is None or failure.reason == "stopped":

@@ -42,6 +42,7 @@ class ComponentType(ABCMeta):
         return component
 
 
+_ASYNC_OR_GENERATOR = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR of `inspect`
 _PACKAGE = __name__.partition(".")[0] + "."
 
 #: Keys that a state that Lightning App has saved has, too: details of its cloud, of its pages, and where its
@@ -139,6 +140,30 @@ def _taken(cls: type[Any], name: str) -> str:
 def defining_class(cls: type[Any], name: str) -> type[Any]:
     """Return the class that defines an attribute of `cls`."""
     return next((base for base in cls.__mro__ if name in vars(base)), cls)
+
+
+def refuse_deferred_run(cls: Any, of: str, caller: str, *, generator: str, coroutine: str) -> None:
+    """Refuse a class whose `run` only makes an object when it is called: no code of it would run.
+
+    Args:
+        cls: The class.
+        of: The method and the kind of component, for the message.
+        caller: What calls the method.
+        generator: Advice about a generator.
+        coroutine: Advice about a coroutine or an asynchronous generator.
+
+    Raises:
+        ComponentDefinitionError: `run` is a coroutine or a generator.
+    """
+    method = cls.run
+    while hasattr(method, "__wrapped__"):
+        method = method.__wrapped__
+    code = getattr(method, "__code__", None)
+    if code is not None and code.co_flags & _ASYNC_OR_GENERATOR:
+        kind, advice = ("a generator", generator) if code.co_flags & 0x20 else ("a coroutine", coroutine)
+        raise ComponentDefinitionError(
+            f"{of} `{cls.__qualname__}` is {kind}: {caller} runs no code of it. {advice}"
+        )
 
 
 def _read_only(component: Component, owner: type[Any], name: str) -> str:

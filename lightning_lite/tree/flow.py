@@ -15,7 +15,7 @@ from lightning_lite.errors import (
     StateError,
     StopApp,
 )
-from lightning_lite.tree.component import defining_class, replace_method
+from lightning_lite.tree.component import defining_class, refuse_deferred_run, replace_method
 from lightning_lite.tree.hierarchy import attach, call_when_attached, find_component
 from lightning_lite.tree.node import STATE_PARTS, TreeMember, check_name, join
 from lightning_lite.tree.outbox import outbox_of
@@ -53,6 +53,13 @@ class LightningFlow(ScheduledFlow):
 
     def __init__(self) -> None:
         super().__init__()
+        refuse_deferred_run(
+            type(self),
+            "The `run()` method of the flow",
+            "a pass",
+            generator="Make it a plain method: the app calls it again after each change.",
+            coroutine="Make it a plain method, and call asyncio.run(...) in a work.",
+        )
         self._node.name = "root"
 
     # Methods to override and to call in `run`.

@@ -23,7 +23,7 @@ from lightning_lite.sockets import ALL_ADDRESSES, find_free_port, is_loopback, m
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.cloud import BuildConfig, CloudCompute
-from lightning_lite.tree.component import Component, replace_method
+from lightning_lite.tree.component import Component, refuse_deferred_run, replace_method
 from lightning_lite.tree.node import Node, TreeMember
 from lightning_lite.tree.policy import WorkPolicy
 from lightning_lite.values.codec import SCALARS
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 #: Imported by name: few works look up a call, and only the process of the flow makes one.
 _CALL_KEY = "lightning_lite.values.call_key"
-
-_ASYNC_OR_GENERATOR = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR of `inspect`
 
 
 class LightningWork(Component):
@@ -637,17 +635,10 @@ def _check_run(cls: type[LightningWork]) -> None:
             f"The work `{cls.__name__}` is missing the `run()` method. This is required. "
             "Implement it first and then call it in your Flow."
         )
-    method: Any = cls.run
-    while hasattr(method, "__wrapped__"):
-        method = method.__wrapped__
-    code = getattr(method, "__code__", None)
-    if code is not None and code.co_flags & _ASYNC_OR_GENERATOR:
-        kind = "a generator" if code.co_flags & 0x20 else "a coroutine"
-        raise ComponentDefinitionError(
-            f"The `run()` method of the work `{cls.__qualname__}` is {kind}: a call runs no code of it. "
-            + (
-                "Return a list, or assign the items to an attribute."
-                if code.co_flags & 0x20
-                else "Make it a plain method and call asyncio.run(...) inside."
-            )
-        )
+    refuse_deferred_run(
+        cls,
+        "The `run()` method of the work",
+        "a call",
+        generator="Return a list, or assign the items to an attribute.",
+        coroutine="Make it a plain method and call asyncio.run(...) inside.",
+    )

@@ -12,6 +12,7 @@ from lightning_lite.engine.work_host import WorkHost
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, DetachedError, StateError, StopRun
 from lightning_lite.messages import AcknowledgeState, RunCall, RunEnded, StateChanged, WriteState
 from lightning_lite.testing import poll_until
+from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.hierarchy import set_name
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.base import Transferable
@@ -240,6 +241,7 @@ def test_a_long_argument_is_shortened_in_the_message():
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(("base", "what"), [(LightningWork, "work"), (LightningFlow, "flow")])
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
@@ -248,13 +250,13 @@ def test_a_long_argument_is_shortened_in_the_message():
         ("a coroutine", "async def run(self): yield 1"),
     ],
 )
-def test_a_run_that_would_end_before_it_began_is_refused(kind, body):
+def test_a_run_that_would_end_before_it_began_is_refused(base, what, kind, body):
     space = {}
     exec(body, space)
-    broken = type("Broken", (LightningWork,), {"run": space["run"]})
+    broken = type("Broken", (base,), {"run": space["run"]})
 
     with pytest.raises(
-        ComponentDefinitionError, match=rf"The `run\(\)` method of the work `Broken` is {kind}"
+        ComponentDefinitionError, match=rf"The `run\(\)` method of the {what} `Broken` is {kind}"
     ):
         broken()
 
