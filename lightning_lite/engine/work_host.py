@@ -34,7 +34,7 @@ from lightning_lite.messages import (
 from lightning_lite.sockets import PortWatch, bracketed, node_address
 from lightning_lite.tree.node import UNSET, Node, differ
 from lightning_lite.tree.work import LightningWork
-from lightning_lite.values.base import Carrier, Transferable
+from lightning_lite.values.base import Carrier, Transferable, receiving
 from lightning_lite.values.codec import ATOMS, SCALARS, is_container
 from lightning_lite.values.pickling import PackingError, pack, remove_files_of, unpack, why_not
 from lightning_lite.values.secret_texts import add_texts, texts_in
@@ -234,17 +234,17 @@ class WorkHost(Carrier):
     def _run(self, call: RunCall) -> bytes:
         work = self._work
         add_texts(call.secrets)
-        args, kwargs = unpack(call.arguments)
+        with receiving(work.name) as received:
+            args, kwargs = unpack(call.arguments)
         for name, value in self._transferables().items():
             result = value.before_run(work.name)
             if result is not value:
                 self.write(work._node, name, result)
-        received: list[Transferable] = []
         args = _receive_all(args, work.name, received)
         kwargs = _receive_all(kwargs, work.name, received)
         answer = work.run(*args, **kwargs)
         # Read the attributes again, because `run` may have assigned others.
-        for transferable in (*received, *self._transferables().values()):
+        for transferable in (*received.values(), *self._transferables().values()):
             transferable.after_run(work.name)
         caller = current_caller()
         try:
@@ -332,13 +332,15 @@ class WorkHost(Carrier):
             self._port_watch = None
 
 
-def _receive_all(value: Any, work: str, received: list[Transferable]) -> Any:
+def _receive_all(value: Any, work: str, received: dict[int, Transferable]) -> Any:
     """Call `before_run` of each `Transferable` in `value`, at any depth of lists, tuples and dicts.
+
+    A `Path` has called it while it was unpickled, in whatever object it is.
 
     Args:
         value: The value.
         work: Name of the work.
-        received: Gets each result of `before_run`.
+        received: The results of `before_run` up to now, by their `id`; gets the others.
 
     Returns:
         `value`, with each `Transferable` replaced by the result of its `before_run`.
@@ -347,8 +349,10 @@ def _receive_all(value: Any, work: str, received: list[Transferable]) -> Any:
     if kind in SCALARS:
         return value
     if isinstance(value, Transferable):
+        if id(value) in received:
+            return value
         result = value.before_run(work)
-        received.append(result)
+        received[id(result)] = result
         return result
     if kind is list or kind is tuple:
         # Fast path for lists of numbers and texts: one loop in C.

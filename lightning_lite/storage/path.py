@@ -38,7 +38,7 @@ from lightning_lite.storage.errors import (
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.names import PROTOCOL, PathLike, path_parts, path_text
 from lightning_lite.storage.stores import drive_names
-from lightning_lite.values.base import Transferable
+from lightning_lite.values.base import Transferable, arrived
 
 _FOLDER = "paths"
 
@@ -386,7 +386,7 @@ def _revive(
     path = cls(text)
     path.origin_name, path.consumer_name = origin, consumer
     path._folder, path._assumed_root = folder, guess
-    return path
+    return arrived(path)
 
 
 def _is_lit_text(segment: PathLike) -> bool:

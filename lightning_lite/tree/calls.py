@@ -182,7 +182,7 @@ class Call:
     def error(self) -> BaseException | None:
         """Why it failed, as an exception; `None` if it has not failed, or if a stop ended it.
 
-        It is the exception that would end the app: the one that `run` has raised, or a `WorkFailed`, for example
+        It is the exception that would end the app: the one that `run` has raised, or a `WorkFailed` such as
         `WorkCrashed`.
         """
         failure = self.failure

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar, Token
+
 from lightning_lite.errors import LightningLiteError
 from lightning_lite.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Self
+    from typing import Any, Self, TypeVar
+
+    T = TypeVar("T", bound="Transferable")
 
 #: Functions that convert a text into a value, by its prefix. `storage` registers the one for `lit://`, so
 #: components need not import `storage`.
@@ -57,6 +61,46 @@ class Transferable:
 
     def after_run(self, work: str) -> None:
         """Hook: a `run` of `work` succeeded; called in its process, before the answer is sent."""
+
+
+class receiving:  # noqa: N801 - used like a function; a generator would take twice as long
+    """Let objects that are unpickled in a `with` block become those that a work gets; see `arrived`.
+
+    Args:
+        work: Name of the work.
+    """
+
+    __slots__ = ("_token", "received", "work")
+
+    def __init__(self, work: str) -> None:
+        self.work = work
+        self.received: dict[int, Transferable] = {}
+        self._token: Token[receiving | None]
+
+    def __enter__(self) -> dict[int, Transferable]:
+        """Return the dict that gets each result of `before_run`, by its `id`."""
+        self._token = _receiving.set(self)
+        return self.received
+
+    def __exit__(self, *_: object) -> None:
+        _receiving.reset(self._token)
+
+
+_receiving: ContextVar[receiving | None] = ContextVar("lightning_lite_receiving", default=None)
+
+
+def arrived(value: T) -> T:
+    """Return an unpickled `Transferable`, or the result of its `before_run` if a work gets it as an argument.
+
+    For values that `before_run` replaces by other ones. An object of the user's class may hold such a value, and
+    can get the other one only while it is unpickled.
+    """
+    block = _receiving.get()
+    if block is None:
+        return value
+    result = value.before_run(block.work)
+    block.received[id(result)] = result
+    return result
 
 
 class Stationary:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 from lightning_lite import LightningWork
 from lightning_lite.light_typing import TYPE_CHECKING
@@ -39,6 +41,27 @@ class Read(LightningWork):
         path = self.path if where is None else where["paths"][0][number] if isinstance(where, dict) else where
         assert path is not None
         return str(path), path.read_text(), path.origin_name, path.consumer_name
+
+
+@dataclasses.dataclass
+class Record:
+    path: object
+
+
+class Row(NamedTuple):
+    path: object
+
+
+class Plain:
+    def __init__(self, path):
+        self.path = path
+
+
+class ReadInside(LightningWork):
+    """Reads a file whose path is in an object of a class."""
+
+    def run(self, item, padding=b""):
+        return type(item).__name__, str(item.path), item.path.read_text(), item.path.consumer_name
 
 
 class Do(LightningWork):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from path_works import Do, Make, Read
+from path_works import Do, Make, Plain, Read, ReadInside, Record, Row
 
 from lightning_lite import LightningApp, LightningWork
 from lightning_lite.storage import Drive, Path
@@ -165,6 +165,22 @@ def test_works_in_different_folders_find_each_others_files(own_place):
     assert root._answer[1][:2] == (f"{own_place}/one/declared.txt", "Path")
     assert (own_place / "other/out.txt").read_text() == "of the other work's own"
     assert os.listdir("other") == ["out.txt"]
+
+
+@pytest.mark.parametrize("kind", [Record, Row, Plain])
+@pytest.mark.parametrize("size", [0, 2 * 1024 * 1024])  # more than 1 MiB is sent through a file
+def test_a_path_in_an_object_is_found_and_restored_as_one_in_a_list_is(own_place, kind, size):
+    for name in "one", "other":
+        (own_place / name).mkdir()
+
+    def steps(flow):
+        flow.make.run("hello")
+        flow.do.run(lambda: os.remove(f"{own_place}/one/out.txt"))
+        return flow.read.run(kind(flow.make.path), bytes(size))
+
+    root = run_steps(steps, make=Make(cwd="one"), do=Do(), read=ReadInside(cwd="other"))
+
+    assert root._answer == (kind.__name__, f"{own_place}/one/out.txt", "hello", "root.read")
 
 
 def _in_folder(folder, path):
