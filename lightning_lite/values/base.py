@@ -90,10 +90,10 @@ _receiving: ContextVar[receiving | None] = ContextVar("lightning_lite_receiving"
 
 
 def arrived(value: T) -> T:
-    """Return an unpickled `Transferable`, or the result of its `before_run` if a work gets it as an argument.
+    """Return an unpickled `Transferable`, or the result of its `before_run` if it is in arguments of a work.
 
-    For values that `before_run` replaces by other ones. An object of the user's class may hold such a value, and
-    can get the other one only while it is unpickled.
+    For values that `before_run` replaces by other ones. An object of the user's class may hold such a value,
+    and can get the other one only while it is unpickled.
     """
     block = _receiving.get()
     if block is None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from lightning_lite.runners.output.line_times import LogTimes
+from lightning_lite.runners.output.flow_log import FlowLog
+from lightning_lite.runners.output.line_times import LogTimes, TimesWriter
+from lightning_lite.runners.output.log import WorkLog
 from lightning_lite.runners.output.log_reader import LogReader, RunLogs
 
 from tests.cli.short_apps import DEADLINE, running
@@ -292,3 +294,30 @@ def test_a_work_has_no_terminal_and_prints_colours_only_if_it_is_told_to(tmp_pat
     assert logs["root.plain"] == "terminal: False False\nno colours\n"
     if runner == "processes":
         assert logs["root.told"] == "terminal: False False\n\x1b[0;31mred\x1b[0m\n"
+
+
+def test_lines_of_the_flow_and_of_works_within_a_millisecond_keep_their_order(tmp_path):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    flow = FlowLog(str(logs))
+    works = [WorkLog(name, str(logs / f"{name}.log"), lambda error: None) for name in ("root.a", "root.z")]
+    printed = []
+    for number in range(100):
+        for position, work in enumerate(works):
+            work.append(f"work {position}, {number}\n".encode())
+            flow.write("stdout", f"flow after {position}, {number}\n")
+            printed += [f"work {position}, {number}", f"flow after {position}, {number}"]
+    for log in (flow, *works):
+        log.close()
+
+    assert [line.text for line in RunLogs(str(tmp_path), ()).read(to_end=True)] == printed
+
+
+def test_a_work_that_prints_alone_has_an_entry_of_its_index_each_millisecond(tmp_path):
+    moments = iter([10.0, 10.0002, 10.0004, 10.002])
+    times = TimesWriter(str(tmp_path / "root.a.log"), lambda: next(moments))
+    for place in range(4):
+        times.note(place)
+    times.close()
+
+    assert (tmp_path / "root.a.times").read_text() == "0 10.000000\n3 10.002000\n"

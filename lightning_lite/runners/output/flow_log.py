@@ -18,6 +18,7 @@ from operator import itemgetter
 from queue import Empty, SimpleQueue
 from time import time
 
+from lightning_lite.runners.output.line_times import RESOLUTION, take_turn
 from lightning_lite.runners.output.log import WorkLog
 
 logger = logging.getLogger(__name__)
@@ -50,8 +51,8 @@ _INTERVAL = 0.001
 _LAST_PATIENCE = 10.0
 
 
-#: When a text was printed, in seconds since 1970; the name of its stream; the text.
-_Entry = tuple[float, str, str]
+#: When a text was printed, in seconds since 1970; its turn; the name of its stream; the text.
+_Entry = tuple[float, int, str, str]
 
 
 class FlowLog:
@@ -68,8 +69,9 @@ class FlowLog:
         main = threading.main_thread()
         self._other = 0 if threading.current_thread() is main else main.ident
         self._moment = 0.0  # when the text that is being written was printed
-        path = os.path.join(logs, f"{FLOW}.log")
-        self._log = WorkLog(FLOW, path, self._complain, lambda: self._moment)
+        self._turn = 0  # as `line_times.take_turn` gave it then
+        self._path = os.path.join(logs, f"{FLOW}.log")
+        self._log = WorkLog(FLOW, self._path, self._complain, lambda: self._moment, lambda: self._turn)
         self._logs = logs
         self._pid = os.getpid()
         # `SimpleQueue`, because a signal handler or a finaliser may print while this thread prints.
@@ -89,7 +91,7 @@ class FlowLog:
         """
         if not self._is_open or (self._other and threading.get_ident() == self._other):
             return
-        self._texts.put((time(), stream, text))
+        self._texts.put((time(), take_turn(self._path), stream, text))
         if self._texts.qsize() * (len(text) + _SMALLEST) > _WAITING_LIMIT:
             self._wait(_WAITING_LIMIT // (len(text) + _SMALLEST))
 
@@ -115,7 +117,7 @@ class FlowLog:
             is_open = None not in entries
             known = [entry for entry in entries if entry is not None]
             # Written apart, because each has its time, by which the lines of all logs are put in order.
-            for _, group in groupby(known, lambda entry: int(entry[0] * 1000)):
+            for _, group in groupby(known, lambda entry: (entry[0] // RESOLUTION, entry[1])):
                 self._write(list(group), lines)
             if not known or not is_open:
                 self._append(lines.take_beginnings())
@@ -133,11 +135,11 @@ class FlowLog:
         return entries
 
     def _write(self, entries: list[_Entry], lines: _Lines) -> None:
-        """Write the text that was printed within a millisecond."""
-        self._moment = entries[0][0]
+        """Write the text that was printed within a millisecond, and without a print of a work in between."""
+        self._moment, self._turn = entries[0][:2]
         texts = []
-        for stream, group in groupby(entries, itemgetter(1)):
-            texts.append(lines.add(stream, "".join(map(itemgetter(2), group))))
+        for stream, group in groupby(entries, itemgetter(2)):
+            texts.append(lines.add(stream, "".join(map(itemgetter(3), group))))
         self._append("".join(texts))
 
     def _append(self, text: str) -> None:

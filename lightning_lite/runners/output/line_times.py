@@ -1,7 +1,7 @@
 """Times of the lines of a log, in an index file next to it, so that the log stays as it was printed.
 
-    0 1763794522.113        time of the output that begins at byte 0 of the log
-    5120 1763794524.870     time of the output that begins at byte 5120
+    0 1763794522.113482     time of the output that begins at byte 0 of the log
+    5120 1763794524.870015  time of the output that begins at byte 5120
 
 The log `root.train.log` has the index `root.train.times`.
 """
@@ -11,14 +11,17 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Callable
+from functools import partial
 from io import FileIO
 from time import time
 from typing import NamedTuple
 
 from lightning_lite.regular_files import open_regular
 
-#: Output within this many seconds gets one entry. This limits the index of a work that prints all the time.
-_RESOLUTION = 0.001
+#: Output within this many seconds gets one entry. This limits the index of a work that prints all the time. If
+#: another log of this process has got output in between, it gets two: the times put the lines of all logs in
+#: order.
+RESOLUTION = 0.001
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
@@ -32,19 +35,50 @@ _PROBE = 2 * _LONGEST_LINE
 _BLOCK = 4096
 
 
+class _Turns:
+    """Counts how often output has come to another log of this process than the output before.
+
+    A race between two threads can only join outputs that came at the same moment.
+    """
+
+    def __init__(self) -> None:
+        self._log = ""
+        self._count = 0
+
+    def take(self, log: str) -> int:
+        """Return the number of the turn in which output comes to `log` now.
+
+        Args:
+            log: Path of the log.
+        """
+        if self._log != log:
+            self._log = log
+            self._count += 1
+        return self._count
+
+
+_turns = _Turns()
+take_turn = _turns.take
+
+
 class TimesWriter:
     """Writes the index of one log.
 
     Args:
         log: Path of the log.
         clock: Returns the seconds since 1970.
+        turn: Returns the result of `take_turn` when the output came; by default, it comes now.
     """
 
-    def __init__(self, log: str, clock: Callable[[], float] = time) -> None:
+    def __init__(
+        self, log: str, clock: Callable[[], float] = time, turn: Callable[[], int] | None = None
+    ) -> None:
         self._path = times_path(log)
         self._clock = clock
+        self._turn = turn if turn is not None else partial(take_turn, log)
         self._fd: int | None = None
         self._last = 0.0
+        self._last_turn = 0
 
     def note(self, place: int) -> None:
         """Note that the output at byte `place` of the log has arrived now.
@@ -52,13 +86,13 @@ class TimesWriter:
         Raises:
             OSError: The index can't be written.
         """
-        now = self._clock()
-        if abs(now - self._last) < _RESOLUTION:
+        now, turn = self._clock(), self._turn()
+        if turn == self._last_turn and abs(now - self._last) < RESOLUTION:
             return
         if self._fd is None:
             self._fd = open_regular(self._path, _APPEND)
-        os.write(self._fd, b"%d %.3f\n" % (place, now))
-        self._last = now
+        os.write(self._fd, b"%d %.6f\n" % (place, now))
+        self._last, self._last_turn = now, turn
 
     def close(self) -> None:
         """Close the file."""

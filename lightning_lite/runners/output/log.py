@@ -27,6 +27,7 @@ class WorkLog:
         path: The file; appended to if it exists.
         complain: Called with the error if the file can't be written.
         clock: Returns when what is appended was printed, in seconds since 1970.
+        turn: As for `TimesWriter`.
 
     Attributes:
         is_in_line: Whether the last line has no newline yet, and was not returned.
@@ -38,13 +39,14 @@ class WorkLog:
         path: str,
         complain: Callable[[OSError], None],
         clock: Callable[[], float] = time,
+        turn: Callable[[], int] | None = None,
     ) -> None:
         self._work = work
         self._path = path
         self._complain = complain
         self._mask = OutputMask()
         self._stream = HarmlessStream()
-        self._times = TimesWriter(path, clock)
+        self._times = TimesWriter(path, clock, turn)
         self._fd: int | None = None
         self._missing = 0  # bytes that could not be written at the end of the file
         self._end = 0  # position after the last whole line
