@@ -29,7 +29,7 @@ def add_resume_note(error: BaseException, path: str, root: str) -> None:
     if not isinstance(command, list) or not starts_script([str(word) for word in command]):
         add_note(error, f"To go on with this run: app.run(resume={run!r})")
         return
-    options = " --retry-failed" if isinstance(error, AppIdle) else ""
+    options = " --retry-failed" if isinstance(error, AppIdle) and error.failed else ""
     if not _is_default(root):
         options += f" --root {shlex.quote(root)}"
     add_note(error, f"To go on with this run: lightning-lite resume {run}{options}")

@@ -163,7 +163,7 @@ class Payload(Transferable):
     def _origin(self, purpose: str) -> str:
         if self.origin_name is None:
             raise DriveDetached(
-                f"Trying to {purpose}, but the Payload is not attached to a LightningWork. "
+                f"Can't {purpose}, because the Payload is not attached to a LightningWork. "
                 "Assign it to an attribute of a work, within its run method, before you pass it on."
             )
         return self.origin_name

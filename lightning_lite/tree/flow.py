@@ -20,7 +20,7 @@ from lightning_lite.tree.hierarchy import attach, call_when_attached, find_compo
 from lightning_lite.tree.node import STATE_PARTS, TreeMember, check_name, join
 from lightning_lite.tree.outbox import outbox_of
 from lightning_lite.tree.schedule import ScheduledFlow
-from lightning_lite.tree.structures import as_structure, collect, components_below
+from lightning_lite.tree.structures import as_structure, collect, components_below, refuse_mixed
 from lightning_lite.tree.work import LightningWork
 
 
@@ -347,12 +347,17 @@ class LightningFlow(ScheduledFlow):
                 )
             return
         if type(value) in (list, dict):
-            value = as_structure(value)
+            value = as_structure(value, join(node.name, name))
         has_setter = hasattr(getattr(type(self), name, None), "__set__")
         if not has_setter and isinstance(value, TreeMember):
             self._attach(name, value)
         else:
-            super()._set_attribute(name, value)
+            try:
+                super()._set_attribute(name, value)
+            except StateError as error:
+                if error.fields.get("where"):
+                    refuse_mixed(value, join(node.name, name))
+                raise
 
     if not TYPE_CHECKING:  # as in `Component`
         __setattr__ = _set_attribute

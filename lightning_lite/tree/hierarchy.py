@@ -36,7 +36,7 @@ def check_attachable(parent: TreeMember, key: str, child: TreeMember) -> None:
     if node.parent is not None:
         raise ComponentError(
             f"The same {type(child).__qualname__} can't be in two places: it is {node.name!r} already, "
-            f"so it can't become {name!r}. Create a second one.",
+            f"so it can't become {key!r} of {_shown(parent)}, too. Create a second one.",
             name=node.name,
         )
     ancestor: TreeMember | None = parent
@@ -91,6 +91,12 @@ def call_when_attached(member: TreeMember, name: str, callback: Callable[[TreeMe
         root._node.waiting[name] = callback
     else:
         callback(found)
+
+
+def _shown(parent: TreeMember) -> str:
+    """Return a parent for a message; before it is attached, its name is not the one that it will have."""
+    kind = type(parent).__qualname__
+    return f"{kind} {parent._node.name!r}" if parent._node.parent is not None else f"this {kind}"
 
 
 def _check_length(member: TreeMember, name: str) -> None:

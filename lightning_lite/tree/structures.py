@@ -6,11 +6,12 @@ in the order in which they were added. It uses no number twice, so the name of a
 
 from __future__ import annotations
 
+import reprlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, Self, SupportsIndex, TypeVar, overload
 
-from lightning_lite.errors import ComponentError
+from lightning_lite.errors import ComponentError, StateError
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.hierarchy import attach, check_attachable, detach
 from lightning_lite.tree.node import STATE_PARTS, Node, TreeMember, check_name
@@ -348,13 +349,45 @@ class List(Structure, list[T]):
         self._next_number = max(self._next_number, int(key) + 1)
 
 
-def as_structure(value: Any) -> Any:
-    """Return a plain list or dict of components as a `List` or `Dict`, and any other value unchanged."""
-    if type(value) is list and value and all(isinstance(item, TreeMember) for item in value):
-        return List(*value)
-    if type(value) is dict and value and all(isinstance(item, TreeMember) for item in value.values()):
-        return Dict(value)
-    return value
+def as_structure(value: Any, name: str) -> Any:
+    """Return a plain list or dict of components as a `List` or `Dict`, and any other value unchanged.
+
+    Args:
+        value: The value.
+        name: The name that the structure will have.
+    """
+    is_list = type(value) is list
+    if not value or not (is_list or type(value) is dict):
+        return value
+    if not all(isinstance(item, TreeMember) for item in (value if is_list else value.values())):
+        return value
+    structure: Any = List() if is_list else Dict()
+    structure._node.name = name  # for the messages of the next line
+    structure.extend(value) if is_list else structure.update(value)
+    return structure
+
+
+def refuse_mixed(value: Any, name: str) -> None:
+    """Refuse a list or dict that has components and other values.
+
+    Args:
+        value: The value of an attribute.
+        name: Full name of the attribute.
+
+    Raises:
+        StateError: The message names the first of the other values.
+    """
+    if type(value) not in (list, dict):
+        return
+    items = list(value.items() if type(value) is dict else enumerate(value))
+    others = [(key, item) for key, item in items if not isinstance(item, TreeMember)]
+    if others and len(others) < len(items):
+        key, item = others[0]
+        raise StateError(
+            f"{name}[{key!r}] is {reprlib.repr(item)}, and {name} has components, too. "
+            f"A {type(value).__name__} of components contains only flows, works and structures: keep other values in another attribute.",
+            where=f"{name}[{key!r}]",
+        ) from None
 
 
 def components_below(parent: TreeMember, kind: type[C]) -> list[C]:

@@ -67,7 +67,7 @@ def call_key(
     except (Exception, SystemExit) as error:  # the `__reduce_ex__` of a user's class may raise anything
         where = f"{work}.run: argument {which!r}" if work else f"run: argument {which!r}"
         raise ArgumentError(
-            f"{where} has no key that is the same in every run: {error}. "
+            f"{where} has no key that is the same in every run: {str(error).removesuffix('.')}. "
             "Pass plain data, or define the key with a function: LightningWork(call_key=...).",
             where=where,
         ) from error

@@ -75,6 +75,20 @@ def test_an_app_at_rest_without_a_terminal_fails_and_says_what_failed(start: Sta
     assert re.fullmatch(r"To go on with this run: lightning-lite resume \S+ --retry-failed --root \S+", note)
 
 
+def test_an_app_at_rest_without_a_failed_call_has_no_option_for_failed_calls_in_its_note(start: Start):
+    end = """
+    class Waits(LightningFlow):
+        def run(self):
+            pass
+    LightningApp(Waits()).run()
+    """
+    code, _, err = finish(start(textwrap.dedent(end)))
+
+    assert code == 1
+    assert "To go on with this run: lightning-lite resume " in err
+    assert "--retry-failed" not in err
+
+
 def test_an_app_at_rest_on_the_command_line_fails_in_one_line(start: Start, tmp_path: Path):
     code, _, err = finish(start("app = LightningApp(Flow())", "-m", "lightning_lite", "run"))
 

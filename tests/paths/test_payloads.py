@@ -181,7 +181,11 @@ def test_a_payload_is_refused_in_init_and_in_the_flow():
 
     with pytest.raises(StateError, match="should be set only"):
         run_steps(assign, "inline", use=Use())
-    with pytest.raises(ArgumentError, match="the Payload is not attached to a LightningWork"):
+    with pytest.raises(
+        ArgumentError,
+        match=r"every run: Can't pass it to a work, because the Payload is not attached to a LightningWork\. "
+        r"Assign it .* before you pass it on\. Pass plain data",
+    ):
         run_steps(hand_on, "inline", use=Use())
 
 

@@ -12,6 +12,7 @@ from lightning_lite.engine.machine import Machine
 from lightning_lite.errors import ComponentError, DetachedError
 from lightning_lite.events import StateWritten
 from lightning_lite.testing import EmptyFlow
+from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.structures import Dict, List
 from lightning_lite.tree.work import LightningWork
 
@@ -562,3 +563,45 @@ def test_the_exit_of_an_old_process_says_nothing_about_the_new_work():
 
     assert not stage.root.crew["a"].has_failed
     assert not stage.machine.ended
+
+
+# Messages about a plain list or dict that a flow gets.
+
+
+class Crew(LightningFlow):
+    def __init__(self, make):
+        super().__init__()
+        self.crew = make()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: [Tiny(), 3], r"^root\.crew\[1\] is 3, and root\.crew has components, too\. A list of comp"),
+        (lambda: ["x", Tiny()], r"^root\.crew\[0\] is 'x', and .* keep other values in another attribute"),
+        (
+            lambda: {"a": Tiny(), "b": None},
+            r"^root\.crew\['b'\] is None, and .*A dict of components contains",
+        ),
+        (lambda: {1: Tiny()}, r"should be a string: Dict root\.crew has 1"),
+        (lambda: {"ü.x": Tiny()}, r"contains \. which is forbidden \(Dict root\.crew\)"),
+        (lambda: [Tiny()] * 2, r"it is 'root\.crew\.0' already, so it can't become '1' of this List, too"),
+    ],
+)
+def test_a_message_about_a_plain_container_names_the_attribute_and_the_wrong_item(make, message):
+    with pytest.raises(ComponentError, match=message):
+        Crew(make)
+
+
+def test_a_component_of_two_flows_is_refused_with_the_flow_that_has_no_name_yet():
+    class Holder(LightningFlow):
+        def __init__(self, work):
+            super().__init__()
+            self.held = work
+
+    work = Tiny()
+    holders = [Holder(work)]
+    with pytest.raises(
+        ComponentError, match=r"it is 'root\.held' already, so it can't become 'held' of this .*Holder"
+    ):
+        holders.append(Holder(work))

@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 from lightning_lite.regular_files import open_regular
 
-#: Output within this many seconds gets one entry. This limits the index of a work that prints all the time. If
-#: another log of this process has got output in between, it gets two: the times put the lines of all logs in
-#: order.
+#: Output within this many seconds gets one entry. This limits the index of a work that prints all the time.
+#: If another log of this process has got output in between, it gets two: the times put the lines of all logs
+#: in order.
 RESOLUTION = 0.001
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
