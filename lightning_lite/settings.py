@@ -8,14 +8,23 @@ The documentation, the help pages and `lightning-lite config` show the same tabl
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from lightning_lite.context import process_caller
 from lightning_lite.errors import SettingError
 from lightning_lite.paths import absolute, working_directory_if_there
 from lightning_lite.project_file import TABLE, ProjectFile, find_project_file
-from lightning_lite.root_access import ANY, DEFAULT_ROOT, GROUP, OWN, PRIVATE, ROOT_MODE_VARIABLE, TRUSTED
+from lightning_lite.root_access import (
+    ANY,
+    DEFAULT_ROOT,
+    GROUP,
+    OWN,
+    PRIVATE,
+    ROOT_MODE_VARIABLE,
+    TRUSTED,
+    TRUSTED_ROOT_VARIABLE,
+)
 from lightning_lite.setting_kinds import (
     INVALID,
     Address,
@@ -51,6 +60,23 @@ NOTIFY_VARIABLE = "LIGHTNING_LITE_NOTIFY"
 
 #: Names the process of a frontend, which loads the file of the app and must not run the app again.
 FRONTEND_VARIABLE = "LIGHTNING_LITE_FRONTEND_PROCESS"
+
+#: Beginning of the variables of this package.
+_PREFIX = "LIGHTNING_LITE_"
+
+#: Those that are no settings: the package sets them in its processes, or they are about a connection.
+_OTHER_VARIABLES = frozenset(
+    {
+        FRONTEND_VARIABLE,
+        TRUSTED_ROOT_VARIABLE,
+        "LIGHTNING_LITE_INSTANCE_ROLE",
+        "LIGHTNING_LITE_MARK",
+        "LIGHTNING_LITE_NODE_ADDRESS",
+    }
+)
+
+#: Beginnings of those of its tests.
+_OF_TESTS = ("LIGHTNING_LITE_TEST", "LIGHTNING_LITE_TORTURE_")
 
 #: Modes of a root that a user may choose: private, shared with a group, or with trusted writers.
 ROOT_MODES = (PRIVATE, GROUP, TRUSTED)
@@ -419,6 +445,31 @@ def _explain(name: str) -> str:
         f"did you mean {names[similar[0]]!r}?" if similar else "`lightning-lite config` lists the settings."
     )
     return f": there is no such setting; {hint}"
+
+
+def describe_unknown_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return a sentence about each variable that has a name like one of this package, and is none, by name.
+
+    Example:
+        >>> describe_unknown_variables({"LIGHTNING_LITE_VIEV": "0"})["LIGHTNING_LITE_VIEV"]
+        'LIGHTNING_LITE_VIEV is not a variable of lightning_lite; did you mean LIGHTNING_LITE_VIEW?'
+    """
+    found = [name for name in environ if name.startswith(_PREFIX) and not name.startswith(_OF_TESTS)]
+    known = {*_OTHER_VARIABLES, *(setting.variable for setting in SETTINGS.values())} if found else set()
+    return {name: _describe_unknown(name, known) for name in sorted(found) if name not in known}
+
+
+def _describe_unknown(name: str, known: Collection[str]) -> str:
+    import difflib  # noqa: PLC0415 - as in `_explain`
+
+    ends = [other.removeprefix(_PREFIX) for other in known]
+    similar = difflib.get_close_matches(name.removeprefix(_PREFIX), ends, n=1)
+    hint = (
+        f"did you mean {_PREFIX}{similar[0]}?"
+        if similar
+        else "`lightning-lite config --json` lists those that are."
+    )
+    return f"{name} is not a variable of lightning_lite; {hint}"
 
 
 def describe_values(setting: Setting, *, flags: str = "true or false") -> str:

@@ -27,7 +27,13 @@ from lightning_lite.html_tables import html_title
 from lightning_lite.resources import read_table
 from lightning_lite.run_options import RunOptions
 from lightning_lite.runners.signals import EndingSignals
-from lightning_lite.settings import FRONTEND_VARIABLE, LOG_LEVELS, ROOT_MODES, resolve_log_level
+from lightning_lite.settings import (
+    FRONTEND_VARIABLE,
+    LOG_LEVELS,
+    ROOT_MODES,
+    describe_unknown_variables,
+    resolve_log_level,
+)
 from lightning_lite.status import AppStage, AppStatus
 from lightning_lite.store_url import is_url
 from lightning_lite.tracebacks import leave_out_own_frames
@@ -48,6 +54,9 @@ else:
     F = TypeVar("F")
 
 _log = logging.getLogger("lightning_lite")
+
+#: Unknown variables of the environment that this process has reported.
+_reported_variables: set[str] = set()
 
 
 class LightningApp(Generic[F]):
@@ -338,6 +347,10 @@ class LightningApp(Generic[F]):
             compute=self._compute,
             **arguments,
         )
+        for variable, sentence in describe_unknown_variables().items():
+            if variable not in _reported_variables:
+                _reported_variables.add(variable)
+                _log.warning("%s", sentence)
         if options.ui:
             check_setting("ui", "ui", *UI_PACKAGES)
         if is_url(options.drives):

@@ -42,6 +42,9 @@ from lightning_lite.values.base import Transferable, arrived
 
 _FOLDER = "paths"
 
+#: The warnings that were shown, so that each is shown once.
+_shown_warnings: dict[str | tuple[str, type[Warning], int], int] = {}
+
 
 if sys.version_info >= (3, 12):
     SegmentsPath = PosixPath
@@ -274,11 +277,14 @@ class Path(Transferable, SegmentsPath):
         if is_there(self._origin_path):
             self._keep(work)
         elif not _is_drive_id(self.located):  # an id of a drive in an attribute is a path, too
-            warnings.warn(
+            # Not with the line of this call: it is in this package, after the `run` of the user.
+            warnings.warn_explicit(
                 f"1 artifacts could not be saved because they don't exist: {shown(self._origin_path)}. "
                 f"The run of {work} has ended, but did not make it.",
                 DriveWarning,
-                stacklevel=2,
+                filename=work,
+                lineno=0,
+                registry=_shown_warnings,
             )
 
     @property

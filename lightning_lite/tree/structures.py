@@ -385,7 +385,8 @@ def refuse_mixed(value: Any, name: str) -> None:
         key, item = others[0]
         raise StateError(
             f"{name}[{key!r}] is {reprlib.repr(item)}, and {name} has components, too. "
-            f"A {type(value).__name__} of components contains only flows, works and structures: keep other values in another attribute.",
+            f"A {type(value).__name__} of components contains only flows, works and structures: "
+            "keep other values in another attribute.",
             where=f"{name}[{key!r}]",
         ) from None
 

@@ -325,3 +325,22 @@ def test_a_removed_working_directory_has_no_file(monkeypatch: pytest.MonkeyPatch
 
     assert Settings({}).find("history").origin == "default"
     assert sys.platform != "linux" or not os.path.exists("pyproject.toml")
+
+
+def test_an_app_names_an_unknown_variable_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LIGHTNING_LITE_START_METOD", "spawn")
+
+    class Ends(LightningFlow):
+        def run(self):
+            self.stop()
+
+    for _ in range(2):
+        LightningApp(Ends()).run(runner="inline")
+
+    said = [record.getMessage() for record in caplog.records if "is no variable" in record.getMessage()]
+    assert said == [
+        "LIGHTNING_LITE_START_METOD is not a variable of lightning_lite; "
+        "did you mean LIGHTNING_LITE_START_METHOD?"
+    ]

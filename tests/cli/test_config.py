@@ -9,7 +9,7 @@ import pytest
 
 from lightning_lite.cli.checks import self_test
 from lightning_lite.cli.checks.result import Finding
-from lightning_lite.settings import SETTINGS
+from lightning_lite.settings import SETTINGS, describe_unknown_variables
 
 from tests.cli.verbs import call
 from tests.support.processes import run_script
@@ -42,6 +42,33 @@ def test_config_shows_each_setting_with_its_origin(
     ):
         assert line in lines
     assert shown.out.endswith(f"\n\nFile: {file}\n")
+
+
+def test_an_unknown_variable_is_named_with_the_nearest_one(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LIGHTNING_LITE_RUNER", "inline")
+    monkeypatch.setenv("LIGHTNING_LITE_QQQQQ", "1")
+
+    lines = call(capfd, "config").err.splitlines()
+
+    assert lines == [
+        "Warning: LIGHTNING_LITE_QQQQQ is not a variable of lightning_lite; "
+        "`lightning-lite config --json` lists those that are.",
+        "Warning: LIGHTNING_LITE_RUNER is not a variable of lightning_lite; did you mean LIGHTNING_LITE_RUNNER?",
+    ]
+
+
+def test_each_variable_in_the_code_of_the_package_is_known():
+    sources = (PROJECT / "lightning_lite").rglob("*.py")
+    names = {
+        name for file in sources for name in re.findall(r'"(LIGHTNING_LITE_[A-Z_]*[A-Z])"', file.read_text())
+    }
+
+    unknown = describe_unknown_variables(dict.fromkeys(names, "1"))
+
+    assert len(names) > 20
+    assert set(unknown) == {"LIGHTNING_LITE_VIEV"}, "one is an example"
 
 
 def test_config_without_origin_says_what_each_setting_means(capfd: pytest.CaptureFixture[str]):

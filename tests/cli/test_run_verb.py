@@ -213,3 +213,12 @@ def test_a_run_that_no_script_started_is_not_resumed_by_the_command_line(tmp_pat
     assert output.returncode == 2
     assert "does not start a script" in output.stderr
     assert "call app.run(resume=" in output.stderr
+
+
+def test_a_file_that_is_taken_as_the_run_to_resume_is_explained(capfd: pytest.CaptureFixture[str]):
+    Path("app.py").write_text(APP)
+
+    is_refused(
+        call(capfd, "run", "--resume", "app.py"), 2, "app.py was taken as the RUN", "run app.py --resume"
+    )
+    is_refused(call(capfd, "run", "--resume", "other.py"), 2, "Error: Missing argument 'FILE'.")

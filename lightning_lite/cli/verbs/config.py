@@ -7,7 +7,15 @@ import click
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import examples, json_option, plain_option
 from lightning_lite.cli.output import say, say_json, say_table
-from lightning_lite.settings import SETTINGS, Found, Setting, Settings, describe_values, show_value
+from lightning_lite.settings import (
+    SETTINGS,
+    Found,
+    Setting,
+    Settings,
+    describe_unknown_variables,
+    describe_values,
+    show_value,
+)
 
 
 @click.command("config", cls=Command, epilog=examples("config", "config --origin", "config --json"))
@@ -22,6 +30,8 @@ def command(shows_origin: bool, as_json: bool) -> None:
     """
     settings = Settings()
     file = settings.file.path if settings.file is not None else None
+    for sentence in describe_unknown_variables().values():
+        click.echo(f"Warning: {sentence}", err=True)
     found = [(setting, settings.find(setting.name)) for setting in SETTINGS.values()]
     if as_json:
         say_json({"file": file, "settings": [_describe(setting, value) for setting, value in found]})

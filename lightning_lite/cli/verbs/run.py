@@ -54,7 +54,19 @@ class _Run(Command):
             own = (i for i in range(begin + 1, end) if args[i].partition("=")[0] in _OF_LIGHTNING_APP)
             end = next(own, end)
         ctx.obj = args[begin + 1 : end]
-        return super().parse_args(ctx, args[is_old_form:begin] + args[end:])
+        own_args = args[is_old_form:begin] + args[end:]
+        try:
+            return super().parse_args(ctx, list(own_args))
+        except click.MissingParameter as error:
+            if "--resume" in own_args[:-1] and os.path.isfile(
+                taken := own_args[own_args.index("--resume") + 1]
+            ):
+                raise click.UsageError(
+                    f"Missing argument 'FILE': {taken} was taken as the RUN of --resume. Write FILE first: "
+                    f"run {taken} --resume.",
+                    ctx,
+                ) from error
+            raise
 
 
 def _refuse(ctx: click.Context, option: click.Parameter, value: Any) -> None:
