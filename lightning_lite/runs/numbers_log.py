@@ -69,7 +69,7 @@ class NumbersLog:
         self.due: float | None = None
 
     def add(self, attribute: str, moment: float, value: float, now: float) -> None:
-        """Add a point; it is written by a later `flush`.
+        """Add a point of a public attribute; it is written by a later `flush`.
 
         Args:
             attribute: Full name of the attribute, such as `root.train.loss`.
@@ -78,6 +78,8 @@ class NumbersLog:
             now: The time in monotonic seconds.
         """
         if self._has_failed or "\n" in attribute or len(attribute) > _LONGEST_LINE // 8:
+            return
+        if _is_private(attribute):
             return
         points = self._waiting.setdefault(attribute, [])
         points.append((moment, value))
@@ -152,7 +154,7 @@ class NumbersLog:
 
 
 def read_numbers(folder: str) -> dict[str, list[Point]]:
-    """Return the numbers in the state of a run over time, while it runs or after its end.
+    """Return the numbers in public attributes of a run over time, while it runs or after its end.
 
     Args:
         folder: Absolute path of the folder of the run.
@@ -173,7 +175,13 @@ def read_numbers(folder: str) -> dict[str, list[Point]]:
         ...     read_numbers(folder)
         {'root.train.loss': [(1764000000.0, 0.5)]}
     """
-    return _read(os.path.join(folder, NUMBERS_NAME))[0]
+    found, _ = _read(os.path.join(folder, NUMBERS_NAME))
+    # Logs of earlier versions have `root.serve._port`, too.
+    return {attribute: points for attribute, points in found.items() if not _is_private(attribute)}
+
+
+def _is_private(attribute: str) -> bool:
+    return attribute.rpartition(".")[2].startswith("_")
 
 
 def _read(path: str) -> tuple[dict[str, list[Point]], int]:

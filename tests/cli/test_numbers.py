@@ -42,3 +42,16 @@ def test_what_can_not_be_shown_is_named(capfd: pytest.CaptureFixture[str], run: 
     assert len(call(capfd, "numbers").out.splitlines()) == 1  # a run of an earlier version
     (run / NUMBERS_NAME).mkdir()
     is_refused(call(capfd, "numbers"), 1, "can't be read", NUMBERS_NAME)
+
+
+def test_private_attributes_are_left_out_also_those_of_an_old_log(
+    capfd: pytest.CaptureFixture[str], run: Path
+):
+    log = NumbersLog(str(run))
+    log.add("root.serve._port", 1000.0, 8000.0, 0.0)
+    log.flush()
+    assert "_port" not in (run / NUMBERS_NAME).read_text()
+
+    with open(run / NUMBERS_NAME, "a") as file:
+        file.write("root.serve._port\t1000.0\t8000.0\n")
+    assert list(call(capfd, "numbers", "--json").data) == ["root.epoch", "root.train.loss"]
