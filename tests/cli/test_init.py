@@ -8,6 +8,7 @@ import sys
 import tomllib
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -38,6 +39,35 @@ def test_a_new_app_runs_and_its_test_passes(tmp_path: Path):
     assert tomllib.loads((folder / "pyproject.toml").read_text())["project"]["name"] == "words"
     assert (folder / ".gitignore").is_file()
     assert os.listdir("my apps") == ["words"]
+
+
+def test_the_readme_says_how_to_install_what_is_not_on_pypi(capfd: pytest.CaptureFixture[str]):
+    call(capfd, "init", "app", "words")
+    checkout = Path(init.__file__).parents[3]
+
+    readme = Path("words", "README.md").read_text()
+    assert f"$ pip install {checkout} " in readme
+    assert "pypi.org" not in readme
+
+
+@pytest.mark.parametrize(
+    ("origin", "command"),
+    [
+        (None, "pip install lightning-lite-apps"),
+        ('{"url": "file:///my%20wheels/a.whl", "archive_info": {}}', "pip install '/my wheels/a.whl'"),
+        (
+            '{"url": "https://git.example/a", "vcs_info": {"vcs": "git", "commit_id": "12ab"}}',
+            "pip install git+https://git.example/a@12ab",
+        ),
+    ],
+)
+def test_an_installed_package_is_installed_again_from_the_same_place(
+    origin: str | None, command: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(init, "__file__", "/venv/lib/site-packages/lightning_lite/cli/verbs/init.py")
+    monkeypatch.setattr(init, "distribution", lambda name: SimpleNamespace(read_text=lambda file: origin))
+
+    assert init._install_command() == command
 
 
 def test_each_template_is_used():

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import shutil
 import tempfile
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
+from pathlib import Path
 from string import Template
+from urllib.parse import unquote, urlsplit
 
 import click
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import BadInput, examples
 from lightning_lite.cli.output import say
+from lightning_lite.distribution import NAME
 
 #: The files of a new app, and the templates in `lightning_lite/cli/new_app` from which they are made.
 _FILES = {
@@ -62,6 +67,24 @@ def command(kind: str, folder: str) -> None:
     say("  pytest")
 
 
+def _install_command() -> str:
+    """Return the command that installs this package from where this process has it."""
+    checkout = Path(__file__).parents[3]
+    if (checkout / "pyproject.toml").is_file():
+        return f"pip install {shlex.quote(str(checkout))}"
+    try:
+        origin = json.loads(distribution(NAME).read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        origin = {}
+    # https://packaging.python.org/en/latest/specifications/direct-url/; without one it is from an index
+    url = origin.get("url", NAME)
+    if "vcs_info" in origin:
+        url = f"git+{url}@{origin['vcs_info']['commit_id']}"
+    elif url.startswith("file://"):
+        url = unquote(urlsplit(url).path)
+    return f"pip install {shlex.quote(url)}"
+
+
 def _create(path: str, name: str) -> None:
     """Create the folder with all its files at once; one that is there gets them one after the other.
 
@@ -77,7 +100,7 @@ def _create(path: str, name: str) -> None:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             text = (templates / template).read_text(encoding="utf-8")
             with open(target, "w", encoding="utf-8") as written:
-                written.write(Template(text).substitute(name=name))
+                written.write(Template(text).substitute(name=name, install=_install_command()))
         if os.path.isdir(path):
             for entry in os.listdir(os.path.join(staging, name)):
                 shutil.move(os.path.join(staging, name, entry), path)
