@@ -15,6 +15,7 @@ from lightning_lite.testing import (
     run_work_isolated,
 )
 from lightning_lite.tree.flow import LightningFlow
+from lightning_lite.tree.work import LightningWork
 
 from tests.support.waiting_works import Never
 
@@ -118,6 +119,43 @@ def test_a_manual_clock_stands_still_until_it_is_turned():
     assert heard == [before.monotonic + 2.5]
     assert clock.seconds_until(before.monotonic + 3) is None
     assert clock.seconds_until(before.monotonic) == 0.0
+
+
+class Flaky(LightningWork):
+    def __init__(self):
+        super().__init__(retries=1, retry_delay=30)
+        self.attempts = 0
+
+    def run(self):
+        self.attempts += 1
+        if self.attempts == 1:
+            raise ConnectionError("the first attempt")
+        return self.attempts
+
+
+class Once(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Flaky()
+
+    def run(self):
+        self.stop(f"attempt {self.work.run()}")
+
+
+class Hurries(LightningTestApp):
+    def on_before_run_once(self):
+        self.manual.advance(60)
+        assert self.counter < 100, "the work never runs"
+
+
+def test_a_clock_that_a_hook_advances_in_each_turn_keeps_no_work_from_running(
+    capfd: pytest.CaptureFixture[str],
+):
+    app = Hurries(Once(), clock=ManualClock())
+    app.manual = app._clock
+    app.run(runner="inline")
+
+    assert capfd.readouterr().out.endswith("attempt 2\n")
 
 
 def test_poll_until_returns_the_first_true_answer():
