@@ -149,6 +149,8 @@ class AppIdle(LightningLiteError):
         failed: The calls that failed, each with its work and its message.
     """
 
+    failed: list[str]
+
 
 class NestedAppError(LightningLiteError, RuntimeError):
     """`app.run()` was called in the process of a work, or for an app that is running already."""
