@@ -76,6 +76,25 @@ def test_a_dead_node_is_reported_when_its_processes_are_dead_and_other_works_go_
     remote.until(WorkStarted)
 
 
+def test_works_whose_node_dies_while_they_start_are_lost_and_no_failed_start(remote, cluster):
+    names = [f"root.w{number}" for number in range(4)]
+    for name in names:
+        start(remote, name, SECOND)
+    until = read_clock() + 0.5  # a start takes 0.7 s at least
+    poll_until(lambda: read_clock() > until, timeout=DEADLINE)
+
+    cluster.command("kill")
+    cluster.command("add")
+
+    for name in names:
+        report = remote.until(lambda each: isinstance(each, StartFailed | WorkExited | WorkStarted), name)
+        if isinstance(report, WorkStarted) and report.place.pid and is_gone(report.place.pid):
+            report = remote.exit_of(name)  # it was up just before
+        if not isinstance(report, WorkStarted):  # nothing else was placed before the node died
+            assert isinstance(report, WorkExited), report
+            assert report.lost.endswith("is dead"), report
+
+
 def test_a_node_whose_raylet_pauses_loses_nothing(remote, cluster):
     remote.start("root.a", resources=SECOND)
     remote.until(WorkStarted)

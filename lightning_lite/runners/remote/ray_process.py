@@ -327,19 +327,25 @@ class RayConnection:
         if placement.number not in self._placements:
             return True
         sys.stdout.write(f"server {placement.number}: {error}\n")
-        node = self._find_node(placement.node or placement.bound_to)
+        lost_node = self._find_lost_node(placement, error)
         if is_of_files:
             self._report_death(placement, f"the files of the app could not be sent: {_last_line(error)}")
-        elif (placement.node or placement.bound_to) and not node["Alive"]:
-            self._report_death(
-                placement, f"the node {node['NodeManagerHostname']} is dead", is_node_lost=True
-            )
+        elif lost_node:
+            name = self._find_node(lost_node)["NodeManagerHostname"]
+            self._report_death(placement, f"the node {name} is dead", is_node_lost=True)
         elif not placement.node:
             self._report_death(placement, f"Ray could not start its server: {_last_line(error)}")
         else:
-            name = node["NodeManagerHostname"]
+            name = self._find_node(placement.node)["NodeManagerHostname"]
             self._report_death(placement, f"the process on {name} that carried its messages has ended")
         return True
+
+    def _find_lost_node(self, placement: _Placement, error: BaseException) -> str:
+        """Return the id of the dead node with which a server was lost; "" if its node is not dead."""
+        dead = [node["NodeID"] for node in self._ray.nodes() if not node["Alive"]]
+        known = placement.node or placement.bound_to
+        # While the server starts, its node is not known here. Then only the text of Ray's error has the id.
+        return known if known in dead else next((node for node in dead if node in str(error)), "")
 
     def _report_death(self, placement: _Placement, detail: str, *, is_node_lost: bool = False) -> None:
         if self._placements.pop(placement.number, None) is None:

@@ -1,0 +1,149 @@
+"""What the process that is connected to Ray makes of what Ray says; without Ray."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from queue import SimpleQueue
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lightning_lite.runners.remote.ray_process import RayConnection
+from lightning_lite.testing import poll_until
+
+from tests.support.processes import DEADLINE
+
+
+class RayActorError(Exception):
+    pass
+
+
+class ActorUnavailableError(RayActorError):
+    pass
+
+
+class ActorUnschedulableError(Exception):
+    pass
+
+
+class RuntimeEnvSetupError(Exception):
+    pass
+
+
+class FakeRay:
+    """The part of Ray that the process uses; the test completes the futures of its actors.
+
+    Attributes:
+        alive: By the id of a node, whether it is alive.
+        total: By the id of a node, what it has.
+        free: By the id of a node, what is free there.
+        futures: The futures of `ServerActor.node`, in the order of the actors.
+    """
+
+    exceptions = SimpleNamespace(
+        RayActorError=RayActorError,
+        ActorUnavailableError=ActorUnavailableError,
+        ActorUnschedulableError=ActorUnschedulableError,
+        RuntimeEnvSetupError=RuntimeEnvSetupError,
+    )
+
+    def __init__(self) -> None:
+        self.alive = {"a1": True, "b2": True}
+        self.total: dict[str, dict[str, float]] = {"a1": {"CPU": 2.0}, "b2": {"CPU": 2.0}}
+        self.free: dict[str, dict[str, float]] = {}
+        self.futures: list[Future[str]] = []
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "NodeID": node,
+                "NodeManagerHostname": f"host-{node}",
+                "Alive": alive,
+                "Resources": self.total[node],
+            }
+            for node, alive in self.alive.items()
+        ]
+
+    def remote(self, actor_class: object) -> Any:
+        return SimpleNamespace(options=lambda **options: SimpleNamespace(remote=self._make_actor))
+
+    def _make_actor(self) -> Any:
+        future: Future[str] = Future()
+        self.futures.append(future)
+        return SimpleNamespace(node=SimpleNamespace(remote=lambda: SimpleNamespace(future=lambda: future)))
+
+    def kill(self, actor: object) -> None:
+        pass
+
+
+class FakeChannel:
+    """The connection to the app: what it asks for, and what it gets."""
+
+    def __init__(self) -> None:
+        self.requests: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
+        self.sent: list[tuple[Any, ...]] = []
+
+    def receive(self) -> tuple[Any, ...] | None:
+        return self.requests.get()
+
+    def send(self, message: tuple[Any, ...]) -> None:
+        self.sent.append(message)
+
+
+@pytest.fixture
+def ray() -> FakeRay:
+    return FakeRay()
+
+
+@pytest.fixture
+def channel(ray: FakeRay) -> Iterator[FakeChannel]:
+    channel = FakeChannel()
+    thread = threading.Thread(target=RayConnection(ray, channel).serve)  # type: ignore[arg-type]
+    thread.start()
+    yield channel
+    channel.requests.put(None)
+    thread.join()
+
+
+def answer_of(channel: FakeChannel) -> tuple[Any, ...]:
+    poll_until(lambda: channel.sent, timeout=DEADLINE)
+    return channel.sent.pop(0)
+
+
+def start_of_server(ray: FakeRay, channel: FakeChannel) -> Future[str]:
+    channel.requests.put(("place", 1, None))
+    poll_until(lambda: ray.futures, timeout=DEADLINE)
+    return ray.futures[0]
+
+
+def test_a_node_that_dies_while_a_server_starts_there_is_lost(ray, channel):
+    future = start_of_server(ray, channel)
+
+    ray.alive["b2"] = False
+    future.set_exception(
+        RayActorError(
+            "The actor died unexpectedly.\nThe actor died because its node has died. Node Id: b2\n"
+            "The actor never ran - it was cancelled before it started running."
+        )
+    )
+
+    assert answer_of(channel) == ("death", 1, "the node host-b2 is dead", True)
+
+
+def test_a_server_that_can_not_start_for_its_own_reason_is_not_lost_although_another_node_is_dead(
+    ray, channel
+):
+    future = start_of_server(ray, channel)
+
+    ray.alive["b2"] = False
+    future.set_exception(RayActorError("The actor died because of an error.\nImportError: no module x"))
+
+    assert answer_of(channel) == (
+        "death",
+        1,
+        "Ray could not start its server: ImportError: no module x",
+        False,
+    )
