@@ -8,6 +8,7 @@ A runner of one machine starts each work and looks at none of this.
 from __future__ import annotations
 
 from lightning_lite.errors import SettingError
+from lightning_lite.formats import format_bytes
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Resources(NamedTuple):
         >>> Resources(gpus=1, custom=(("licence", 1.0),)).describe()
         '1 GPU, 1 licence'
         >>> Resources(cpus=0.5, memory=4 * 2**30).describe(), Resources().describe()
-        ('0.5 CPUs, 4 GiB of memory', 'nothing')
+        ('0.5 CPUs, 4.0 GiB of memory', 'nothing')
     """
 
     cpus: float = 0.0
@@ -54,7 +55,7 @@ class Resources(NamedTuple):
         """Return the resources in words."""
         parts = [_count(self.cpus, "CPU")] if self.cpus else []
         parts += [_count(self.gpus, "GPU")] if self.gpus else []
-        parts += [f"{self.memory / 2**30:g} GiB of memory"] if self.memory else []
+        parts += [f"{format_bytes(self.memory)} of memory"] if self.memory else []
         parts += [f"{amount:g} {name}" for name, amount in self.custom]
         return ", ".join(parts) or "nothing"
 

@@ -194,12 +194,27 @@ def test_it_is_said_why_a_work_waits_and_it_starts_when_there_is_room(remote, mo
         remote.start("root.c", resources=Resources(cpus=4))
         poll_until(lambda: caplog.messages, timeout=DEADLINE)
     assert caplog.messages == [
-        "root.c waits for a place: it needs 4 CPUs, and the cluster has 0 of 8 CPU free"
+        "root.c waits for a place: it needs 4 CPUs, and the cluster has 0 of 8 CPUs free"
     ]
 
     remote.runner.send(KillWork("root.a"))
 
     remote.until(WorkStarted, "root.c")
+
+
+def test_free_cpus_of_two_nodes_are_not_added_up_in_the_reason_why_a_work_waits(remote, monkeypatch, caplog):
+    for name, custom in (("root.a", FIRST), ("root.b", SECOND)):
+        start(remote, name, custom._replace(cpus=2))
+        remote.until(WorkStarted, name)
+    caplog.clear()
+    monkeypatch.setattr(remote_work, "_LONG_WAIT", 0.5)
+    with caplog.at_level(logging.WARNING):
+        start(remote, "root.c", Resources(cpus=3))
+        poll_until(lambda: caplog.messages, timeout=DEADLINE)
+    assert caplog.messages == [
+        "root.c waits for a place: it needs 3 CPUs, and no node of the cluster has that free: "
+        "they have 2 of 4 CPUs"
+    ]
 
 
 def test_the_works_of_a_group_are_on_one_node(remote):

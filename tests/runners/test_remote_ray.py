@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lightning_lite.resources import Resources
 from lightning_lite.runners.remote.ray_process import RayConnection
 from lightning_lite.testing import poll_until
 
@@ -55,6 +56,10 @@ class FakeRay:
         self.total: dict[str, dict[str, float]] = {"a1": {"CPU": 2.0}, "b2": {"CPU": 2.0}}
         self.free: dict[str, dict[str, float]] = {}
         self.futures: list[Future[str]] = []
+
+    @property
+    def _private(self) -> Any:
+        return SimpleNamespace(state=SimpleNamespace(available_resources_per_node=lambda: self.free))
 
     def nodes(self) -> list[dict[str, Any]]:
         return [
@@ -147,3 +152,40 @@ def test_a_server_that_can_not_start_for_its_own_reason_is_not_lost_although_ano
         "Ray could not start its server: ImportError: no module x",
         False,
     )
+
+
+@pytest.mark.parametrize(
+    ("free", "needs", "why"),
+    [
+        (
+            {"a1": {"CPU": 1.0}, "b2": {"CPU": 1.0}},
+            Resources(cpus=2),
+            "it needs 2 CPUs, and no node of the cluster has that free: they have 1 of 2 CPUs",
+        ),
+        (
+            {"a1": {"CPU": 2.0}, "b2": {"licence": 1.0}},
+            Resources(cpus=2, custom=(("licence", 1.0),)),
+            "it needs 2 CPUs, 1 licence, and no node of the cluster has that free: "
+            "they have 2 of 2 CPUs, no licence; 0 of 2 CPUs, 1 of 1 licence",
+        ),
+        ({"a1": {"CPU": 1.0}}, Resources(cpus=2), "it needs 2 CPUs, and the cluster has 1 of 4 CPUs free"),
+        (
+            {"a1": {"memory": 1.24649e10}},
+            Resources(memory=20 * 2**30),
+            "it needs 20 GiB of memory, and the cluster has 12 GiB of 46 GiB of memory free",
+        ),
+        ({}, Resources(gpus=1), "it needs 1 GPU, and the cluster has 0 of 1 GPU free"),
+        ({"a1": {"CPU": 2.0}}, Resources(cpus=2), "Ray has not started a process for it yet, see ray.log"),
+        ({}, Resources(), "Ray has not started a process for it yet, see ray.log"),
+    ],
+)
+def test_the_reason_why_a_work_waits_is_what_no_single_node_has_free(ray, channel, free, needs, why):
+    ray.total = {
+        "a1": {"CPU": 2.0, "GPU": 1.0, "memory": 4.89721e10},
+        "b2": {"CPU": 2.0, "licence": 1.0},
+    }
+    ray.free = free
+
+    channel.requests.put(("explain", 7, needs))
+
+    assert answer_of(channel) == ("explained", 7, why)

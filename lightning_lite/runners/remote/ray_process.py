@@ -18,11 +18,12 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
+from lightning_lite.formats import format_bytes
 from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions
 from lightning_lite.runners.remote.pickle_socket import PickleSocket
@@ -203,7 +204,6 @@ class RayConnection:
 
     def _explain(self, request: int, resources: Resources | None) -> None:
         resources = resources or Resources()
-        free, total = self._ray.available_resources(), self._ray.cluster_resources()
         amounts = _amounts(resources)
         first = next(iter(self._groups.get(resources.group or "", [])), None)
         if first is not None and first.node and first.number in self._placements and amounts:
@@ -212,12 +212,26 @@ class RayConnection:
                 f"it needs {resources.describe()} on the node {node['NodeManagerHostname']}, where its group "
                 f"{resources.group!r} is; all works there share its {_describe_node(node['Resources'])}"
             )
-        elif any(free.get(name, 0) < amount for name, amount in amounts.items()):
-            parts = [f"{free.get(name, 0):g} of {total.get(name, 0):g} {name}" for name in amounts]
-            why = f"it needs {resources.describe()}, and the cluster has {', '.join(parts)} free"
         else:
-            why = "Ray has not started a process for it yet, see ray.log"
+            why = self._find_occupied(resources) or "Ray has not started a process for it yet, see ray.log"
         self._channel.send(("explained", request, why))
+
+    def _find_occupied(self, resources: Resources) -> str:
+        """Return what no node has free, and what the nodes have; "" if one has all free."""
+        wanted = _amounts(resources)
+        # `ray.available_resources` has the sums only: one free CPU on each of two nodes is not two CPUs.
+        free = self._ray._private.state.available_resources_per_node()
+        nodes = [
+            (free.get(node["NodeID"], {}), node["Resources"]) for node in self._ray.nodes() if node["Alive"]
+        ]
+        if any(_has(free_there, wanted) for free_there, _ in nodes):
+            return ""
+        needs = f"it needs {resources.describe()}, and"
+        in_all, total = (_sum_of(side) for side in zip(*nodes, strict=True)) if nodes else ({}, {})
+        if not _has(in_all, wanted):
+            return f"{needs} the cluster has {_describe_free(wanted, in_all, total)} free"
+        have = "; ".join(dict.fromkeys(_describe_free(wanted, *node) for node in nodes))
+        return f"{needs} no node of the cluster has that free: they have {have}"
 
     def _list_nodes(self, request: int) -> None:
         addresses = [node["NodeManagerAddress"] for node in self._ray.nodes() if node["Alive"]]
@@ -381,6 +395,30 @@ def _has(node: dict[str, float], wanted: dict[str, float]) -> bool:
     return all(node.get(name, 0) >= amount for name, amount in wanted.items())
 
 
+def _sum_of(nodes: Iterable[dict[str, float]]) -> dict[str, float]:
+    """Return the sum of what several nodes have."""
+    amounts: dict[str, float] = {}
+    for node in nodes:
+        for name, amount in node.items():
+            amounts[name] = amounts.get(name, 0) + amount
+    return amounts
+
+
+def _describe_free(wanted: dict[str, float], free: dict[str, float], total: dict[str, float]) -> str:
+    """Return how much is free of each resource that is wanted."""
+    parts = []
+    for name in wanted:
+        left, there = free.get(name, 0), total.get(name, 0)
+        if not there:
+            parts.append(f"no {name}")
+        elif name == "memory":
+            parts.append(f"{format_bytes(left)} of {format_bytes(there)} of memory")
+        else:
+            unit = f"{name}s" if name in ("CPU", "GPU") and there != 1 else name
+            parts.append(f"{left:g} of {there:g} {unit}")
+    return ", ".join(parts)
+
+
 def _describe_node(amounts: dict[str, float]) -> str:
     custom = tuple(
         (name, amount)
@@ -409,6 +447,7 @@ def connect(options: RemoteOptions) -> Any:
         # Before the import: else a cluster that it starts listens on all addresses of this machine.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     import ray  # noqa: PLC0415 - half a second, and in this process alone
+    import ray._private.state  # noqa: PLC0415
     import ray.util.scheduling_strategies  # noqa: PLC0415
 
     environment: dict[str, Any] = {"env_vars": _WORKER_VARIABLES}
