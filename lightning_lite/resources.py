@@ -27,6 +27,12 @@ _UNITS = {
 
 _KEYS = ("cpus", "gpus", "memory", "custom")
 
+#: The smallest amount besides 0 that Ray counts.
+_SMALLEST = 0.0001
+
+#: Names that Ray has for its own resources, and the key of a table that asks for each, or "".
+_NAMES_OF_RAY = {"CPU": "cpus", "GPU": "gpus", "memory": "memory", "object_store_memory": "", "bundle": ""}
+
 
 class Resources(NamedTuple):
     """The resources that a process needs; the default needs none, so that any number of works starts.
@@ -131,6 +137,13 @@ def read_table(data: object, where: str) -> dict[str, Resources]:
         custom = entry.get("custom", {})
         if not isinstance(custom, dict) or not all(isinstance(other, str) and other for other in custom):
             raise _error(f"{place}['custom']", "a table of amounts, such as {'licence': 1}", custom)
+        for other in custom:
+            if other in _NAMES_OF_RAY:
+                instead = f"; ask for it with the key {key!r}" if (key := _NAMES_OF_RAY[other]) else ""
+                raise SettingError(
+                    f"{place}['custom'] can't have {other!r}, a name that Ray keeps for itself{instead}.",
+                    setting="compute",
+                )
         if name.lower() in table:
             raise SettingError(
                 f"{where} has the name {name.lower()!r} twice, because capitals do not count: {list(data)}.",
@@ -138,7 +151,7 @@ def read_table(data: object, where: str) -> dict[str, Resources]:
             )
         table[name.lower()] = Resources(
             _amount(entry.get("cpus", 0.0), f"{place}['cpus']"),
-            _amount(entry.get("gpus", 0.0), f"{place}['gpus']"),
+            _gpus(entry.get("gpus", 0.0), f"{place}['gpus']"),
             _memory(entry.get("memory", 0), f"{place}['memory']"),
             tuple((other, _amount(each, f"{place}['custom'][{other!r}]")) for other, each in custom.items()),
         )
@@ -148,7 +161,16 @@ def read_table(data: object, where: str) -> dict[str, Resources]:
 def _amount(value: Any, what: str) -> float:
     if type(value) not in (int, float) or not 0 <= value < float("inf"):
         raise _error(what, "a number, 0 or more", value)
+    if 0 < value < _SMALLEST:
+        raise _error(what, f"0 or at least {_SMALLEST}", value)
     return float(value)
+
+
+def _gpus(value: Any, what: str) -> float:
+    amount = _amount(value, what)
+    if amount > 1 and not amount.is_integer():
+        raise _error(what, "a whole number, or a part of one GPU", value)
+    return amount
 
 
 def _memory(value: Any, what: str) -> int:

@@ -98,6 +98,18 @@ def test_memory_is_a_number_of_bytes_or_a_text_with_a_unit(text, nbytes):
         ({"big": {"memory": 0.5}}, "\\['memory'\\] must be a number of bytes, or .* Found 0.5"),
         ({"big": {"memory": "1.2.3 GB"}}, "\\['memory'\\] must be a number of bytes, or .* Found '1.2.3 GB'"),
         ({"big": {"custom": ["tpu"]}}, "\\['custom'\\] must be a table of amounts, .* Found \\['tpu'\\]"),
+        ({"big": {"cpus": 0.00001}}, "\\['cpus'\\] must be 0 or at least 0.0001. Found 1e-05"),
+        ({"big": {"gpus": 1.5}}, "\\['gpus'\\] must be a whole number, or a part of one GPU. Found 1.5"),
+        ({"big": {"custom": {"": 1}}}, "\\['custom'\\] must be a table of amounts, .* Found {'': 1}"),
+        ({"big": {"custom": {2: 1}}}, "\\['custom'\\] must be a table of amounts, .* Found {2: 1}"),
+        (
+            {"big": {"custom": {"GPU": 1}}},
+            "\\['custom'\\] can't have 'GPU', a name that Ray keeps .* with the key 'gpus'.",
+        ),
+        (
+            {"big": {"custom": {"object_store_memory": 1}}},
+            "compute\\['big'\\]\\['custom'\\] can't have 'object_store_memory', a name that Ray keeps for itself.",
+        ),
         ({"big": {"custom": {"tpu": None}}}, "\\['custom'\\]\\['tpu'\\] must be a number, 0 or more. Found"),
     ],
 )
