@@ -108,7 +108,7 @@ def test_memory_is_a_number_of_bytes_or_a_text_with_a_unit(text, nbytes):
         ),
         (
             {"big": {"custom": {"object_store_memory": 1}}},
-            "compute\\['big'\\]\\['custom'\\] can't have 'object_store_memory', a name that Ray keeps for itself.",
+            "\\['custom'\\] can't have 'object_store_memory', a name that Ray keeps for itself.",
         ),
         ({"big": {"custom": {"tpu": None}}}, "\\['custom'\\]\\['tpu'\\] must be a number, 0 or more. Found"),
     ],

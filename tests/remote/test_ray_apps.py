@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ from two_nodes import ENVIRONMENT
 
 from lightning_lite import CloudCompute, LightningApp, LightningWork
 from lightning_lite.errors import RunnerError, WorkStartFailed
+from lightning_lite.runners.remote import ray_cluster
 from lightning_lite.runs.catalog import read_runs
 from lightning_lite.settings import resolve_root
 from lightning_lite.testing import poll_until
@@ -144,6 +146,51 @@ def test_a_folder_that_is_too_big_is_refused_with_what_to_do(folder, monkeypatch
 
     monkeypatch.setenv("LIGHTNING_LITE_RAY_EXCLUDES", "*.bin")
     LightningApp(OneWork(Plain())).run()
+
+
+class ListFiles(LightningWork):
+    def run(self):
+        found = []
+        for folder, _, files in os.walk("."):
+            found += [os.path.relpath(os.path.join(folder, name)) for name in files]
+        return sorted(found)
+
+
+class Listing(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = ListFiles()
+        self._found = []
+
+    def run(self):
+        self._found = self.work.run()
+        self.stop()
+
+
+def test_secrets_ignored_files_and_pipes_are_not_sent(folder, monkeypatch):
+    for name in ("sent.txt", "data/sent [1].txt", ".env", "data/.env.local", "model.pt", "big.bin"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    os.mkfifo(folder / "data" / "pipe [1] #x!")
+    (folder / ".gitignore").write_text("*.pt\n")
+    monkeypatch.setenv("LIGHTNING_LITE_RAY_WORKING_DIR", str(folder))
+    monkeypatch.setenv("LIGHTNING_LITE_RAY_EXCLUDES", "*.bin, /root/")
+    root = Listing()
+
+    LightningApp(root).run()
+
+    modules = ["module_of_the_app.py", "ray_app.py"]
+    assert root._found == [".gitignore", "data/sent [1].txt", *modules, "sent.txt"]
+
+
+def test_another_server_at_the_address_is_no_missing_cluster(folder, monkeypatch):
+    monkeypatch.setattr(ray_cluster, "_CONNECT_TIMEOUT", 5.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setenv("LIGHTNING_LITE_RAY_ADDRESS", address)
+
+        with pytest.raises(RunnerError, match="but it did not answer as the head of a Ray cluster does"):
+            LightningApp(Once(Plain())).run()
 
 
 #: Prints the addresses at which processes of this test listen.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -12,7 +15,9 @@ from typing import Any
 import pytest
 
 from lightning_lite.resources import Resources
-from lightning_lite.runners.remote.ray_process import RayConnection
+from lightning_lite.runners.base import RemoteOptions
+from lightning_lite.runners.remote.ray_cluster import _explain_refusal
+from lightning_lite.runners.remote.ray_process import RayConnection, _exclude, _find_unreadable
 from lightning_lite.testing import poll_until
 
 from tests.support.processes import DEADLINE
@@ -189,3 +194,50 @@ def test_the_reason_why_a_work_waits_is_what_no_single_node_has_free(ray, channe
     channel.requests.put(("explain", 7, needs))
 
     assert answer_of(channel) == ("explained", 7, why)
+
+
+def test_what_ray_can_not_read_to_the_end_is_not_sent(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "plain.txt").touch()
+    os.mkfifo(tmp_path / "data" / "a [pipe]")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "gone").symlink_to("nowhere")
+    (tmp_path / "ring").symlink_to("ring")
+    (tmp_path / "data" / "up").symlink_to("..")
+    (tmp_path / "beside").symlink_to("data")
+    (tmp_path / ".git").mkdir()
+    os.mkfifo(tmp_path / ".git" / "pipe")
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(tmp_path):
+        server.bind("server")
+
+    patterns = {_exclude(path, str(tmp_path)) for path in _find_unreadable(str(tmp_path))}
+
+    pipe = r"a\ \[pipe\]"
+    # Through the second name of the folder, too, by which Ray reaches them.
+    expected = {f"/data/{pipe}", "/data/up", f"/beside/{pipe}", "/beside/up", "/server", "/zero"}
+    assert patterns == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "printed", "words"),
+    [
+        ("10.0.0.1:6379", "", "Something listens at '10.0.0.1:6379', but it did not answer as the head"),
+        (
+            "10.0.0.1:6379",
+            "INFO -- Connected to Ray cluster.\n",
+            "The files in '/app' were not sent to the Ray cluster at '10.0.0.1:6379' within 60 s: leave some",
+        ),
+        ("auto", "", "could not be made: nothing answers"),
+        (None, "", "Ray has not started on this machine within 60 s"),
+    ],
+)
+def test_a_connection_that_takes_too_long_is_explained_by_how_far_it_came(tmp_path, address, printed, words):
+    log = tmp_path / "ray.log"
+    earlier = "INFO -- Connected to Ray cluster.\n"  # of the run that is resumed
+    log.write_text(earlier + printed)
+
+    why = _explain_refusal(
+        ("refused", "TimeoutError", ""), RemoteOptions(address, working_dir="/app"), str(log), len(earlier)
+    )
+
+    assert words in why

@@ -62,6 +62,7 @@ class RayCluster:
         ours, theirs = socket.socketpair()
         channel = self._channel = PickleSocket(ours)
         with theirs, open(log, "ab") as output:
+            begin = output.tell()
             self._process = subprocess.Popen(
                 [
                     sys.executable,
@@ -81,7 +82,7 @@ class RayCluster:
             channel.send(self._options)
             answer = channel.receive() if channel.wait(_CONNECT_TIMEOUT) else ("refused", "TimeoutError", "")
             if answer != ("connected",):
-                raise RunnerError(_explain_refusal(answer, self._options, log))
+                raise RunnerError(_explain_refusal(answer, self._options, log, begin))
         except BaseException:
             self.close()
             raise
@@ -215,8 +216,15 @@ def _check_that_something_listens(address: str | None) -> None:
         ) from None
 
 
-def _explain_refusal(answer: Any, options: RemoteOptions, log: str) -> str:
-    """Return in one line why there is no connection, and what to do."""
+def _explain_refusal(answer: Any, options: RemoteOptions, log: str, begin: int = 0) -> str:
+    """Return in one line why there is no connection, and what to do.
+
+    Args:
+        answer: What the process has sent, or `None` if it has ended.
+        options: The options of the cluster.
+        log: The file with what Ray has printed.
+        begin: Where the lines of this attempt begin in it.
+    """
     where = f"the Ray cluster at {options.address!r}" if options.address else "a Ray cluster"
     if answer is None:
         return f"The connection to {where} could not be made: Ray has ended; its last words are in {log}."
@@ -233,10 +241,22 @@ def _explain_refusal(answer: Any, options: RemoteOptions, log: str) -> str:
             f"The connection to {where} could not be made: it wants a token. Set RAY_AUTH_MODE=token, and "
             f"put the token of the cluster into ~/.ray/auth_token or RAY_AUTH_TOKEN; details are in {log}."
         )
+    if kind == "TimeoutError" and options.working_dir is not None and _has_connected(log, begin):
+        return (
+            f"The files in {options.working_dir!r} were not sent to {where} within {_CONNECT_TIMEOUT:g} s: "
+            "leave some out with ray_excludes, name another folder with ray_working_dir, or none with the "
+            f"word 'off'; details are in {log}."
+        )
     if kind == "TimeoutError" and options.address in (None, "local"):
         return (
             f"Ray has not started on this machine within {_CONNECT_TIMEOUT:g} s. Try again when the machine "
             f"is less busy, or start it before the app with `ray start --head`; details are in {log}."
+        )
+    if kind in ("ConnectionError", "TimeoutError") and ":" in (options.address or ""):
+        return (
+            f"Something listens at {options.address!r}, but it did not answer as the head of a Ray cluster "
+            "does. Correct the address, or look at the cluster with `ray status` on its head; details are in "
+            f"{log}."
         )
     if kind in ("ConnectionError", "TimeoutError"):
         return (
@@ -244,3 +264,11 @@ def _explain_refusal(answer: Any, options: RemoteOptions, log: str) -> str:
             f"`ray start --head`, or correct the address; details are in {log}."
         )
     return f"The connection to {where} could not be made: {one_line(text)} ({kind}; details are in {log})"
+
+
+def _has_connected(log: str, begin: int) -> bool:
+    """Return whether Ray has said since then that it is connected; what it sends comes after that."""
+    with open(log, "rb") as file:
+        file.seek(begin)
+        printed = file.read()
+    return b"Connected to Ray cluster" in printed or b"Started a local Ray instance" in printed

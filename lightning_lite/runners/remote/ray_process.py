@@ -14,12 +14,15 @@ its actors, which Ray never restarts or keeps.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatch
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -37,8 +40,11 @@ _CONCURRENCY = 8
 #: Seconds for the orderly end of the connection.
 _END_PATIENCE = 2.0
 
-#: Names of files and folders that are not sent to the machines, besides those of the user.
+#: Names of files and folders that are not sent to the machines, besides those of the user. The files `.env`
+#: have secrets.
 _NEVER_SENT = (
+    ".env",
+    ".env.*",
     ".git",
     ".venv*",
     "venv",
@@ -435,6 +441,34 @@ def _last_line(error: BaseException) -> str:
     return one_line(lines[-1]) if lines else type(error).__name__
 
 
+def _find_unreadable(folder: str) -> Iterator[str]:
+    """Yield each path below a folder that Ray can't read to the end: pipes, sockets, devices, links upwards.
+
+    Ray reads each file that it sends. It would wait for a writer of a pipe, and follow a link to a folder
+    above the link again and again.
+    """
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return  # Ray says so, unless the user has excluded it
+    for entry in entries:
+        if any(fnmatch(entry.name, pattern) for pattern in _NEVER_SENT):
+            continue
+        file = Path(entry) if entry.is_symlink() else entry
+        if not file.is_dir():
+            if not file.is_file() and os.path.exists(entry):
+                yield entry.path
+        elif entry.is_symlink() and Path(folder).resolve().is_relative_to(Path(entry).resolve()):
+            yield entry.path
+        else:
+            yield from _find_unreadable(entry.path)
+
+
+def _exclude(path: str, folder: str) -> str:
+    """Return the pattern of a `.gitignore` in a folder that fits one path below it, and nothing else."""
+    return "/" + re.sub(r"([^\w/.-])", r"\\\1", os.path.relpath(path, folder))
+
+
 def connect(options: RemoteOptions) -> Any:
     """Connect to a cluster, and return the package.
 
@@ -451,10 +485,11 @@ def connect(options: RemoteOptions) -> Any:
     import ray.util.scheduling_strategies  # noqa: PLC0415
 
     environment: dict[str, Any] = {"env_vars": _WORKER_VARIABLES}
-    if options.working_dir is not None:
+    if (folder := options.working_dir) is not None:
+        unreadable = [_exclude(path, folder) for path in _find_unreadable(folder)]
         environment |= {
-            "working_dir": options.working_dir,
-            "excludes": [*_NEVER_SENT, *options.excludes],
+            "working_dir": folder,
+            "excludes": [*_NEVER_SENT, *options.excludes, *unreadable],
         }
     ray.init(
         address=options.address,
