@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -248,12 +249,16 @@ remote.runner.close(5)
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as main_process:
         pids = eval(main_process.stdout.readline())
         main_process.send_signal(signum)
+        until = read_clock() + 1.5 * LEASE
 
         wait_until_gone(*pids)
 
+        if signum == signal.SIGSTOP:
+            poll_until(lambda: read_clock() > until, timeout=DEADLINE)
         main_process.send_signal(signal.SIGCONT)
         exits = main_process.stdout.read()
-    assert ("WorkExited" in exits) == (signum == signal.SIGSTOP)
+    why = re.search(r"lost='the app itself did not answer for \d+ s, so the lease of its works was", exits)
+    assert (why is not None) == (signum == signal.SIGSTOP), exits
 
 
 # Messages.

@@ -129,6 +129,8 @@ class RemoteWork:
         self._will_repeat = False  # there is a timer for `_exchange_again`
         self._answer = 0
         self._heard = 0.0
+        self._turned = 0.0  # when the loop has run last, as far as is known
+        self._longest_pause = 0.0  # seconds between two turns of the loop since the server is open
         self._machine = ""
         self._is_open = False
         self._is_killed = False
@@ -271,8 +273,9 @@ class RemoteWork:
             self._fail(f"{self._machine} {self._context.needs_drives}")
             return
         self._is_open = True
-        self._heard = read_clock()
+        self._heard = self._turned = read_clock()
         self._watch_silence()
+        self._watch_loop()
         self._exchange()
         self._later(self._context.lease / _BEATS, self._beat)
         self._open_direct()
@@ -364,7 +367,10 @@ class RemoteWork:
             if type(message) is Printed:
                 self._context.print(self.name, message.data)
             elif type(message) is WorkExited:
-                self._bury(message)
+                # A guardian ends a work without a lease by SIGKILL.
+                is_kill = message.exitcode == -9 and not self._is_killed
+                lost = self._describe_pause() if is_kill else ""
+                self._bury(WorkExited(self.name, None, lost=lost) if lost else message)
             else:
                 if type(message) is WorkStarted:
                     self.place = message.place
@@ -401,6 +407,21 @@ class RemoteWork:
         if self._placement is not None:
             self._placement.kill()
         self._lose(f"nothing was heard of {self._machine} for {silence:.0f} s")
+
+    def _watch_loop(self) -> None:
+        """Note the time since the last turn: an app that was frozen has not renewed its leases."""
+        now = read_clock()
+        self._longest_pause = max(self._longest_pause, now - self._turned)
+        self._turned = now
+        self._later(self._context.lease / _BEATS, self._watch_loop)
+
+    def _describe_pause(self) -> str:
+        """Return how long this process did not run, if that is longer than a lease; else ""."""
+        pause = max(self._longest_pause, read_clock() - self._turned)
+        # The last turn that is known may be that much older than the last renewal.
+        if not self._is_open or pause <= self._context.lease * (1 + 1 / _BEATS):
+            return ""
+        return f"the app itself did not answer for {pause:.0f} s, so the lease of its works was over"
 
     def _on_death(self, death: Death, _: object = None) -> None:
         if self.is_gone:
@@ -439,7 +460,7 @@ class RemoteWork:
         if self._is_killed:
             self._bury(WorkExited(self.name, -9))
         else:
-            self._bury(WorkExited(self.name, None, lost=what))
+            self._bury(WorkExited(self.name, None, lost=self._describe_pause() or what))
 
     def _give_up(self, detail: str) -> None:
         if self._placement is not None:
