@@ -5,7 +5,7 @@ PYTHON ?= python3
 PYTHON_IN_VENV := .venv/bin/python
 PIP_INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo demo-ui test test-newest test-oldest test-python test-ml test-remote check coverage bench bench-peers bench-remote torture docs docs-check build \
+.PHONY: help demo demo-ui test test-newest test-oldest test-python test-ml test-remote check coverage bench bench-peers bench-remote torture torture-remote docs docs-check build \
 	test-wheel release-check clean
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make bench-peers  install the peers that make bench then measures, too (1.2 GB)"
 	@echo "make bench-remote  measure works on a Ray cluster and drives on an object store, both on this machine (0.5 GB)"
 	@echo "make torture   run the long kill and race tests; LIGHTNING_LITE_TORTURE_SECONDS=3600 lets one app run for an hour"
+	@echo "make torture-remote  run calls for five minutes while a node of a real Ray cluster dies and comes back; the variable counts here, too"
 	@echo "make docs      build the pages of docs/ into docs/_build/html"
 	@echo "make docs-check  build them, and look with Chromium for what is wider than a window"
 	@echo "make build     build the wheel and the source distribution, into dist"
@@ -97,6 +98,11 @@ test-remote:
 torture: .venv/installed-test
 	@$(PYTHON_IN_VENV) -m pytest --quiet -m torture --numprocesses auto --dist worksteal --timeout 1200 \
 	-o faulthandler_timeout=1140 --durations 20
+
+torture-remote:
+	@$(PYTHON) -m venv .venv-remote
+	@.venv-remote/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test,ray,s3]"
+	@RAY_USAGE_STATS_ENABLED=0 .venv-remote/bin/python -m pytest --quiet -m torture --capture no -o faulthandler_timeout=0 tests/remote
 
 # mypy also reads the modules that tests share, and they import the packages of [test].
 check: .venv/installed-check .venv/installed-test
