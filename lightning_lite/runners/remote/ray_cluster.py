@@ -220,9 +220,9 @@ def _explain_refusal(answer: Any, options: RemoteOptions, log: str, begin: int =
     """Return in one line why there is no connection, and what to do.
 
     Args:
-        answer: What the process has sent, or `None` if it has ended.
+        answer: The answer of the process, or `None` if it has ended.
         options: The options of the cluster.
-        log: The file with what Ray has printed.
+        log: The file with the output of Ray.
         begin: Where the lines of this attempt begin in it.
     """
     where = f"the Ray cluster at {options.address!r}" if options.address else "a Ray cluster"
@@ -267,7 +267,7 @@ def _explain_refusal(answer: Any, options: RemoteOptions, log: str, begin: int =
 
 
 def _has_connected(log: str, begin: int) -> bool:
-    """Return whether Ray has said since then that it is connected; what it sends comes after that."""
+    """Return whether Ray has said since then that it is connected. It sends the files after that."""
     with open(log, "rb") as file:
         file.seek(begin)
         printed = file.read()

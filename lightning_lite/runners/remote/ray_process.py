@@ -223,7 +223,7 @@ class RayConnection:
         self._channel.send(("explained", request, why))
 
     def _find_occupied(self, resources: Resources) -> str:
-        """Return what no node has free, and what the nodes have; "" if one has all free."""
+        """Say which amounts no single node has free; return "" if a node has all of them free."""
         wanted = _amounts(resources)
         # `ray.available_resources` has the sums only: one free CPU on each of two nodes is not two CPUs.
         free = self._ray._private.state.available_resources_per_node()
@@ -402,7 +402,7 @@ def _has(node: dict[str, float], wanted: dict[str, float]) -> bool:
 
 
 def _sum_of(nodes: Iterable[dict[str, float]]) -> dict[str, float]:
-    """Return the sum of what several nodes have."""
+    """Return the sums of the amounts of several nodes."""
     amounts: dict[str, float] = {}
     for node in nodes:
         for name, amount in node.items():
