@@ -205,6 +205,9 @@ def test_what_ray_can_not_read_to_the_end_is_not_sent(tmp_path):
     (tmp_path / "ring").symlink_to("ring")
     (tmp_path / "data" / "up").symlink_to("..")
     (tmp_path / "beside").symlink_to("data")
+    for name, other in ("one", "two"), ("two", "one"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "other").symlink_to(f"../{other}")
     (tmp_path / ".git").mkdir()
     os.mkfifo(tmp_path / ".git" / "pipe")
     with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(tmp_path):
@@ -215,6 +218,7 @@ def test_what_ray_can_not_read_to_the_end_is_not_sent(tmp_path):
     pipe = r"a\ \[pipe\]"
     # Through the second name of the folder, too, by which Ray reaches them.
     expected = {f"/data/{pipe}", "/data/up", f"/beside/{pipe}", "/beside/up", "/server", "/zero"}
+    expected |= {"/one/other/other", "/two/other/other"}
     assert patterns == expected
 
 

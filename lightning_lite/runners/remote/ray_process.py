@@ -441,12 +441,17 @@ def _last_line(error: BaseException) -> str:
     return one_line(lines[-1]) if lines else type(error).__name__
 
 
-def _find_unreadable(folder: str) -> Iterator[str]:
+def _find_unreadable(folder: str, above: tuple[Path, ...] = ()) -> Iterator[str]:
     """Yield each path below a folder that Ray can't read to the end: pipes, sockets, devices, links upwards.
 
     Ray reads each file that it sends. It would wait for a writer of a pipe, and follow a link to a folder
     above the link again and again.
+
+    Args:
+        folder: The folder.
+        above: The folders through which the search came to it.
     """
+    way = (*above, Path(folder).resolve())
     try:
         entries = list(os.scandir(folder))
     except OSError:
@@ -458,10 +463,10 @@ def _find_unreadable(folder: str) -> Iterator[str]:
         if not file.is_dir():
             if not file.is_file() and os.path.exists(entry):
                 yield entry.path
-        elif entry.is_symlink() and Path(folder).resolve().is_relative_to(Path(entry).resolve()):
+        elif entry.is_symlink() and any(each.is_relative_to(Path(entry).resolve()) for each in way):
             yield entry.path
         else:
-            yield from _find_unreadable(entry.path)
+            yield from _find_unreadable(entry.path, way)
 
 
 def _exclude(path: str, folder: str) -> str:
