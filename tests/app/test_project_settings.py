@@ -339,7 +339,7 @@ def test_an_app_names_an_unknown_variable_once(
     for _ in range(2):
         LightningApp(Ends()).run(runner="inline")
 
-    said = [record.getMessage() for record in caplog.records if "is no variable" in record.getMessage()]
+    said = [record.getMessage() for record in caplog.records if "is not a variable" in record.getMessage()]
     assert said == [
         "LIGHTNING_LITE_START_METOD is not a variable of lightning_lite; "
         "did you mean LIGHTNING_LITE_START_METHOD?"

@@ -55,7 +55,8 @@ def test_an_unknown_variable_is_named_with_the_nearest_one(
     assert lines == [
         "Warning: LIGHTNING_LITE_QQQQQ is not a variable of lightning_lite; "
         "`lightning-lite config --json` lists those that are.",
-        "Warning: LIGHTNING_LITE_RUNER is not a variable of lightning_lite; did you mean LIGHTNING_LITE_RUNNER?",
+        "Warning: LIGHTNING_LITE_RUNER is not a variable of lightning_lite; "
+        "did you mean LIGHTNING_LITE_RUNNER?",
     ]
 
 

@@ -53,14 +53,14 @@ class Row(NamedTuple):
 
 
 class Plain:
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.path = path
 
 
 class ReadInside(LightningWork):
     """Reads a file whose path is in an object of a class."""
 
-    def run(self, item, padding=b""):
+    def run(self, item: Any, padding: bytes = b"") -> tuple[str, str, str, str | None]:
         return type(item).__name__, str(item.path), item.path.read_text(), item.path.consumer_name
 
 

@@ -23,7 +23,7 @@ from lightning_lite.runs.catalog import read_runs
 from lightning_lite.settings import resolve_root
 from lightning_lite.testing import poll_until
 
-from tests.support.flows import OneWork
+from tests.support.flows import OneWork, run_steps
 from tests.support.processes import DEADLINE, finish, run_python, starting
 
 HERE = Path(__file__).parent
@@ -156,17 +156,6 @@ class ListFiles(LightningWork):
         return sorted(found)
 
 
-class Listing(LightningFlow):
-    def __init__(self):
-        super().__init__()
-        self.work = ListFiles()
-        self._found = []
-
-    def run(self):
-        self._found = self.work.run()
-        self.stop()
-
-
 def test_secrets_ignored_files_and_pipes_are_not_sent(folder, monkeypatch):
     for name in ("sent.txt", "data/sent [1].txt", ".env", "data/.env.local", "model.pt", "big.bin"):
         (folder / name).parent.mkdir(exist_ok=True)
@@ -175,12 +164,11 @@ def test_secrets_ignored_files_and_pipes_are_not_sent(folder, monkeypatch):
     (folder / ".gitignore").write_text("*.pt\n")
     monkeypatch.setenv("LIGHTNING_LITE_RAY_WORKING_DIR", str(folder))
     monkeypatch.setenv("LIGHTNING_LITE_RAY_EXCLUDES", "*.bin, /root/")
-    root = Listing()
 
-    LightningApp(root).run()
+    root = run_steps(lambda flow: flow.work.run(), "ray", work=ListFiles())
 
     modules = ["module_of_the_app.py", "ray_app.py"]
-    assert root._found == [".gitignore", "data/sent [1].txt", *modules, "sent.txt"]
+    assert root._answer == [".gitignore", "data/sent [1].txt", *modules, "sent.txt"]
 
 
 def test_another_server_at_the_address_is_no_missing_cluster(folder, monkeypatch):
@@ -190,7 +178,7 @@ def test_another_server_at_the_address_is_no_missing_cluster(folder, monkeypatch
         monkeypatch.setenv("LIGHTNING_LITE_RAY_ADDRESS", address)
 
         with pytest.raises(RunnerError, match="but it did not answer as the head of a Ray cluster does"):
-            LightningApp(Once(Plain())).run()
+            LightningApp(OneWork(Plain())).run()
 
 
 #: Prints the addresses at which processes of this test listen.

@@ -79,7 +79,7 @@ def test_a_dead_node_is_reported_when_its_processes_are_dead_and_other_works_go_
 def test_works_whose_node_dies_while_they_start_are_lost_and_no_failed_start(remote, cluster):
     names = [f"root.w{number}" for number in range(4)]
     for name in names:
-        start(remote, name, SECOND)
+        remote.start(name, resources=SECOND)
     until = read_clock() + 0.5  # a start takes 0.7 s at least
     poll_until(lambda: read_clock() > until, timeout=DEADLINE)
 
@@ -204,12 +204,12 @@ def test_it_is_said_why_a_work_waits_and_it_starts_when_there_is_room(remote, mo
 
 def test_free_cpus_of_two_nodes_are_not_added_up_in_the_reason_why_a_work_waits(remote, monkeypatch, caplog):
     for name, custom in (("root.a", FIRST), ("root.b", SECOND)):
-        start(remote, name, custom._replace(cpus=2))
+        remote.start(name, resources=custom._replace(cpus=2))
         remote.until(WorkStarted, name)
     caplog.clear()
     monkeypatch.setattr(remote_work, "_LONG_WAIT", 0.5)
     with caplog.at_level(logging.WARNING):
-        start(remote, "root.c", Resources(cpus=3))
+        remote.start("root.c", resources=Resources(cpus=3))
         poll_until(lambda: caplog.messages, timeout=DEADLINE)
     assert caplog.messages == [
         "root.c waits for a place: it needs 3 CPUs, and no node of the cluster has that free: "

@@ -1,4 +1,4 @@
-"""What the process that is connected to Ray makes of what Ray says; without Ray."""
+"""How the process that is connected to Ray reports deaths and waits, and which files it sends."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class FakeRay:
 
 
 class FakeChannel:
-    """The connection to the app: what it asks for, and what it gets."""
+    """The connection to the app: its requests, and the messages to it."""
 
     def __init__(self) -> None:
         self.requests: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
