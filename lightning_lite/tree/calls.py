@@ -180,9 +180,9 @@ class Call:
 
     @property
     def error(self) -> BaseException | None:
-        """Why it failed, as an exception; `None` if it has not failed, or if a stop ended it.
+        """The reason of its failure, as an exception; `None` if it has not failed, or if a stop ended it.
 
-        It is the exception that would end the app: the one that `run` has raised, or a `WorkFailed` such as
+        It is the exception that would end the app: the exception of `run`, or a `WorkFailed` such as
         `WorkCrashed`.
         """
         failure = self.failure

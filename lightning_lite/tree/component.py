@@ -148,7 +148,7 @@ def refuse_deferred_run(cls: Any, of: str, caller: str, *, generator: str, corou
     Args:
         cls: The class.
         of: The method and the kind of component, for the message.
-        caller: What calls the method.
+        caller: The call or the pass that calls the method, for the message.
         generator: Advice about a generator.
         coroutine: Advice about a coroutine or an asynchronous generator.
 

@@ -64,7 +64,7 @@ class Transferable:
 
 
 class receiving:  # noqa: N801 - used like a function; a generator would take twice as long
-    """Let objects that are unpickled in a `with` block become those that a work gets; see `arrived`.
+    """Mark a `with` block in which the arguments of a work are unpickled; see `arrived`.
 
     Args:
         work: Name of the work.
