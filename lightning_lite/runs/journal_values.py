@@ -17,6 +17,7 @@ from typing import Self
 
 from lightning_lite.errors import JournalCorrupt, JournalError
 from lightning_lite.regular_files import open_folder, open_regular
+from lightning_lite.root_access import check_own_file
 
 #: Size in bytes above which a value gets a file of its own: a compaction of the journal does not copy it.
 INLINE_LIMIT = 64 * 1024
@@ -118,10 +119,14 @@ class JournalValue:
 
         Raises:
             JournalCorrupt: The file is missing, or its content has changed.
-            JournalError: It can't be read.
+            JournalError: It can't be read, or another user may have written it.
         """
         try:
             with open(open_regular(self.path), "rb") as file:
+                if reason := check_own_file(os.fstat(file.fileno()), self.path):
+                    raise JournalError(
+                        f"the value {self.path!r} in the journal is not read: {reason}", file=self.path
+                    )
                 data = file.read(self.size + 1)
         except OSError as error:
             raise _unreadable(self.path, error) from None

@@ -10,7 +10,7 @@ import pytest
 from small_journals import IDENTITY
 
 from lightning_lite.engine.history import read_history
-from lightning_lite.errors import JournalCorrupt
+from lightning_lite.errors import JournalCorrupt, JournalError
 from lightning_lite.events import CallAsked, CallSucceeded, ComponentAttached, Event
 from lightning_lite.runs.event_codec import decode_events, encode_events
 from lightning_lite.runs.journal import Journal
@@ -64,6 +64,21 @@ def test_equal_values_are_one_file(new: Journal, tmp_path: Path):
 
     assert len(list((tmp_path / "values").iterdir())) == 1
     assert [value.load() for value in read_values(tmp_path)] == [BIG, BIG]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("change", ["owner", "group"])
+def test_a_value_that_another_user_could_have_written_is_not_read(new: Journal, tmp_path: Path, change: str):
+    write_values(new, BIG)
+    new.close()
+    (big,) = read_values(tmp_path)
+    if change == "owner":
+        os.chown(big.path, 1000, 1000)
+    else:
+        os.chmod(big.path, 0o620)
+
+    with pytest.raises(JournalError, match=r"is not read: (it belongs to user 1000|other users may write)"):
+        big.load()
 
 
 def test_a_value_that_was_read_is_referred_to_and_not_written_again(new: Journal, tmp_path: Path):
