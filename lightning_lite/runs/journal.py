@@ -368,6 +368,8 @@ class _LogFile:
             log.append(header, End(0, checksum, len(header)), flush=False)
         except BaseException:
             log.close()
+            with suppress(OSError):
+                os.unlink(new)
             raise
         return log
 

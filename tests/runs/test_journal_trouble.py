@@ -53,6 +53,21 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
+def test_a_rewrite_that_can_not_begin_on_a_full_disk_leaves_no_file(new: Journal, tmp_path: Path):
+    new.write(SMALL)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(JournalError, match="can't be read or written"):
+            new.rewrite()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert not (tmp_path / "journal.log.new").exists()
+    new.close()
+    assert read(tmp_path) == [SMALL]
+
+
 def test_a_write_that_fails_writes_nothing_and_is_made_up_for(new: Journal, tmp_path: Path):
     new.write(SMALL)
 
