@@ -23,6 +23,10 @@ class Compaction:
         journal: The journal.
         limit: Number of ended calls, and of times, that the history keeps.
 
+    Attributes:
+        size: Size of the snapshot in bytes, after the end.
+        size_of_values: Size in bytes of the files of big values to which it refers.
+
     Raises:
         JournalError: The new file can't be written.
     """
@@ -31,7 +35,7 @@ class Compaction:
         self._journal = journal
         self._rewrite = journal.rewrite()
         self._pieces = self._run(limit)
-        self.size = 0
+        self.size = self.size_of_values = 0
 
     def advance(self, num_pieces: int | None = None) -> bool:
         """Do some pieces of the work, or all that is left; return whether the compaction is complete.
@@ -64,8 +68,9 @@ class Compaction:
         for event in history.snapshot(limit):
             rewrite.write(encode_events([event], journal.keep_value))
             yield from _pieces_of(event)
-        self.size = rewrite.size
-        rewrite.finish(history.value_files())
+        files = history.value_files()
+        self.size, self.size_of_values = rewrite.size, sum(files.values())
+        rewrite.finish(files.keys())
 
 
 def _pieces_of(event: Event) -> Iterator[None]:

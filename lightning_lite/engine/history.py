@@ -346,18 +346,21 @@ class RunHistory:
         if not times or times[-1] != event.time:
             times.append(event.time)
 
-    def value_files(self) -> set[str]:
-        """Return the names of the files in which the values of remembered calls are."""
-        names: set[str] = set()
+    def value_files(self) -> dict[str, int]:
+        """Return the files in which the values of remembered calls are: the size in bytes by the name.
+
+        The size is 0 for a value that another process has written, which is not a part of the journal.
+        """
+        files: dict[str, int] = {}
         for work in self.works.values():
             values = [call.stored_value for call in work.records.current.values()]
             values += [value for some in work.answers for value in some.values]
             for value in values:
                 if isinstance(value, JournalValue):
-                    names.add(value.name)
+                    files[value.name] = value.size
                 elif type(value) is bytes and value.startswith(REFERENCE):
-                    names.update(files_of(value))
-        return names
+                    files.update(dict.fromkeys(files_of(value), 0))
+        return files
 
     def end_process(self) -> None:
         """Count the end of a process of the app against the calls that it had just sent."""

@@ -229,10 +229,11 @@ class Machine:
         return cut_at
 
     def big_values(self) -> set[str]:
-        """Return the names of the files of big values that the calls of works in the tree need."""
+        """Return the names of the files of big values that the works in the tree, or a resume, need."""
         works = (supervisor.work for supervisor in self._supervisors.all())
         calls = (call for work in works for call in work._records.current.values() if call.is_big)
-        return {name for call in calls for packed in call.big_values for name in files_of(packed)}
+        values = [*self._outbox.still_needed, *(packed for call in calls for packed in call.big_values)]
+        return {name for packed in values for name in files_of(packed)}
 
     def supervisors(self) -> list[Supervisor]:
         """Return the supervisors of all works in the tree; callable from any thread, for reading only."""

@@ -51,11 +51,18 @@ SURVIVAL = 10.0
 _GROWTH = 1.5
 _ROOM = 2 * 1024 * 1024
 
+#: The same for the files of big values. They are only counted, not read, so there is more room.
+_ROOM_FOR_VALUES = 32 * 1024 * 1024
+
 #: A journal that has grown by more bytes than this since its last snapshot is compacted when the run ends.
 _ROOM_AT_END = 1024 * 1024
 
 #: Pieces of a compaction that each step does. A step writes few events, so the compaction overtakes it.
 _PIECES = 25
+
+#: Bytes of a big value for which the step that writes it does one more piece, so that few values are written
+#: while a compaction is under way.
+_BYTES_PER_PIECE = 1024
 
 
 class Recorder:
@@ -80,6 +87,8 @@ class Recorder:
         self._size = 0  # of the journal, after the last write
         self._snapshot_size = 0
         self._compact_at: float = _ROOM
+        self._compact_at_values: float = _ROOM_FOR_VALUES
+        self._num_pieces = _PIECES  # of a compaction, in this step
 
     @property
     def is_journal_gone(self) -> bool:
@@ -110,13 +119,20 @@ class Recorder:
         self.wake_at = next(iter(self._young.values()), None)
         if numbers_due is not None and (self.wake_at is None or numbers_due < self.wake_at):
             self.wake_at = numbers_due
-        if self._compaction is not None or self._size > self._compact_at:
-            self._compact(_PIECES)
+        if (
+            self._compaction is not None
+            or self._size > self._compact_at
+            or self._journal.size_of_new_values > self._compact_at_values
+        ):
+            self._compact(self._num_pieces)
 
     def _write(self, events: Sequence[Event], now: Moment) -> None:
         """Write events, and take note of the calls that run and of the values that have changed."""
+        journal = self._journal
+        size_of_values = journal.size_of_new_values
         try:
-            self._size = self._journal.write(encode_events(events, self._journal.keep_value))
+            self._size = journal.write(encode_events(events, journal.keep_value))
+            self._num_pieces = _PIECES + (journal.size_of_new_values - size_of_values) // _BYTES_PER_PIECE
         finally:
             for event in events:
                 match event:
@@ -149,7 +165,12 @@ class Recorder:
     def close(self) -> None:
         """Compact a journal that has grown, write the entries that wait, and close the journal."""
         try:
-            if self._journal.size > self._snapshot_size + _ROOM_AT_END:
+            journal, is_under_way = self._journal, self._compaction is not None
+            if self._compaction is not None:
+                # It would keep the values that were needed when it began.
+                self._compaction.abandon()
+                self._compaction = None
+            if is_under_way or journal.size - self._snapshot_size + journal.size_of_new_values > _ROOM_AT_END:
                 self._compact(None)
         finally:
             if self._compaction is not None:
@@ -175,6 +196,7 @@ class Recorder:
                 return
             self._snapshot_size = self._compaction.size
             self._compact_at = _GROWTH * self._snapshot_size + _ROOM
+            self._compact_at_values = (_GROWTH - 1) * self._compaction.size_of_values + _ROOM_FOR_VALUES
         except JournalGone:
             raise
         except JournalError as error:

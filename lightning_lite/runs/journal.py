@@ -51,6 +51,7 @@ class Journal:
     Attributes:
         path: Absolute path of the file.
         folder: Absolute path of the folder of the run.
+        size_of_new_values: Bytes in the files of big values written since the start of the last rewrite.
 
     Example:
         >>> import tempfile
@@ -75,6 +76,7 @@ class Journal:
         self._found: list[bytes] | None = None
         self._has_written = False
         self._new_values: set[str] = set()  # files written since the start of the last rewrite
+        self.size_of_new_values = 0
         self._pid = os.getpid()
         self._is_closed = False
         self._is_gone = False
@@ -187,7 +189,9 @@ class Journal:
         except OSError as error:
             self._check_existence()
             refuse(error, self.path)
-        self._new_values.add(value.name)
+        if value.name not in self._new_values:
+            self._new_values.add(value.name)
+            self.size_of_new_values += value.size
         return value
 
     def rewrite(self) -> Rewrite:
@@ -200,6 +204,7 @@ class Journal:
         self._check_process()
         self._check_existence()
         self._new_values.clear()
+        self.size_of_new_values = 0
         try:
             return Rewrite(self, _LogFile.create(self.path, self._identity, durable=self._durable))
         except OSError as error:

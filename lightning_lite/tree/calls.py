@@ -51,6 +51,11 @@ _NOT_STARTED = WorkStatus(WorkStageStatus.NOT_STARTED)
 _UP = frozenset({WorkStageStatus.STARTED, WorkStageStatus.RUNNING})
 _MAX_PROCESS_STATUSES = 1000  # a limit, because a work may be stopped and started for months
 
+#: Number of calls with a used answer whose records stay: as many as the history of a run lists by default.
+_MAX_USED = 10_000
+
+#: Size in bytes up to which a used answer stays with its record, for the history.
+_MAX_USED_ANSWER = 1024
 
 #: Number of big values that stay mapped after the flow has read them. Before Python 3.13, each of them holds
 #: an open file, and many systems allow a process 256 or 1024.
@@ -92,6 +97,8 @@ class Call:
     """Whether its arguments or its answer are a reference to files of big values."""
     work: str
     """Name of its work, for `error`; "" until the flow asks for the record."""
+    is_small: bool
+    """Whether it has no answer, or one of at most 1 KiB, which stays after the flow has used it."""
 
     __slots__ = (
         "__weakref__",
@@ -105,6 +112,7 @@ class Call:
         "ended",
         "failure",
         "is_big",
+        "is_small",
         "key",
         "number",
         "work",
@@ -120,6 +128,7 @@ class Call:
         self.answered = False
         self.is_big = False
         self.work = ""
+        self.is_small = True
         self._statuses: list[WorkStatus] = []
         self._succeeded_at: float | None = None  # of an answer from a snapshot, which has no statuses yet
         self._packed: bytes | StoredValue | None = None
@@ -146,14 +155,16 @@ class Call:
 
     @property
     def stored_value(self) -> bytes | StoredValue | None:
-        """Its pickled answer, or its place on disk; empty after `value` was read."""
-        return self._packed
+        """Its pickled answer, or its place on disk; `None` after `value` was read, or if it was released."""
+        return self._packed or None
 
     @property
     def value(self) -> Any:
         """The return value of its `run`; `None` if it has not succeeded.
 
-        It is the same object at each access; only a big value is mapped again after 64 others.
+        It is the same object at each access; only a big value is mapped again after 64 others. With
+        `cache_calls=False`, an answer of more than 1 KiB is released when the flow has used it and asks the
+        work for another call; it is `None` then.
 
         Raises:
             Exception: Any exception that unpickling the value raises.
@@ -170,12 +181,18 @@ class Call:
             return value
         return self._value
 
+    def release_used(self) -> None:
+        """Release the answer, unless it is small: the flow has used it, and needs it no more."""
+        if not self.is_small:
+            self._packed, self._value = b"", None
+            self.is_big, self.is_small = False, True
+
     def _keep_mapped(self) -> None:
         """Keep the value, which is mapped from a file, until many others were read."""
         _mapped.append(ref(self))
         while len(_mapped) > _MAX_MAPPED:
             oldest = _mapped.popleft()()
-            if oldest is not None:
+            if oldest is not None and oldest._packed:
                 oldest._value = _UNREAD
 
     @property
@@ -198,7 +215,7 @@ class Call:
         call.failure = kept.failure
         call.ended = kept.ended
         call.answered = kept.answered
-        call._packed = kept.value
+        call._set_answer(kept.value)
         call.is_big = bool(call.big_values)
         call._statuses = list(kept.statuses)
         return call
@@ -247,8 +264,7 @@ class Call:
         call = cls(key, number, b"")
         call.attempt = attempt
         call.ended = True
-        call._packed = value
-        call.is_big = type(value) is bytes and value.startswith(REFERENCE)
+        call._set_answer(value)
         call._succeeded_at = time
         return call
 
@@ -270,11 +286,20 @@ class Call:
 
     def succeed(self, packed: bytes | StoredValue) -> None:
         """End the call with its pickled answer, or the place on disk where it is stored."""
-        self._packed = packed
-        self.is_big = type(packed) is bytes and packed.startswith(REFERENCE)
+        self._set_answer(packed)
         self.failure = None
         self.ended = True
         self.arguments = b""
+
+    def _set_answer(self, packed: bytes | StoredValue | None) -> None:
+        self._packed = packed
+        if type(packed) is bytes:
+            self.is_big = packed.startswith(REFERENCE)
+            self.is_small = len(packed) <= _MAX_USED_ANSWER and not self.is_big
+            if not packed:
+                self._value = None  # it was released before the snapshot
+        else:
+            self.is_big, self.is_small = False, packed is None
 
     def fail(self, failure: Failure) -> None:
         """End the call with the failure of its last attempt, or with the stop that interrupted it."""
@@ -316,6 +341,8 @@ class CallRecords:
     Attributes:
         current: The newest call for each key.
         newest: The call that the flow requested last.
+        used: The calls of which the flow has used the answers since it has requested `newest`, if the work
+            has `cache_calls=False`. The next request of a call releases the answers.
         num_calls: Number of the newest call.
         num_failures: Number of failed attempts of all calls.
         num_successes: Number of calls that succeeded.
@@ -327,6 +354,8 @@ class CallRecords:
     def __init__(self) -> None:
         self.current: dict[str, Call] = {}
         self.newest: Call | None = None
+        self.used: list[Call] = []
+        self._all_used: dict[str, Call] = {}  # the calls with used answers, in the order of the use
         self._status = _NOT_STARTED
         self._process_statuses: list[WorkStatus] = []
         self.num_calls = 0
@@ -375,6 +404,8 @@ class CallRecords:
                 self._count(status)
                 self._add_status(known, status)
             case CallAsked():
+                if self.used:
+                    self._release_used()
                 call = self._enter(event.key, event.number, event.arguments or b"")
                 self._add_status(call, WorkStatus(WorkStageStatus.PENDING, event.time, None, "", 0, ""))
             case CallSucceeded():
@@ -394,6 +425,7 @@ class CallRecords:
             case AnswerUsed():
                 if (used := self.current.get(event.key)) is not None:
                     used.answered = True
+                    self._add_used(used)
             case CallSurvived() | ProcessStarted():
                 pass  # concerns the flow or the process, not a call
             case AnswersKept():
@@ -401,7 +433,9 @@ class CallRecords:
             case CallsKept():
                 for kept in event.calls:
                     if kept.is_current:
-                        self.current[kept.key] = Call.from_kept(kept)
+                        call = self.current[kept.key] = Call.from_kept(kept)
+                        if call.answered:
+                            self._add_used(call)
             case WorkKept():
                 self.num_calls, self.num_failures, self.num_successes, self.num_timeouts, own = event.counts
                 self.has_started = event.has_started
@@ -428,12 +462,29 @@ class CallRecords:
         for row in rows:
             self.current[row[0]] = Call.from_answer(*row)
 
+    def _add_used(self, call: Call) -> None:
+        self.used.append(call)
+        self._all_used[call.key] = call
+
+    def _release_used(self) -> None:
+        """Release the used answers, and delete the oldest records of such calls if there are many."""
+        for call in self.used:
+            call.release_used()
+        self.used.clear()
+        if len(self._all_used) > _MAX_USED:
+            for key in list(self._all_used)[: _MAX_USED // 10]:  # some at once: the first of a dict is slow
+                call = self._all_used.pop(key)
+                if self.current.get(key) is call and call is not self.newest:
+                    del self.current[key]
+
     def _find_or_enter(self, key: str) -> Call:
         # The journal has the record of a call under the name that the work had when it was asked for.
         return self.current.get(key) or self._enter(key, self.num_calls + 1, b"")
 
     def _enter(self, key: str, number: int, arguments: bytes) -> Call:
         call = self.current[key] = Call(key, number, arguments)
+        if self._all_used:
+            self._all_used.pop(key, None)
         if number > self.num_calls:
             self.num_calls = number
             self.newest = call

@@ -169,6 +169,7 @@ class Outbox:
         requests: The requests of the flow, in order.
         events: The events of this step, in order.
         unneeded: Packed big values that are not needed after the events of this step; the session empties it.
+        still_needed: Those of a pass that raised: a resume needs them, because its events are not journaled.
         writes: The attributes that the main process wrote in this step: node of the component, and names of
             its attributes, by the name of the component.
         reasons: The changes that require another pass, as text for the debug log (`root.counter`), each with
@@ -193,6 +194,7 @@ class Outbox:
         self.requests: list[FlowRequest] = []
         self.events: list[Event] = []
         self.unneeded: list[bytes] = []
+        self.still_needed: list[bytes] = []
         self.writes: dict[str, tuple[Node, set[str]]] = {}
         self.reasons: dict[str, str] = {}
         self.this_pass = PassRecord()
@@ -231,6 +233,8 @@ class Outbox:
         """Discard the events of a pass that raised: such a pass is not journaled."""
         self.events = []
         self.writes = {}
+        self.still_needed += self.unneeded
+        self.unneeded.clear()
 
     def unhandled_changes(self) -> dict[str, str]:
         """Return the requests and changes since the machine has emptied this, by full name, in words.
@@ -444,9 +448,8 @@ class Outbox:
             arguments: Pickled `(args, kwargs)`.
         """
         records, name = work._records, work._node.name
-        replaced: Call | None = records.current.get(key)
-        if replaced is not None:
-            self.release(replaced)
+        for used in records.used:
+            self.release(used)
         journaled = arguments if len(arguments) <= _MAX_JOURNALED_ARGUMENTS else None
         # `run` may get the text that a `Secret` has revealed.
         if masking.byte_forms and journaled is not None:

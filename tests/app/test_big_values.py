@@ -146,6 +146,51 @@ def test_a_repeated_call_removes_the_value_of_the_call_before(own_place):
     assert run_steps(steps, maker=Maker(cache_calls=False))._answer == 1
 
 
+def test_the_next_call_removes_a_used_value_also_with_other_arguments(own_place):
+    def steps(flow):
+        found = []
+        for number in range(5):
+            array = flow.maker.run((2 + number) * MIB)
+            found.append((array.nbytes // MIB, len(files())))
+        first, last = flow.maker.call(2 * MIB), flow.maker.call(6 * MIB)
+        return found, first.succeeded, first.value, last.value.nbytes // MIB
+
+    found, succeeded, first, last = run_steps(steps, maker=Maker(cache_calls=False))._answer
+
+    assert found == [(size, 1) for size in range(2, 7)]
+    assert (succeeded, first, last) == (True, None, 6)
+
+
+class RaisingAfterUse(LightningFlow):
+    """Uses a big answer and asks for another call, in a pass that raises and so is not recorded."""
+
+    def __init__(self, raises):
+        super().__init__()
+        self.maker = Maker(parallel=True, cache_calls=False)
+        self._raises = raises
+        self._seen = None
+
+    def run(self):
+        array = self.maker.run(2 * MIB)
+        if array is not None:
+            self._seen = self._seen or (array.nbytes, self.maker.call(2 * MIB).number)
+            self.maker.run(4 * MIB)
+            if self._raises:
+                raise RuntimeError("this pass is not recorded")
+            self.stop()
+
+
+def test_a_pass_that_raises_removes_no_value_that_a_resume_needs(own_place):
+    with pytest.raises(RuntimeError, match="not recorded"):
+        LightningApp(RaisingAfterUse(raises=True)).run()
+    assert len(files()) == 1
+
+    root = RaisingAfterUse(raises=False)
+    LightningApp(root).run(resume=True)
+
+    assert root._seen == (2 * MIB, 1)
+
+
 class Interrupting(LightningFlow):
     """Lets one call exceed its time, and stops another."""
 

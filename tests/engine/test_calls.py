@@ -18,6 +18,7 @@ from lightning_lite.events import WorkStatusChanged
 from lightning_lite.messages import Failure
 from lightning_lite.status import WorkStatus
 from lightning_lite.tracebacks import RemoteTraceback
+from lightning_lite.tree import calls
 from lightning_lite.tree.work import LightningWork
 
 from tests.support.simulation import RunCall, ScriptedFlow, Stage, Work, kinds, only, play, stages
@@ -229,6 +230,80 @@ def test_without_the_cache_a_value_counts_as_a_change_so_the_line_is_reached_aga
 
     assert stage.root.total == 3
     assert stage.machine.is_at_rest
+
+
+# Used answers.
+
+
+def in_turn(flow):
+    value = flow.work.run(flow.next)
+    if value is not None:
+        flow.sizes, flow.next = [*flow.sizes, len(value)], flow.next + 1
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_a_used_answer_is_released_with_the_next_call_and_a_small_one_stays(parallel):
+    stage = play(in_turn, work=Work(cache_calls=False, parallel=parallel), next=0, sizes=[])
+    sizes = [1000, 2000, 100_000, 10, 50_000]
+    for size in sizes:
+        stage.answer("root.work", b"x" * size)
+
+    work = stage.root.work
+    assert stage.root.sizes == sizes
+    assert [work.call(number).succeeded for number in range(5)] == [True] * 5
+    assert [len(work.call(number).value or b"") for number in range(5)] == [1000, 0, 0, 10, 0]
+    assert [len(work.call(number).statuses) for number in range(5)] == [3] * 5
+    assert work.call(5).number == work.num_successes + 1 == 6
+
+
+def test_the_answers_of_one_pass_stay_until_the_work_is_asked_again():
+    def run(flow):
+        if flow.phase == 0:
+            records = [flow.work.call(n) or flow.work.run(n) for n in range(3)]
+            if all(record is not None and record.ended for record in records):
+                flow.sizes = [len(flow.work.run(n)) for n in range(3)]
+                flow.phase = 1
+        elif flow.phase == 2:
+            flow.work.run("another")
+
+    stage = play(run, work=Work(cache_calls=False, parallel=True), phase=0, sizes=[])
+    for _ in range(3):
+        stage.answer("root.work", b"x" * 5000)
+    work = stage.root.work
+    assert stage.root.sizes == [5000] * 3
+    assert [len(work.call(n).value) for n in range(3)] == [5000] * 3
+
+    stage.root.phase = 2
+    stage.settle()
+    assert [work.call(n).value for n in range(3)] == [None] * 3
+
+
+def test_of_calls_with_used_answers_the_newest_records_stay(monkeypatch):
+    monkeypatch.setattr(calls, "_MAX_USED", 20)
+    stage = play(in_turn, work=Work(cache_calls=False), next=0, sizes=[])
+    for _ in range(100):
+        stage.answer("root.work", b"x")
+
+    work = stage.root.work
+    known = [number for number in range(101) if work.call(number) is not None]
+    assert known == [*range(101 - len(known), 101)]
+    assert 20 <= len(known) <= 22
+    assert work.num_successes == 100
+
+
+def test_the_same_call_again_and_again_leaves_one_record():
+    def run(flow):
+        if flow.work.run() is not None:
+            flow.turn += 1
+
+    stage = play(run, work=Work(cache_calls=False), turn=0)
+    for _ in range(50):
+        stage.answer("root.work", b"x" * 5000)
+
+    records = stage.root.work._records
+    assert stage.root.turn == 50
+    assert len(records.current) == 1
+    assert not records._all_used
 
 
 # The record of a call.

@@ -219,6 +219,75 @@ def test_values_that_no_remembered_call_needs_are_removed_while_the_run_goes_on(
     assert {book.current[key].stored_value.load() for key in "bc"} == values
 
 
+def big_answers(count: int, size: int, *, are_used: bool) -> list[list[Event]]:
+    """Return the steps of a run whose work is called with other arguments again and again."""
+    steps: list[list[Event]] = [[RunBegun(1.0), ComponentAttached("root.w", 1.0, True, ("app.py", "W"), {})]]
+    for number in range(1, count + 1):
+        key, time = f"{number}", float(number)
+        steps.append([CallAsked("root.w", key, time, number, b"arguments")])
+        answer = CallSucceeded("root.w", key, time, number.to_bytes(4) * (size // 4))
+        steps.append([answer, AnswerUsed("root.w", key, time)] if are_used else [answer])
+    return steps
+
+
+def size_of_values(folder: Path) -> int:
+    return sum(path.stat().st_size for path in (folder / "values").iterdir())
+
+
+def test_used_answers_of_calls_with_other_arguments_do_not_stay_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(recorder, "_ROOM_FOR_VALUES", 2 * 1024 * 1024)
+    size = 100_000
+    journal = Journal.create(str(tmp_path), "app")
+    mine = Recorder(journal)
+    largest = 0
+    for step in big_answers(200, size, are_used=True):  # 20 MB in all
+        mine.record(step, Moment(0.0, 0.0))
+        if (tmp_path / "values").exists():
+            largest = max(largest, size_of_values(tmp_path))
+    assert largest < 2 * recorder._ROOM_FOR_VALUES
+    mine.close()
+
+    assert size_of_values(tmp_path) == size  # the newest one, for `wait_for`
+    work = read_all(tmp_path).works["root.w"]
+    assert [len(call.statuses) for call in work.calls] == [2] * 200
+    assert {call.stage for call in work.calls} == {"succeeded"}
+    assert work.records.newest is not None
+    assert work.records.newest.stored_value.size == size
+
+
+def test_remembered_answers_stay_on_disk_and_are_not_compacted_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(recorder, "_ROOM_FOR_VALUES", 2 * 1024 * 1024)
+    journal, size = Journal.create(str(tmp_path), "app"), 100_000
+    mine, begun = Recorder(journal), []
+    rewrite = journal.rewrite
+    monkeypatch.setattr(journal, "rewrite", lambda: begun.append(journal.size) or rewrite())
+    for step in big_answers(200, size, are_used=False):
+        mine.record(step, Moment(0.0, 0.0))
+    mine.close()
+
+    assert size_of_values(tmp_path) == 200 * size
+    assert 2 <= len(begun) <= 6
+    records = read_all(tmp_path).works["root.w"].records
+    assert all(call.succeeded and not call.is_small for call in records.current.values())
+
+
+def test_a_resumed_run_has_the_same_records_of_used_answers_as_the_run_itself():
+    events = [event for step in big_answers(30, 5000, are_used=True) for event in step]
+    plain = fold(events).works["root.w"].records
+    for limit in (EVERYTHING, 12):
+        small = compacted(fold(events), limit).works["root.w"].records
+        for key, call in small.current.items():
+            known = plain.current[key]
+            assert (call.stored_value, call.succeeded) == (known.stored_value, known.succeeded)
+        assert len(small.current) == min(30, limit)
+        assert small.newest is not None
+        assert small.newest.stored_value == plain.newest.stored_value == (30).to_bytes(4) * 1250
+
+
 # Deaths within a compaction.
 
 

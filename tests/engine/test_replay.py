@@ -27,7 +27,7 @@ class Pages:
 
     def __init__(self, folder):
         self.records = []
-        self.size = 0
+        self.size = self.size_of_new_values = 0
         self.folder = folder
 
     def write(self, entry):
