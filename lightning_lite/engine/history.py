@@ -144,7 +144,7 @@ class CallHistory:
     @property
     def stage(self) -> str:
         """Its last known stage: one of `WorkStageStatus`, or `lost`."""
-        return self.statuses[-1].stage if self.cut is None else "lost"
+        return self._call.stage if self.cut is None else "lost"
 
     @property
     def ended(self) -> bool:

@@ -48,6 +48,10 @@ _ERRORS: dict[str, type[WorkFailed]] = {
 }
 _UNREAD = object()
 _NOT_STARTED = WorkStatus(WorkStageStatus.NOT_STARTED)
+
+#: The stages of a call that succeeds in its first attempt.
+_STAGES = WorkStageStatus.PENDING, WorkStageStatus.RUNNING, WorkStageStatus.SUCCEEDED
+
 _UP = frozenset({WorkStageStatus.STARTED, WorkStageStatus.RUNNING})
 _MAX_PROCESS_STATUSES = 1000  # a limit, because a work may be stopped and started for months
 
@@ -104,7 +108,7 @@ class Call:
         "__weakref__",
         "_packed",
         "_statuses",
-        "_succeeded_at",
+        "_times",
         "_value",
         "answered",
         "arguments",
@@ -129,13 +133,16 @@ class Call:
         self.is_big = False
         self.work = ""
         self.is_small = True
-        self._statuses: list[WorkStatus] = []
-        self._succeeded_at: float | None = None  # of an answer from a snapshot, which has no statuses yet
+        # The statuses of most calls that have ended are made when they are asked for, because three of them
+        # need as much memory as the rest of the call. Then `_times` has the time of the end, or the times of
+        # request, start and end.
+        self._statuses: list[WorkStatus] | None = []
+        self._times: float | tuple[float, float, float] | None = None
         self._packed: bytes | StoredValue | None = None
         self._value: Any = _UNREAD
 
     def __repr__(self) -> str:
-        stage = self.stage if self.statuses else "asked"
+        stage = self.stage if self._known_statuses() else "asked"
         return f"<call {self.number}, key {self.key}: {stage}>"
 
     @property
@@ -146,7 +153,8 @@ class Call:
     @property
     def stage(self) -> str:
         """The stage of its last status."""
-        return self._known_statuses()[-1].stage
+        statuses = self._statuses
+        return WorkStageStatus.SUCCEEDED if statuses is None else statuses[-1].stage
 
     @property
     def succeeded(self) -> bool:
@@ -155,8 +163,8 @@ class Call:
 
     @property
     def stored_value(self) -> bytes | StoredValue | None:
-        """Its pickled answer, or its place on disk; `None` after `value` was read, or if it was released."""
-        return self._packed or None
+        """Its pickled answer, or its place on disk. Empty after `value` was read, `None` if released."""
+        return None if self._value is None else self._packed
 
     @property
     def value(self) -> Any:
@@ -216,8 +224,11 @@ class Call:
         call.ended = kept.ended
         call.answered = kept.answered
         call._set_answer(kept.value)
+        if kept.value == b"":
+            call._value = None  # it was released before the snapshot
         call.is_big = bool(call.big_values)
         call._statuses = list(kept.statuses)
+        call._drop_statuses()
         return call
 
     def to_kept(
@@ -265,18 +276,35 @@ class Call:
         call.attempt = attempt
         call.ended = True
         call._set_answer(value)
-        call._succeeded_at = time
+        call._statuses, call._times = None, time
         return call
 
     def add_status(self, status: WorkStatus) -> None:
         """Add its newest status."""
-        self._known_statuses().append(status)
+        statuses = self._statuses = self._known_statuses()
+        statuses.append(status)
+        if status.stage == WorkStageStatus.SUCCEEDED:
+            self._drop_statuses()
+
+    def _drop_statuses(self) -> None:
+        """Keep only the times of the statuses if the call has succeeded in its first attempt."""
+        statuses = self._known_statuses()
+        if len(statuses) == 3 and self.attempt == 1:
+            asked, began, ended = statuses
+            if (asked.stage, began.stage, ended.stage) == _STAGES:
+                # In this order, because other threads read them.
+                self._times = asked.timestamp, began.timestamp, ended.timestamp
+                self._statuses = None
 
     def _known_statuses(self) -> list[WorkStatus]:
-        if self._succeeded_at is not None:
-            moment, self._succeeded_at = self._succeeded_at, None
-            self._statuses = [WorkStatus(WorkStageStatus.SUCCEEDED, moment, None, "", self.attempt, "")]
-        return self._statuses
+        if (statuses := self._statuses) is not None:
+            return statuses
+        if not isinstance(self._times, tuple):
+            return [WorkStatus(_STAGES[2], self._times or 0.0, None, "", self.attempt, "")]
+        return [
+            WorkStatus(stage, time, None, "", min(position, 1), "")
+            for position, (stage, time) in enumerate(zip(_STAGES, self._times, strict=True))
+        ]
 
     @property
     def big_values(self) -> list[bytes]:
@@ -296,8 +324,6 @@ class Call:
         if type(packed) is bytes:
             self.is_big = packed.startswith(REFERENCE)
             self.is_small = len(packed) <= _MAX_USED_ANSWER and not self.is_big
-            if not packed:
-                self._value = None  # it was released before the snapshot
         else:
             self.is_big, self.is_small = False, packed is None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from lightning_lite.errors import (
@@ -314,6 +316,32 @@ def test_call_starts_nothing_and_gives_none_for_a_call_that_was_never_asked():
 
     assert stage.root.work.call(1) is None
     assert calls_sent(stage) == []
+
+
+def test_a_call_needs_little_memory_when_it_has_succeeded():
+    stage = play(lambda flow: flow.work.run(flow.number), work=Work(), number=0)
+    for _ in range(50):
+        stage.answer("root.work", 1.5)
+        stage.root.number += 1
+        stage.settle()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(500):
+        stage.answer("root.work", 1.5)
+        stage.events.clear()
+        stage.sent.clear()
+        stage.root.number += 1
+        stage.settle()
+    used = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+
+    assert used / 500 < 640  # 720 with an object for each status
+    call = stage.root.work.call(3)
+    assert [(status.stage, status.count) for status in call.statuses] == [
+        ("pending", 0),
+        ("running", 1),
+        ("succeeded", 1),
+    ]
 
 
 def test_the_record_of_a_call_has_all_its_statuses():

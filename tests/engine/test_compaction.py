@@ -249,7 +249,9 @@ def test_used_answers_of_calls_with_other_arguments_do_not_stay_on_disk(
     assert largest < 2 * recorder._ROOM_FOR_VALUES
     mine.close()
 
-    assert size_of_values(tmp_path) == size  # the newest one, for `wait_for`
+    assert (
+        size <= size_of_values(tmp_path) <= size + recorder._ROOM_AT_END
+    )  # the newest stays, for `wait_for`
     work = read_all(tmp_path).works["root.w"]
     assert [len(call.statuses) for call in work.calls] == [2] * 200
     assert {call.stage for call in work.calls} == {"succeeded"}
