@@ -63,6 +63,8 @@ def test_small_files_of_a_folder_share_an_object(user_by_proxy: User, proxy: Pro
 
 
 def test_a_listing_takes_one_request_and_one_for_each_first_name(user_by_proxy: User, proxy: Proxy):
+    assert user_by_proxy.store.names((), owner=None, recursive=False) == []
+    assert len(proxy.requests) == 2  # the second one finds out whether an object store has answered
     for name in ("a", "b", "c"):
         user_by_proxy.put(f"{name}/x", "text")
     proxy.requests.clear()

@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+from no_stores import ANSWERS, HTML, no_store
 
 from lightning_lite.errors import SettingError
 from lightning_lite.run_options import RunOptions
@@ -19,6 +20,8 @@ from lightning_lite.storage.errors import (
     DriveUnsupportedStore,
     DriveUrlError,
 )
+from lightning_lite.storage.object_store import sweep
+from lightning_lite.storage.object_store.client import Client
 from lightning_lite.storage.object_store.connection import connection_from, parse_url
 from lightning_lite.storage.object_store.store import ObjectStore, drive_names
 from lightning_lite.store_url import is_url
@@ -196,6 +199,56 @@ def test_a_dead_endpoint_is_one_clear_error(url: str, own_place: Path, monkeypat
         with pytest.raises(DriveUnreachable, match="Nothing answers at http://") as caught:
             act()
         assert_clean(caught.value)
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_a_server_that_is_no_object_store_is_named(
+    user: User, url: str, monkeypatch: pytest.MonkeyPatch, kind: str
+):
+    with no_store(ANSWERS[kind]) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        for act in (
+            lambda user: user.put("a", "text"),
+            lambda user: user.get("a"),
+            lambda user: user.list(),
+            lambda user: user.list("a"),
+            lambda user: user.delete("a"),
+            lambda user: user.store.sweep(),
+            lambda user: list(user.store.verify(hashes=False)),
+            lambda user: drive_names(url),
+        ):
+            new = User(ObjectStore(url, "drive", cache=f"{user.here}/cache"), user.here)
+            with pytest.raises(DriveUnreachable) as caught:
+                act(new)
+            assert str(caught.value).startswith(f"No object store answers at {endpoint}, where {url} ")
+            assert "correct AWS_ENDPOINT_URL (http or https, the port of the API" in str(caught.value)
+            assert_clean(caught.value)
+
+
+def test_a_page_that_comes_between_is_not_taken_for_an_empty_drive(
+    user: User, url: str, monkeypatch: pytest.MonkeyPatch
+):
+    user.put("a", "text")
+    client = user.store._client
+    connections = client._first, client._later
+    monkeypatch.setattr(sweep, "MAX_AGE", -2.0)
+    with no_store(HTML) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        other = Client(client.url)
+        other._store()
+        client._first, client._later = other._first, other._later
+        for act in (
+            lambda: user.put("a", "new"),
+            lambda: user.get("a"),
+            user.list,
+            lambda: user.delete("a"),
+            user.store.sweep,
+        ):
+            with pytest.raises(DriveUnreachable, match="No object store answers at http"):
+                act()
+    client._first, client._later = connections
+    assert user.store.sweep() == 0
+    assert user.get("a") == "text"
 
 
 @pytest.mark.parametrize(

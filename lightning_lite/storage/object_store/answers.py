@@ -17,6 +17,8 @@ from lightning_lite.store_url import StoreUrl
 _STATUS = re.compile(r"status(?: code)?: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,64})</Code>")
 _KIND = re.compile(r"kind: (Connect|Timeout|Interrupted|Request|Decode|Body)\b")
+_OTHER_PROTOCOL = re.compile(r"hyper::Error\(\s*Parse\b")
+_OTHER_FORMAT = re.compile(r"source: (?:Metadata|NotPartial|Invalid\w+Response)\b|kind: Redirect\b")
 _BAD_KEYS = {
     "InvalidAccessKeyId": "it does not know the key in AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the key in AWS_SECRET_ACCESS_KEY is wrong",
@@ -39,7 +41,9 @@ class Answer(NamedTuple):
     Attributes:
         status: Number of the answer of the server, 0 if it gave none.
         code: The word of S3 for the error, "" if there is none.
-        kind: The part of the connection that failed, "" if the server has answered.
+        kind: The part of the connection that failed, "" if the server has answered. `Protocol`: the answer is
+            not HTTP. `Format`: the request succeeded, but the answer is not one of S3. `Closed`: the server
+            has never answered, and closed the connection each time.
     """
 
     status: int
@@ -63,6 +67,17 @@ class Answer(NamedTuple):
             return self.kind != "Connect"
         return self.status in (408, 429) or (self.status >= 500 and self.status not in (501, 505, 507))
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the server is no object store: each refusal of one has a code.
+
+        A proxy in front of an object store may answer 5xx without a code, while the store restarts. The
+        library does not read the code of 301 or 307.
+        """
+        if not self.status:
+            return self.kind in ("Protocol", "Format", "Closed")
+        return 300 <= self.status < 500 and not self.code and self.status not in (301, 307, 408, 429)
+
     def error(self, operation: str, url: StoreUrl, connection: Connection) -> DriveOSError:
         """Return the error of drives.
 
@@ -72,6 +87,13 @@ class Answer(NamedTuple):
             connection: How the store is reached.
         """
         place = connection.place
+        if self.is_foreign:
+            return DriveUnreachable(
+                f"No object store answers at {place}, where {url} should be: {self._foreign_text}; correct "
+                f"AWS_ENDPOINT_URL (http or https, the port of the API and not of the console), or sign in "
+                f"to the network.",
+                errno=errno.EPROTO,
+            )
         if self.code == "NoSuchBucket":
             return DriveUnreachable(
                 f"The bucket {url.bucket!r} does not exist at {place}; create it, or correct the address.",
@@ -116,6 +138,15 @@ class Answer(NamedTuple):
         )
 
     @property
+    def _foreign_text(self) -> str:
+        if self.status:
+            return f"the answer {self.status} has no error code of S3"
+        return {
+            "Protocol": "the answer is not HTTP",
+            "Closed": "the connection is closed without an answer",
+        }.get(self.kind, "the answer is not one of S3")
+
+    @property
     def _text(self) -> str:
         if self.status:
             return f"{self.status} {self.code}".rstrip()
@@ -125,9 +156,17 @@ class Answer(NamedTuple):
 def answer_of(error: BaseException) -> Answer:
     """Return the answer of the server, from an error of the library."""
     text = str(error)
-    status, code, kind = _STATUS.search(text), _CODE.search(text), _KIND.search(text)
+    status, code = _STATUS.search(text), _CODE.search(text)
     return Answer(
         int(status[1]) if status else (404 if isinstance(error, FileNotFoundError) else 0),
         code[1] if code else "",
-        kind[1] if kind and not status else "",
+        "" if status else _kind(text),
     )
+
+
+def _kind(text: str) -> str:
+    if _OTHER_PROTOCOL.search(text):
+        return "Protocol"
+    if kind := _KIND.search(text):
+        return kind[1]
+    return "Format" if _OTHER_FORMAT.search(text) else ""

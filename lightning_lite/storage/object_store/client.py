@@ -21,7 +21,7 @@ from lightning_lite.storage.object_store.interruptible import GivenUp, interrupt
 from lightning_lite.store_url import StoreUrl
 
 if TYPE_CHECKING:
-    from obstore import PutMode
+    from obstore import GetResult, PutMode
     from obstore.store import S3Store
 
 T = TypeVar("T")
@@ -121,12 +121,13 @@ class Client:
 
         def request(obstore: Any, store: S3Store) -> Stored:
             got = obstore.get(store, key)
-            return Stored(bytes(got.bytes()), got.meta["e_tag"] or "")
+            _check_format(got)
+            return Stored(bytes(got.bytes()), got.meta["e_tag"])
 
         try:
             return self._send(request)
         except RequestFailed as failed:
-            if failed.answer.is_missing:
+            if failed.answer.is_missing and not failed.answer.is_foreign:
                 return None
             raise self._error("read", failed.answer) from None
 
@@ -198,7 +199,7 @@ class Client:
         try:
             return self._send(request)
         except RequestFailed as failed:
-            if failed.answer.is_missing:
+            if failed.answer.is_missing and not failed.answer.is_foreign:
                 return None
             raise self._error("read", failed.answer) from None
 
@@ -207,7 +208,10 @@ class Client:
 
         def request(obstore: Any, store: S3Store) -> list[Listed]:
             pages = obstore.list(store, f"{prefix}/")
-            return [Listed(one["path"], one["size"], one["last_modified"]) for page in pages for one in page]
+            found = [Listed(one["path"], one["size"], one["last_modified"]) for page in pages for one in page]
+            if not found:
+                _check_empty(obstore, store, prefix)
+            return found
 
         try:
             yield from self._send(request)
@@ -219,6 +223,8 @@ class Client:
 
         def request(obstore: Any, store: S3Store) -> list[str]:
             found = obstore.list_with_delimiter(store, f"{prefix}/")
+            if not found["common_prefixes"]:
+                _check_empty(obstore, store, prefix)
             return sorted(path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"])
 
         try:
@@ -245,7 +251,7 @@ class Client:
         key = f"{prefix}/{uuid.uuid4().hex}"
         self.upload(key, b"", 0)
         try:
-            found = self._send(lambda obstore, store: obstore.head(store, key)["last_modified"])
+            found = self._send(lambda obstore, store: obstore.get(store, key).meta["last_modified"])
         except RequestFailed as failed:
             raise self._error("read", failed.answer) from None
         self.delete([key])
@@ -263,7 +269,9 @@ class Client:
             result = interruptible(lambda: request(obstore, store))
         except (BaseError, FileNotFoundError) as error:
             answer = answer_of(error)
-            self._has_answered |= bool(answer.status)
+            if not self._has_answered and answer.kind in ("Interrupted", "Request"):
+                answer = answer._replace(kind="Closed")
+            self._has_answered |= bool(answer.status) and not answer.is_foreign
             raise RequestFailed(answer) from None
         self._has_answered = True
         return result
@@ -319,3 +327,33 @@ class Client:
 
     def _error(self, operation: str, answer: Answer) -> DriveError:
         return answer.error(operation, self.url, self.connection)
+
+
+def _check_format(got: GetResult) -> None:
+    """Refuse a page of the web in the place of an object: an object has a tag, and no object here is HTML.
+
+    Raises:
+        RequestFailed: It is such a page.
+    """
+    if not got.meta["e_tag"] or str(got.attributes.get("Content-Type", "")).startswith("text/html"):
+        raise RequestFailed(Answer(0, "", "Format"))
+
+
+def _check_empty(obstore: Any, store: S3Store, prefix: str) -> None:
+    """Refuse to believe that nothing is below `prefix` if the server is no object store.
+
+    The library takes any XML for a listing, and a page of the web for an empty one. An object store that is
+    asked for an object answers with one, or with an error that has a code.
+
+    Raises:
+        RequestFailed, BaseError, FileNotFoundError: The server is no object store.
+    """
+    from obstore.exceptions import BaseError  # noqa: PLC0415 - see `_send`
+
+    try:
+        got = obstore.get(store, prefix)
+    except (BaseError, FileNotFoundError) as error:
+        if not answer_of(error).code:
+            raise
+    else:
+        _check_format(got)
