@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from lightning_lite.storage.object_store.client import Client
+from lightning_lite.storage.object_store.connection import parse_url
 from lightning_lite.storage.object_store.store import ObjectStore
 
 from tests.support.object_proxy import Proxy, object_proxy
@@ -41,3 +43,12 @@ def user(url: str, cache: Path, own_place: Path) -> User:
 def user_by_proxy(proxy: Proxy, user: User) -> User:
     """Give the same, with its requests through the proxy."""
     return user
+
+
+@pytest.fixture
+def objects(url: str) -> Callable[[], set[str]]:
+    """Return the ids of all objects with content."""
+    place = parse_url(url)
+    return lambda: {
+        one.key.rpartition("/")[2] for one in Client(place).listing(place.key("drives", "drive", "data"))
+    }

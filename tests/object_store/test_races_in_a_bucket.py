@@ -67,12 +67,16 @@ def test_operations_on_one_name_have_an_order_in_a_hundred_histories(
         assert_linearizable(object_server.new_url(), cache, own_place)
 
 
+def assert_one_owner(url: str, cache: Path, here: Path) -> None:
+    answers = together("put_as_owner", url, cache, here, processes=4, count=8)
+    winners = Counter(name for answer in answers for name in answer)
+    assert winners == dict.fromkeys(range(8), 1)
+
+
 @pytest.mark.parametrize("faults", ["none", "lost"])
 def test_each_name_gets_exactly_one_owner(proxy: Proxy, url: str, cache: Path, own_place: Path, faults: str):
     vars(proxy).update(FAULTS[faults])
-    answers = together("put_as_owner", url, cache, own_place, processes=4, count=8)
-    winners = Counter(name for answer in answers for name in answer)
-    assert winners == dict.fromkeys(range(8), 1)
+    assert_one_owner(url, cache, own_place)
 
 
 def test_a_file_and_a_file_below_it_are_never_both_put(proxy: Proxy, url: str, cache: Path, own_place: Path):
@@ -81,14 +85,18 @@ def test_a_file_and_a_file_below_it_are_never_both_put(proxy: Proxy, url: str, c
     assert len({*one, *other}) == 15
 
 
+def assert_not_torn(url: str, cache: Path, here: Path) -> None:
+    os.chdir(here)
+    writers.put_folder(ObjectStore(url, "drive", cache=str(cache)), "first")
+    answers = together("use_folder", url, cache, here, processes=4, count=5)
+    seen = [number for answer in answers for number in answer]
+    assert seen == [1] * 10
+
+
 @pytest.mark.parametrize("faults", ["none", "lost"])
 def test_no_folder_that_is_got_is_torn(proxy: Proxy, url: str, cache: Path, own_place: Path, faults: str):
     vars(proxy).update(FAULTS[faults])
-    os.chdir(own_place)
-    writers.put_folder(ObjectStore(url, "drive", cache=str(cache)), "first")
-    answers = together("use_folder", url, cache, own_place, processes=4, count=5)
-    seen = [number for answer in answers for number in answer]
-    assert seen == [1] * 10
+    assert_not_torn(url, cache, own_place)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -9,8 +9,6 @@ import pytest
 from lightning_lite.storage.errors import DriveOSError, DriveWarning
 from lightning_lite.storage.object_store import store as object_stores
 from lightning_lite.storage.object_store import sweep
-from lightning_lite.storage.object_store.client import Client
-from lightning_lite.storage.object_store.connection import parse_url
 
 from tests.support.object_proxy import Proxy
 from tests.support.store_user import TREE, User
@@ -18,15 +16,6 @@ from tests.support.store_user import TREE, User
 pytestmark = pytest.mark.dependencies
 
 WEEK = 7 * 86400
-
-
-@pytest.fixture
-def objects(url: str):
-    """Return the ids of all objects with content."""
-    place = parse_url(url)
-    return lambda: {
-        one.key.rpartition("/")[2] for one in Client(place).listing(place.key("drives", "drive", "data"))
-    }
 
 
 def no_age(patch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 from lightning_lite.storage.base import Destination, Source
@@ -113,5 +115,9 @@ def get_folder(store: ObjectStore, path: str = "folder") -> dict[str, str] | Non
 
 if __name__ == "__main__":
     job, url, cache, number, count = sys.argv[1:]
+    if mutant := os.environ.get("LIGHTNING_LITE_TEST_MUTANT"):
+        import pytest  # takes a part of a second
+
+        getattr(import_module("mutants"), mutant)(pytest.MonkeyPatch())
     answer = globals()[job](ObjectStore(url, "drive", cache=cache), int(number), int(count))
     sys.stdout.write(json.dumps(answer))
