@@ -121,6 +121,20 @@ def test_the_address_of_a_cloud_is_asked_for_keys_if_the_user_allows_it(
     assert proxy.count("/latest/meta-data/iam") > 0
 
 
+def test_a_cloud_that_gives_no_keys_is_not_taken_for_the_store(
+    user_by_proxy: User, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+):
+    for name in KEYS:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", proxy.endpoint)
+    monkeypatch.setenv("LIGHTNING_LITE_INSTANCE_ROLE", "1")
+    proxy.refuse = lambda method, path: (404, "NotFound") if path.startswith("/latest/") else None
+    for act in (lambda: user_by_proxy.put("a", "text"), lambda: user_by_proxy.get("a"), user_by_proxy.list):
+        with pytest.raises(DrivePermissionError, match="The cloud gave this machine no keys") as caught:
+            act()
+        assert_clean(caught.value)
+
+
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [

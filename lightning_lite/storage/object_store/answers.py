@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 from lightning_lite.storage.errors import DriveOSError, DrivePermissionError, DriveUnreachable
-from lightning_lite.storage.object_store.connection import Connection
+from lightning_lite.storage.object_store.connection import INSTANCE_ROLE_VARIABLE, Connection
 from lightning_lite.store_url import StoreUrl
 
 _STATUS = re.compile(r"status(?: code)?: (\d{3})")
@@ -19,6 +19,7 @@ _CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,64})</Code>")
 _KIND = re.compile(r"kind: (Connect|Timeout|Interrupted|Request|Decode|Body)\b")
 _OTHER_PROTOCOL = re.compile(r"hyper::Error\(\s*Parse\b")
 _OTHER_FORMAT = re.compile(r"source: (?:Metadata|NotPartial|Invalid\w+Response)\b|kind: Redirect\b")
+_FOR_KEYS = re.compile(r"Error performing \w+ \S+/latest/(?:api/token|meta-data/)")
 _BAD_KEYS = {
     "InvalidAccessKeyId": "it does not know the key in AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the key in AWS_SECRET_ACCESS_KEY is wrong",
@@ -43,7 +44,8 @@ class Answer(NamedTuple):
         code: The word of S3 for the error, "" if there is none.
         kind: The part of the connection that failed, "" if the server has answered. `Protocol`: the answer is
             not HTTP. `Format`: the request succeeded, but the answer is not one of S3. `Closed`: the server
-            has never answered, and closed the connection each time.
+            has never answered, and closed the connection each time. `Keys`: the cloud gave no keys to this
+            machine, so the server was not asked.
     """
 
     status: int
@@ -87,6 +89,12 @@ class Answer(NamedTuple):
             connection: How the store is reached.
         """
         place = connection.place
+        if self.kind == "Keys":
+            return DrivePermissionError(
+                f"The cloud gave this machine no keys for {url}, which {INSTANCE_ROLE_VARIABLE} asks for; "
+                f"give it a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+                errno=errno.EACCES,
+            )
         if self.is_foreign:
             return DriveUnreachable(
                 f"No object store answers at {place}, where {url} should be: {self._foreign_text}; correct "
@@ -156,6 +164,8 @@ class Answer(NamedTuple):
 def answer_of(error: BaseException) -> Answer:
     """Return the answer of the server, from an error of the library."""
     text = str(error)
+    if _FOR_KEYS.search(text):
+        return Answer(0, "", "Keys")
     status, code = _STATUS.search(text), _CODE.search(text)
     return Answer(
         int(status[1]) if status else (404 if isinstance(error, FileNotFoundError) else 0),
