@@ -4,13 +4,14 @@ in each process       text_of                 the text of an exception, also of 
                       add_note                a note, also for an exception that refuses assignments
 in a work's process   format_user_frames      text, for the report and for the cause of the raised exception
 in the main process   leave_out_own_frames    the exception, before it leaves `app.run()` or a constructor
+                      format_user_stack       text, for `lightning-lite stack`
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from lightning_lite.errors import LightningLiteError
 from lightning_lite.light_typing import TYPE_CHECKING
@@ -77,6 +78,21 @@ def format_user_frames(error: BaseException) -> str:
     for one, its_error in _chain(found, error):
         one.stack = traceback.StackSummary.from_list(_fold(one.stack, its_error, its_error is error))
     return re.sub(_FOLDED, _describe_folded, "".join(found.format()))
+
+
+def format_user_stack(frame: FrameType) -> str:
+    """Return the stack of a thread as text, without the frames of this package after the user's last one.
+
+    Args:
+        frame: The innermost frame.
+    """
+    import traceback  # noqa: PLC0415 - as above
+
+    stack = traceback.extract_stack(frame)
+    ours = _ours([entry.filename for entry in stack])
+    while ours and ours[-1]:
+        ours.pop()
+    return "".join(traceback.format_list(stack[: len(ours)]))
 
 
 def fill_in_source(text: str) -> str:
@@ -168,10 +184,7 @@ def _hidden(files: list[str], error: BaseException, is_last: bool) -> list[bool]
         error: The exception.
         is_last: Whether it is the exception itself, not a cause or context of another one.
     """
-    hidden, was_ours = [], False
-    for file in files:
-        was_ours = file.startswith(_PACKAGE) or (was_ours and _is_standard(file))
-        hidden.append(was_ours)
+    hidden = _ours(files)
     is_expected = isinstance(error, LightningLiteError) or not isinstance(error, Exception)
     is_reported = isinstance(error.__cause__, RemoteTraceback) or (all(hidden) and not is_last)
     if not is_expected and not is_reported:
@@ -181,6 +194,15 @@ def _hidden(files: list[str], error: BaseException, is_last: bool) -> list[bool]
                 break
             hidden[index] = False
     return hidden
+
+
+def _ours(files: list[str]) -> list[bool]:
+    """Return for each frame whether it is of this package, or of the standard library that it called."""
+    ours, was_ours = [], False
+    for file in files:
+        was_ours = file.startswith(_PACKAGE) or (was_ours and _is_standard(file))
+        ours.append(was_ours)
+    return ours
 
 
 def _is_standard(file: str) -> bool:

@@ -26,8 +26,13 @@ from lightning_lite.errors import AppEnding, CommandError, NoAnswer, StateConfli
 from lightning_lite.messages import RestartWanted, StopWanted
 from lightning_lite.runners.base import Runner
 from lightning_lite.runners.command_channel import Later
+from lightning_lite.tracebacks import format_user_stack
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.work_row import WorkRow
+
+#: The last line of the stack of a flow that is not busy: in a pass, and between two passes.
+_WAITS_FOR_CALL = "The flow waits at this line until a call has ended.\n"
+_WAITS_FOR_CHANGE = "No pass of the flow is running: the app waits at this line for the next change.\n"
 
 #: The status of HTTP for each error of a change of the state.
 _STATUSES = {StateConflict: 409, StateError: 422, AppEnding: 503, NoAnswer: 504}
@@ -66,6 +71,10 @@ class Commanded(Protocol):
 
     def busy_for(self) -> float | None:
         """Return for how many seconds the flow has been busy, or `None` if it waits."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a pass of the flow waits for a call."""
 
     def snapshot_works(self) -> Sequence[WorkRow]:
         """Return a snapshot of all works in the tree."""
@@ -133,8 +142,13 @@ class Commands:
         if request.get("work") is not None:
             self._app.runner.write_stacks(self._work(request))
             return {}
+        is_busy, is_waiting = self._app.busy_for() is not None, self._app.is_waiting
         frame = sys._current_frames().get(self._app.thread)
-        return {"stack": "".join(traceback.format_stack(frame)) if frame is not None else ""}
+        if frame is None:
+            return {"stack": ""}
+        if is_busy:
+            return {"stack": "".join(traceback.format_stack(frame))}
+        return {"stack": format_user_stack(frame) + (_WAITS_FOR_CALL if is_waiting else _WAITS_FOR_CHANGE)}
 
     def _layout(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"layout": self._app.layout.snapshot()}

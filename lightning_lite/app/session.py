@@ -436,6 +436,11 @@ class Session:
         since = self._busy_since
         return None if since is None else self._clock.now().monotonic - since
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a pass of the flow waits for a call; readable from any thread."""
+        return self._machine.is_waiting
+
     def _open_api(self) -> None:
         """Collect the routes of the app; without the packages that serve them, the app runs without its API.
 

@@ -30,7 +30,7 @@ _STACK = re.compile(
 
 
 def read_flow_stack(run: RunSummary) -> str:
-    """Return the stack of the flow, the innermost call last.
+    """Return the stack of the flow, the innermost call last; a last line says if the flow waits.
 
     Raises:
         CommandError: The app does not answer.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import signal
 import socket
@@ -34,6 +35,30 @@ WORKS = ["killed", "once", "part.inner", "restarted", "stopped", "stubborn", "tr
 
 #: The works that print three lines and then report a progress of 25 %.
 WAITING_WORKS = ["killed", "part.inner", "restarted", "stopped", "train"]
+
+#: A flow that waits for ever at one line.
+WAITING = """
+import threading
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+class Wait(LightningWork):
+    def run(self, number):
+        print("the work runs")
+        threading.Event().wait()
+
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Wait(parallel="wait_for" in "LINE")
+
+    def run(self):
+        if self.work.parallel:
+            self.work.run(1)
+        LINE  # here
+
+if __name__ == "__main__":
+    LightningApp(Flow()).run()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -210,8 +235,33 @@ def test_stack_shows_the_functions_that_a_work_and_the_flow_execute(verb: Verb):
     assert work.out.startswith("root.train (process ")
     assert "app.py" in work.out
     assert "in wait_for_ever" in work.out
+    # Its passes end at once, so the app waits in the line of `run`, and shows no frame of the package.
+    *_, file, line, wait = flow.out.splitlines()
     assert flow.out.startswith("root (Steered):")
-    assert "in wait" in flow.out
+    assert re.fullmatch(r'  File "\S+app\.py", line \d+, in <module>', file)
+    assert line.strip() == "LightningApp(Steered()).run()"
+    assert wait == "No pass of the flow is running: the app waits at this line for the next change."
+
+
+@pytest.mark.parametrize("line", ["self.work.run(1)", "self.wait_for(self.work)"])
+def test_the_stack_of_a_flow_ends_with_the_line_that_waits_for_a_call(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], line: str
+):
+    source = WAITING.replace("LINE", line)
+    with running(tmp_path, source=source) as app:
+        app.wait_for_output("the work runs")
+        poll_until(lambda: "until a call" in call(capfd, "stack", "--root", app.root).out, DEADLINE)
+        shown = call(capfd, "stack", "--root", app.root).out
+
+    number = source.splitlines().index(f"        {line}  # here") + 1
+    assert shown.splitlines()[-3:] == [
+        f'  File "{tmp_path}/app.py", line {number}, in run',
+        f"    {line}  # here",
+        "The flow waits at this line until a call has ended.",
+    ]
+    assert (
+        shown.splitlines()[1] == f'  File "{tmp_path}/app.py", line {len(source.splitlines())}, in <module>'
+    )
 
 
 # Logs.

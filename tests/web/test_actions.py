@@ -111,7 +111,7 @@ def test_stacks_are_shown(shared: Steered):
     flow = shared.act("stack").data
     work = shared.act("stack", "root.one").data
 
-    assert "in run" in flow["text"]
+    assert "app.run(" in flow["text"]
     assert "most recent call first" in work["text"]
     assert "in run" in work["text"]
 
