@@ -277,6 +277,34 @@ def test_output_of_others_waits_for_the_prompt_and_none_is_lost(sit_down, tmp_pa
     assert app.end() == 0
 
 
+def test_a_flow_asks_after_it_has_waited_and_steps_over_a_waiting_call(sit_down):
+    app = sit_down(
+        "class Work(LightningWork):\n"
+        "    def run(self, x):\n"
+        "        return x + 1\n"
+        "class Flow(LightningFlow):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.work = Work()\n"
+        "    def run(self):\n"
+        "        one = self.work.run(41)\n"
+        "        breakpoint()\n"
+        "        two = self.work.run(1)\n"
+        "        self.stop(f'{one} {two}')\n"
+    )
+    app.expect(r"> \S+app\.py\(\d+\)run\(\)\n-> two = self\.work\.run\(1\)\n\(Pdb\) ")
+    app.type("p one\n")
+    app.expect(r"\n42\n\(Pdb\) ")
+    app.type("n\n")
+    app.expect(r"> \S+app\.py\(\d+\)run\(\)\n-> self\.stop\(.*\n\(Pdb\) ")
+    app.type("p two\n")
+    app.expect(r"\n2\n\(Pdb\) ")
+    app.type("c\n")
+
+    app.expect(r"42 2\n")
+    assert app.end() == 0
+
+
 def test_works_ask_one_after_the_other_and_keep_their_turn_while_they_step(sit_down):
     app = sit_down(TWO)
     first = app.answer("n")
