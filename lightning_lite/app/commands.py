@@ -32,7 +32,7 @@ from lightning_lite.work_row import WorkRow
 
 #: The last line of the stack of a flow that is not busy: in a pass, and between two passes.
 _WAITS_FOR_CALL = "The flow waits at this line until a call has ended.\n"
-_WAITS_FOR_CHANGE = "No pass of the flow is running: the app waits at this line for the next change.\n"
+_WAITS_FOR_CHANGE = "No pass of the flow is running: the app waits for the next change.\n"
 
 #: The status of HTTP for each error of a change of the state.
 _STATUSES = {StateConflict: 409, StateError: 422, AppEnding: 503, NoAnswer: 504}

@@ -235,12 +235,12 @@ def test_stack_shows_the_functions_that_a_work_and_the_flow_execute(verb: Verb):
     assert work.out.startswith("root.train (process ")
     assert "app.py" in work.out
     assert "in wait_for_ever" in work.out
-    # Its passes end at once, so the app waits in the line of `run`, and shows no frame of the package.
+    # Its passes end at once, so the last line of the user is that of `run`; frames of the package are cut.
     *_, file, line, wait = flow.out.splitlines()
     assert flow.out.startswith("root (Steered):")
     assert re.fullmatch(r'  File "\S+app\.py", line \d+, in <module>', file)
     assert line.strip() == "LightningApp(Steered()).run()"
-    assert wait == "No pass of the flow is running: the app waits at this line for the next change."
+    assert wait == "No pass of the flow is running: the app waits for the next change."
 
 
 @pytest.mark.parametrize("line", ["self.work.run(1)", "self.wait_for(self.work)"])

@@ -604,7 +604,7 @@ NUM_EVENTS = 2
 #: Statements whose result is known when they end, so that it depends on nothing but the statements before.
 IN_ORDER = ["call", "bare call", "wait for", "loop", "if value", "try", "write", "stop idle", "stop running"]
 
-#: Statements that do more when reports arrive. What they do only ever grows, and in any order to the same.
+#: Statements that do more when reports arrive: never less, and at the end the same for any order of reports.
 REACTING = ["parallel", "if ended", "if step"]
 
 #: Statements that keep their position between passes, so each may be reached once in a pass.

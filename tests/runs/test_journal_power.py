@@ -67,7 +67,7 @@ def rewrite_journal(disk: Path, *, durable: bool) -> tuple[Power, dict[str, int]
 
 
 def faults_of(power: Power, written: dict[str, int], place: Path) -> set[str]:
-    """Return what is wrong in any state of the disk after a loss of power."""
+    """Return the faults of all states in which a loss of power can leave the disk."""
     faults = set()
     for count in range(len(power.log) + 1):
         for reached in range(count + 1):
