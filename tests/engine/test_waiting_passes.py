@@ -602,10 +602,10 @@ def test_works_in_a_container_are_refused_with_the_way_to_pass_them(works: Any, 
 NUM_EVENTS = 2
 
 #: Statements whose result is known when they end, so that it depends on nothing but the statements before.
-IN_ORDER = ["call", "bare call", "wait for", "loop", "if value", "try", "write", "stop idle", "stop running"]
+IN_ORDER = ["call", "bare call", "wait for", "loop", "if value", "try", "write", "stop running"]
 
 #: Statements that do more when reports arrive: never less, and at the end the same for any order of reports.
-REACTING = ["parallel", "if ended", "if step"]
+REACTING = ["parallel", "if ended", "if step", "stop idle"]
 
 #: Statements that keep their position between passes, so each may be reached once in a pass.
 KEPT = ["schedule", "iterate", "iterate in each pass"]
@@ -614,7 +614,7 @@ KEPT = ["schedule", "iterate", "iterate in each pass"]
 class AnyFlow(ScriptedFlow):
     """A flow that is made of random statements; its result depends on no order of reports.
 
-    Some flows end with `stop()`: at any statement, if all statements are `IN_ORDER`, else when a pass has
+    Some flows end with `stop()`: at any statement, if no statement reacts to reports, else when a pass has
     begun with no pending call and has changed nothing.
 
     Args:
@@ -637,7 +637,9 @@ class AnyFlow(ScriptedFlow):
         self.done = {}  # how many events of a schedule are done
         self.num_items = {}  # how many items of a loop are done
         self._ending = rng.choice(["rests", "rests", "stops", "stops anywhere"])
-        kinds = IN_ORDER + (["stop flow", "iterate"] if self._ending == "stops anywhere" else REACTING + KEPT)
+        kinds = IN_ORDER + (
+            ["stop idle", "stop flow", "iterate"] if self._ending == "stops anywhere" else REACTING + KEPT
+        )
         self._plan = [self.statement(rng, 0, kinds) for _ in range(rng.randrange(1, 6))]
 
     @classmethod
