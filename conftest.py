@@ -36,8 +36,8 @@ hypothesis.settings.load_profile("suite")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# Without buffers, `print` writes the end of a line separately, and a kill or a stop may come in between. Tests
-# of such output set the variable themselves.
+# Without buffers, `print` writes the end of a line separately, and a kill or a stop may come in between.
+# Tests of such output set the variable themselves.
 os.environ.pop("PYTHONUNBUFFERED", None)
 
 # A shell lets a process in the background ignore Ctrl-C, and all processes of the tests would inherit that.

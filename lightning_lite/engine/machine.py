@@ -80,8 +80,9 @@ _log = logging.getLogger("lightning_lite")
 #: most half of the time.
 PATIENCE = 5e-6
 
-#: A warning is given after this many passes in a row without a report or a timer.
-_MANY_ALONE = 1000
+#: A warning is given after this many passes in a row without a report or a timer: some seconds of them. Flows
+#: that count their passes make fewer while a process starts.
+_MANY_ALONE = 20_000
 
 
 class Step(NamedTuple):
@@ -383,7 +384,7 @@ class Machine:
             raise
         if self._num_alone == _MANY_ALONE and self.wants_pass:
             warnings.warn(
-                f"The flow has run {_MANY_ALONE} passes in a row, because each of them changed "
+                f"The flow has run {_MANY_ALONE:,} passes in a row, because each of them changed "
                 f"{', '.join(self._outbox.reasons)}: it never comes to rest. Change an attribute only when "
                 f"something has happened, or give it a private name if no line of the flow depends on it.",
                 LightningFlowWarning,

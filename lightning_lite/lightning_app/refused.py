@@ -59,7 +59,7 @@ REFUSED = {
     "utilities.app_helpers.AppStateType": _PLUGINS,
     "utilities.app_helpers.BaseStatePlugin": _PLUGINS,
     "utilities.app_helpers.StreamLitStatePlugin": _PLUGINS,
-    "utilities.app_helpers.convert_print_to_logger_info": "what works print is in their logs without it",
+    "utilities.app_helpers.convert_print_to_logger_info": "the output of works is in their logs without it",
     "utilities.app_helpers.target_fn": _INTERNAL,
     "utilities.app_logs": _LOGS,
     "utilities.auth": _NETWORK,

@@ -59,7 +59,7 @@ def describe_run(summary: EndSummary) -> str:
         >>> print(describe_run(EndSummary("Flow", "stopped", 75.2, works)), end="")
         Flow ended after 1 min 15 s: 13 calls, 1 failed.
           root.train  12 calls  1 min 10 s
-          root.eval   1 call    0.3 s
+          root.eval   1 call    300 ms
           root.eval failed: ZeroDivisionError: no in root.eval.run(0)
     """
     works = [work for work in summary.works if work.num_calls or work.failures]
