@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from lightning_lite.storage.object_store import store
 from lightning_lite.storage.object_store.client import Client
 from lightning_lite.storage.object_store.connection import parse_url
 from lightning_lite.storage.object_store.store import ObjectStore
@@ -18,7 +20,11 @@ from tests.support.store_user import User
 
 @pytest.fixture
 def proxy(object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """Give a server in front of the real one, to which the variables of the environment lead."""
+    """Give a server in front of the real one, to which the variables of the environment lead.
+
+    Tests count its requests, so no put sweeps by chance.
+    """
+    monkeypatch.setattr(store, "_SWEEP_EVERY", sys.maxsize)
     with object_proxy(object_server.port) as running:
         monkeypatch.setenv("AWS_ENDPOINT_URL", running.endpoint)
         yield running
