@@ -44,7 +44,7 @@ from lightning_lite.setting_kinds import (
 )
 from lightning_lite.setting_kinds import LATEST as LATEST
 from lightning_lite.setting_kinds import OFF as OFF
-from lightning_lite.store_url import is_url
+from lightning_lite.store_url import UNSEEN, is_url
 
 ROOT_VARIABLE = "LIGHTNING_LITE_ROOT"
 DRIVES_VARIABLE = "LIGHTNING_LITE_DRIVES"
@@ -395,6 +395,8 @@ class Settings:
     def drives(self, given: str | os.PathLike[str] | None) -> str | None:
         """Return the absolute folder or the url of drives that are not in the root; see `drives_apart`."""
         place = self.value("drives", given)
+        if place is not None and str(place).startswith(UNSEEN):
+            return str(place)  # of a work: `storage.stores` refuses it, also in programs that the work starts
         return None if place is None else absolute_place(place, "drives")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,12 @@ class ImportsLate(LightningWork):
             file.write("42")
         if kind == "drive":
             Drive("lit://results").put("result.txt")
+        elif kind == "program":
+            program = "from lightning_lite.storage import Drive; Drive('lit://results').put('result.txt')"
+            done = subprocess.run(
+                [sys.executable, "-c", program], capture_output=True, text=True, check=False
+            )
+            raise RuntimeError(done.stderr.splitlines()[-1])
         elif kind == "file system":
             FileSystem().put("result.txt", "/results/result.txt")
         else:
@@ -64,7 +72,7 @@ class ImportsLate(LightningWork):
 class AsksForFiles(LightningFlow):
     def __init__(self):
         super().__init__()
-        kinds = ("drive", "file system", "path")
+        kinds = ("drive", "program", "file system", "path")
         self.kinds = Dict({kind: ImportsLate(raise_exception=False) for kind in kinds})
         self._messages = []
 

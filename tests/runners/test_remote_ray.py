@@ -208,12 +208,15 @@ def test_what_ray_can_not_read_to_the_end_is_not_sent(tmp_path):
     for name, other in ("one", "two"), ("two", "one"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "other").symlink_to(f"../{other}")
-    (tmp_path / ".git").mkdir()
-    os.mkfifo(tmp_path / ".git" / "pipe")
+    for name in (".git", "left-out"):
+        (tmp_path / name).mkdir()
+        os.mkfifo(tmp_path / name / "pipe")
     with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(tmp_path):
         server.bind("server")
 
-    patterns = {_exclude(path, str(tmp_path)) for path in _find_unreadable(str(tmp_path))}
+    patterns = {
+        _exclude(path, str(tmp_path)) for path in _find_unreadable(str(tmp_path), [".git", "left-out/"])
+    }
 
     pipe = r"a\ \[pipe\]"
     # Through the second name of the folder, too, by which Ray reaches them.

@@ -19,7 +19,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
@@ -441,32 +441,35 @@ def _last_line(error: BaseException) -> str:
     return one_line(lines[-1]) if lines else type(error).__name__
 
 
-def _find_unreadable(folder: str, above: tuple[Path, ...] = ()) -> Iterator[str]:
+def _find_unreadable(folder: str, excludes: Sequence[str], above: tuple[str, ...] = ()) -> Iterator[str]:
     """Yield each path below a folder that Ray can't read to the end: pipes, sockets, devices, links upwards.
 
     Ray reads each file that it sends. It would wait for a writer of a pipe, and follow a link to a folder
-    above the link again and again.
+    above the link again and again. Links that lead out of the folder are not followed here, because there may
+    be millions of files.
 
     Args:
         folder: The folder.
+        excludes: Patterns of names that are not sent, so that the search leaves them out.
         above: The folders through which the search came to it.
     """
-    way = (*above, Path(folder).resolve())
+    way = (*above, os.path.realpath(folder))
     try:
         entries = list(os.scandir(folder))
     except OSError:
         return  # Ray says so, unless the user has excluded it
     for entry in entries:
-        if any(fnmatch(entry.name, pattern) for pattern in _NEVER_SENT):
+        if any(fnmatch(entry.name, pattern.strip("/")) for pattern in excludes):
             continue
-        file = Path(entry) if entry.is_symlink() else entry
-        if not file.is_dir():
-            if not file.is_file() and os.path.exists(entry):
+        if not os.path.isdir(entry):
+            if os.path.exists(entry) and not os.path.isfile(entry):
                 yield entry.path
-        elif entry.is_symlink() and any(each.is_relative_to(Path(entry).resolve()) for each in way):
+            continue
+        target = Path(os.path.realpath(entry))
+        if entry.is_symlink() and any(Path(each).is_relative_to(target) for each in way):
             yield entry.path
-        else:
-            yield from _find_unreadable(entry.path, way)
+        elif target.is_relative_to(way[0]):
+            yield from _find_unreadable(entry.path, excludes, way)
 
 
 def _exclude(path: str, folder: str) -> str:
@@ -491,10 +494,11 @@ def connect(options: RemoteOptions) -> Any:
 
     environment: dict[str, Any] = {"env_vars": _WORKER_VARIABLES}
     if (folder := options.working_dir) is not None:
-        unreadable = [_exclude(path, folder) for path in _find_unreadable(folder)]
+        excludes = [*_NEVER_SENT, *options.excludes]
+        unreadable = [_exclude(path, folder) for path in _find_unreadable(folder, excludes)]
         environment |= {
             "working_dir": folder,
-            "excludes": [*_NEVER_SENT, *options.excludes, *unreadable],
+            "excludes": [*excludes, *unreadable],
         }
     ray.init(
         address=options.address,

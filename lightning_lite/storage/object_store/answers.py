@@ -33,6 +33,9 @@ _BAD_KEYS = {
 _OTHER_REGION = frozenset(
     {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 )
+#: Answers below 500 that may have no code of S3: redirects, and refusals of a proxy for time, rate or size.
+_WITHOUT_CODE = frozenset({301, 307, 408, 411, 413, 414, 429, 431})
+
 _FULL = frozenset({"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "EntityTooLarge"})
 
 
@@ -73,12 +76,12 @@ class Answer(NamedTuple):
     def is_foreign(self) -> bool:
         """Whether the server is no object store: each refusal of one has a code.
 
-        A proxy in front of an object store may answer 5xx without a code, while the store restarts. The
-        library does not read the code of 301 or 307.
+        A proxy in front of an object store may answer 5xx without a code, while the store restarts, or refuse
+        a request for its size. The library does not read the code of 301 or 307.
         """
         if not self.status:
             return self.kind in ("Protocol", "Format", "Closed")
-        return 300 <= self.status < 500 and not self.code and self.status not in (301, 307, 408, 429)
+        return 300 <= self.status < 500 and not self.code and self.status not in _WITHOUT_CODE
 
     def error(self, operation: str, url: StoreUrl, connection: Connection) -> DriveOSError:
         """Return the error of drives.

@@ -243,7 +243,7 @@ class Client:
             try:
                 self._send(request)
             except RequestFailed as failed:
-                if not failed.answer.is_missing:
+                if failed.answer.is_foreign or not failed.answer.is_missing:
                     raise self._error("delete", failed.answer) from None
 
     def now(self, prefix: str) -> datetime:

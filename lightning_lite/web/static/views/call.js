@@ -48,7 +48,7 @@ function Details({ id, call }) {
           <pre tabindex="0">${call.value ? call.value.text : isGoingOn ? "not yet" : "none"}</pre>
           <${Links} id=${id} links=${(call.links ?? []).filter((item) => item.where === "value")} /></section>
         <section class="card"><header><h3>Attempts</h3></header><${Attempts} call=${call} now=${now} /></section>
-        <section class="card"><header><h3>Output</h3>${call.log?.from && html`<a href=${link(["runs", id, "logs"], { work: call.work, at: call.log.from.toFixed(3) })}>In the log</a>`}</header>
+        <section class="card"><header><h3>Output</h3>${call.log?.from && html`<a href=${link(["runs", id, "logs"], { work: call.work, at: call.log.from.toFixed(6) })}>In the log</a>`}</header>
           ${call.log?.from ? html`<${Output} id=${id} work=${call.work} from=${call.log.from} to=${call.log.to} atEnd=${false} />` : html`<p class="dim pad">It has not begun.</p>`}</section>
       </div>
       ${call.files?.length > 0 && html`<div class="call-side"><${Files} files=${call.files} areAll=${call.files_are_all !== false} /></div>`}

@@ -78,5 +78,5 @@ export function Output({ id, work, from, to, atEnd = false }) {
   return html`<${Trouble} error=${state.error} />
     <div class="log-box small-log one-work" ref=${box} tabindex="0" role="region" aria-label="Output of ${work}" data-scroll hidden=${!state.lines}></div>
     ${state.lines === 0 && !state.error && html`<p class="dim pad">It printed nothing.</p>`}
-    ${state.lines > 0 && atEnd && html`<p class="under-note"><a href=${link(["runs", id, "logs"], { work, at: to.toFixed(3) })}>In the log</a></p>`}`;
+    ${state.lines > 0 && atEnd && html`<p class="under-note"><a href=${link(["runs", id, "logs"], { work, at: to.toFixed(6) })}>In the log</a></p>`}`;
 }

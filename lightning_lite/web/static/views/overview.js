@@ -74,7 +74,7 @@ function Failures({ id, data }) {
           <a href=${callLink(id, newest)}>${callName(newest)}</a>
           <span title=${fullTime(newest.time)}>attempt ${newest.attempt}, ${moment(newest.time)}</span>
           ${newest.call && html`<button class="plain small" aria-expanded=${open.has(`where ${key}`)} onClick=${() => toggle(`where ${key}`)}>${open.has(`where ${key}`) ? "▾" : "▸"} Where</button>`}
-          <a href=${link(["runs", id, "logs"], { work: newest.work, at: newest.time.toFixed(3) })}>its output</a>
+          <a href=${link(["runs", id, "logs"], { work: newest.work, at: newest.time.toFixed(6) })}>its output</a>
           ${items.length > 1 && html`<button class="plain small" aria-expanded=${isOpen} onClick=${() => toggle(key)}>${isOpen ? "▾" : "▸"} ${count(items.length)} like this${works.size > 1 ? ` in ${works.size} works` : ""}</button>`}
         </p>
         ${newest.call && open.has(`where ${key}`) && html`<${FailureDetails} id=${id} item=${newest} />`}

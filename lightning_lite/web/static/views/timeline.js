@@ -151,7 +151,7 @@ function Chart({ id, run }) {
     if (!found) return;
     if (found.kind === "span") go(link(["runs", id, "call"], { work: row.name, number: found.item[3] }));
     else if (found.kind === "bin") show(found.item[0] - (found.item[1] - found.item[0]) * 4, found.item[1] + (found.item[1] - found.item[0]) * 4);
-    else if (found.kind === "process") go(link(["runs", id, "logs"], { work: row.name, at: found.item[0].toFixed(3) }));
+    else if (found.kind === "process") go(link(["runs", id, "logs"], { work: row.name, at: found.item[0].toFixed(6) }));
   }
 
   // A wheel must be a listener that is not passive: it may keep the page from scrolling.
