@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -46,7 +47,7 @@ def test_the_readme_says_how_to_install_what_is_not_on_pypi(capfd: pytest.Captur
     checkout = Path(init.__file__).parents[3]
 
     readme = Path("words", "README.md").read_text()
-    assert f"$ pip install {checkout} " in readme
+    assert f"$ pip install {shlex.quote(str(checkout))} " in readme
     assert "pypi.org" not in readme
 
 

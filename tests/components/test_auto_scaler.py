@@ -170,9 +170,9 @@ def test_a_server_without_batches_gets_each_request_as_it_is():
 
 
 def test_a_request_that_takes_too_long_is_a_504_and_the_next_one_is_answered():
-    options = OPTIONS | {"min_replicas": 2, "max_replicas": 2, "timeout_inference_request": 0.5}
+    options = OPTIONS | {"min_replicas": 2, "max_replicas": 2, "timeout_inference_request": 1.5}
     with scaled(Square, **options) as (_, url), Clients(url) as clients:
-        assert clients.ask(-5) == (504, {"detail": "there was no answer in 0.5 seconds"})
+        assert clients.ask(-5) == (504, {"detail": "there was no answer in 1.5 seconds"})
         assert clients.ask(3) == square(3)
 
 
