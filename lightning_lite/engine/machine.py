@@ -441,7 +441,11 @@ class Machine:
             record.ending = ending
             was_swallowed = record.pause is not None
         except BaseException as error:
-            was_swallowed = record.pause is not None and not _comes_from(error, record.pause)
+            was_swallowed = (
+                isinstance(error, Exception)
+                and record.pause is not None
+                and not _comes_from(error, record.pause)
+            )
             if self._interruption is None and not was_swallowed:
                 self._explain_none(error)
                 raise

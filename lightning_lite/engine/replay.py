@@ -74,11 +74,15 @@ class Replay:
         """Restore each component, now or when it is attached to the tree."""
         for name in self.history.works.keys() | self.history.written.keys():
             call_when_attached(root, name, partial(self._restore, name))
-        numbers: dict[str, list[int]] = {}
+        numbers: dict[str, set[int]] = {}
         for name in self.history.states:
-            parent, _, key = name.rpartition(".")
-            if key.isdecimal():
-                numbers.setdefault(parent, []).append(int(key))
+            while "." in name:
+                parent, _, key = name.rpartition(".")
+                if parent in self.history.states:
+                    break  # a component; lists have no state of their own
+                if key.isdecimal():
+                    numbers.setdefault(parent, set()).add(int(key))
+                name = parent
         for parent, used in numbers.items():
             call_when_attached(root, parent, partial(_restore_numbers, used))
 
@@ -115,7 +119,7 @@ class Replay:
             component._records = records
 
 
-def _restore_numbers(numbers: list[int], member: TreeMember) -> None:
+def _restore_numbers(numbers: set[int], member: TreeMember) -> None:
     """Let the components that the flow adds to a list again have the names that they had before."""
     if isinstance(member, List):
         member._reuse_numbers(numbers)

@@ -62,8 +62,8 @@ class _Finder:
         if hasattr(os, "pidfd_open"):
             try:
                 sentinel = os.pidfd_open(self._parent)
-            except ProcessLookupError:
-                return  # the app has died, and this process is about to end
+            except OSError:
+                return  # the app has died, or the system gives no pidfd: the user's import must not fail
             # No function sets it: `multiprocessing` does so in its own start code.
             module._parent_process = module._ParentProcess("MainProcess", self._parent, sentinel)
 
