@@ -22,8 +22,9 @@ from functools import partial
 import psutil
 
 from benchmarks.measure import Measure
+from benchmarks.p4_call import Echo
 from benchmarks.programs import figure_of
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.clock import Moment
 from lightning_lite.engine.history import fold_entries
 from lightning_lite.engine.recorder import Recorder
@@ -97,14 +98,6 @@ def size_limit() -> None:
     folder = os.getcwd()
     record(folder)
     print(4 * (os.path.getsize(f"{folder}/journal.log") / MIB + 16))
-
-
-class Echo(LightningWork):
-    """Returns its argument."""
-
-    def run(self, number: int) -> int:
-        """Return `number`."""
-        return number
 
 
 class Calling(LightningFlow):

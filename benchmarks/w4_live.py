@@ -18,6 +18,7 @@ from functools import partial
 from benchmarks.g3_journal import goal
 from benchmarks.made_runs import make_run
 from benchmarks.measure import Measure
+from benchmarks.p4_call import Echo
 from benchmarks.page import browsing, running_run, serving
 from benchmarks.programs import DEADLINE, NoFigure, environment, figure_of
 from lightning_lite import LightningApp, LightningFlow, LightningWork
@@ -53,14 +54,6 @@ class Ticker(LightningWork):
             print(moment, flush=True)
             self.moment = moment
             threading.Event().wait(random.uniform(*PERIOD))
-
-
-class Echo(LightningWork):
-    """Returns its argument."""
-
-    def run(self, moment: int) -> int:
-        """Return `moment`."""
-        return moment
 
 
 class Root(LightningFlow):

@@ -42,8 +42,6 @@ from lightning_lite.setting_kinds import (
     Table,
     Tags,
 )
-from lightning_lite.setting_kinds import LATEST as LATEST
-from lightning_lite.setting_kinds import OFF as OFF
 from lightning_lite.store_url import UNSEEN, is_url
 
 ROOT_VARIABLE = "LIGHTNING_LITE_ROOT"

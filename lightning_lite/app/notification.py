@@ -19,7 +19,8 @@ from lightning_lite.formats import format_seconds
 from lightning_lite.masking import mask, register
 from lightning_lite.places import this_host
 from lightning_lite.runners.processes.spawn import search_path
-from lightning_lite.settings import NOTIFY_VARIABLE, OFF, SETTINGS, show_value
+from lightning_lite.setting_kinds import OFF
+from lightning_lite.settings import NOTIFY_VARIABLE, SETTINGS, show_value
 from lightning_lite.text import one_line
 from lightning_lite.tracebacks import text_of
 

@@ -12,7 +12,7 @@ from lightning_lite.extras import check_setting
 from lightning_lite.run_options import RunOptions
 from lightning_lite.runners.base import RemoteOptions, Runner, RunnerOptions
 from lightning_lite.runners.output.display_queue import Display
-from lightning_lite.settings import OFF
+from lightning_lite.setting_kinds import OFF
 
 #: By their names, because an app on one machine needs none of them; Ray alone takes half a second.
 _RUNNER = "lightning_lite.runners.remote.runner"

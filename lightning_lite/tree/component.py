@@ -45,8 +45,8 @@ class ComponentType(ABCMeta):
 _ASYNC_OR_GENERATOR = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR of `inspect`
 _PACKAGE = __name__.partition(".")[0] + "."
 
-#: Keys that a state that Lightning App has saved has, too: details of its cloud, of its pages, and where its
-#: files were. A run here determines them by itself.
+#: Further keys of a state of Lightning App: details of its cloud, of its pages, and the places of its files.
+#: A run here determines them by itself.
 _DETAILS_OF_LIGHTNING_APP = frozenset(
     {"_cloud_compute", "_future_url", "_internal_ip", "_layout", "_paths", "_public_ip", "_restarting"}
 )

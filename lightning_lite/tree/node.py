@@ -228,7 +228,7 @@ class Node:
     # Changes inside lists and dicts.
 
     def changed_containers(self) -> Iterator[tuple[str, Stored]]:
-        """Yield the names of the containers that have changed since the last check, and their values then.
+        """Yield the names of the containers that have changed since the last check, and their values before.
 
         Raises:
             StateError: A container holds a value that is not plain data; raised after the last name.

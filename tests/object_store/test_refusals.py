@@ -109,25 +109,24 @@ def test_without_keys_no_address_is_asked_for_them(
     assert proxy.requests == []
 
 
-def test_the_address_of_a_cloud_is_asked_for_keys_if_the_user_allows_it(
-    user_by_proxy: User, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
-):
+@pytest.fixture
+def instance_role(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set no keys, and allow the library to ask the proxy for some, as the address of a cloud."""
     for name in KEYS:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", proxy.endpoint)
     monkeypatch.setenv("LIGHTNING_LITE_INSTANCE_ROLE", "1")
+
+
+@pytest.mark.usefixtures("instance_role")
+def test_the_address_of_a_cloud_is_asked_for_keys_if_the_user_allows_it(user_by_proxy: User, proxy: Proxy):
     user_by_proxy.put("a", "text")
     assert user_by_proxy.get("a") == "text"
     assert proxy.count("/latest/meta-data/iam") > 0
 
 
-def test_a_cloud_that_gives_no_keys_is_not_taken_for_the_store(
-    user_by_proxy: User, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
-):
-    for name in KEYS:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_METADATA_ENDPOINT", proxy.endpoint)
-    monkeypatch.setenv("LIGHTNING_LITE_INSTANCE_ROLE", "1")
+@pytest.mark.usefixtures("instance_role")
+def test_a_cloud_that_gives_no_keys_is_not_taken_for_the_store(user_by_proxy: User, proxy: Proxy):
     proxy.refuse = lambda method, path: (404, "NotFound") if path.startswith("/latest/") else None
     for act in (lambda: user_by_proxy.put("a", "text"), lambda: user_by_proxy.get("a"), user_by_proxy.list):
         with pytest.raises(DrivePermissionError, match="The cloud gave this machine no keys") as caught:

@@ -183,17 +183,22 @@ def test_what_no_node_has_fails_at_once_and_what_they_have_is_named(remote):
     assert remote.exit_of() == WorkExited("root.a", None)
 
 
+def messages_about_waiting(remote, monkeypatch, caplog, cpus):
+    """Start `root.c`, for which there are not enough CPUs; return the warnings when one has come."""
+    caplog.clear()  # on a busy machine, the first two works wait, too
+    monkeypatch.setattr(remote_work, "_LONG_WAIT", 0.5)
+    with caplog.at_level(logging.WARNING):
+        remote.start("root.c", resources=Resources(cpus=cpus))
+        poll_until(lambda: caplog.messages, timeout=DEADLINE)
+    return caplog.messages
+
+
 def test_it_is_said_why_a_work_waits_and_it_starts_when_there_is_room(remote, monkeypatch, caplog):
     remote.start("root.a", resources=Resources(cpus=4))
     remote.start("root.b", resources=Resources(cpus=4))
     for name in ("root.a", "root.b"):
         remote.until(WorkStarted, name)
-    caplog.clear()  # on a busy machine, the first two wait, too
-    monkeypatch.setattr(remote_work, "_LONG_WAIT", 0.5)
-    with caplog.at_level(logging.WARNING):
-        remote.start("root.c", resources=Resources(cpus=4))
-        poll_until(lambda: caplog.messages, timeout=DEADLINE)
-    assert caplog.messages == [
+    assert messages_about_waiting(remote, monkeypatch, caplog, cpus=4) == [
         "root.c waits for a place: it needs 4 CPUs, and the cluster has 0 of 8 CPUs free"
     ]
 
@@ -206,12 +211,7 @@ def test_free_cpus_of_two_nodes_are_not_added_up_in_the_reason_why_a_work_waits(
     for name, custom in (("root.a", FIRST), ("root.b", SECOND)):
         remote.start(name, resources=custom._replace(cpus=2))
         remote.until(WorkStarted, name)
-    caplog.clear()
-    monkeypatch.setattr(remote_work, "_LONG_WAIT", 0.5)
-    with caplog.at_level(logging.WARNING):
-        remote.start("root.c", resources=Resources(cpus=3))
-        poll_until(lambda: caplog.messages, timeout=DEADLINE)
-    assert caplog.messages == [
+    assert messages_about_waiting(remote, monkeypatch, caplog, cpus=3) == [
         "root.c waits for a place: it needs 3 CPUs, and no node of the cluster has that free: "
         "they have 2 of 4 CPUs"
     ]

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from lightning_lite import settings
+from lightning_lite import setting_kinds, settings
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import FC, BadInput, examples, setting_option
 from lightning_lite.cli.targets import find_run
@@ -124,7 +124,7 @@ def _check_drives(ctx: click.Context, option: click.Parameter, value: str | None
 @click.option(
     "--resume",
     is_flag=False,
-    flag_value=settings.LATEST,
+    flag_value=setting_kinds.LATEST,
     metavar="[RUN]",
     help="Resume the latest run of this app that its flow did not end; or RUN.",
 )
@@ -244,7 +244,7 @@ def _execute_setup(file: str) -> None:
 
 def _find_resumed(resume: str | None, root: str | None) -> str | None:
     """Return the value for the variable that selects the run to resume."""
-    if resume == settings.LATEST:
+    if resume == setting_kinds.LATEST:
         # `lightning-lite resume` repeats this command, and has set the variable to the id of a run.
         return os.environ.get(settings.RESUME_VARIABLE) or "1"
     return None if resume is None else find_run(settings.resolve_root(root), resume).id
