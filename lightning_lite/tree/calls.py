@@ -171,8 +171,8 @@ class Call:
         """The return value of its `run`; `None` if it has not succeeded.
 
         It is the same object at each access; only a big value is mapped again after 64 others. With
-        `cache_calls=False`, an answer of more than 1 KiB is released when the flow has used it and asks the
-        work for another call; it is `None` then.
+        `cache_calls=False`, a used answer of more than 1 KiB is released when the flow uses the answer of a
+        later call of the work, or requests the same call again; it is `None` then.
 
         Raises:
             Exception: Any exception that unpickling the value raises.
@@ -367,8 +367,7 @@ class CallRecords:
     Attributes:
         current: The newest call for each key.
         newest: The call that the flow requested last.
-        used: The calls of which the flow has used the answers since it has requested `newest`, if the work
-            has `cache_calls=False`. The next request of a call releases the answers.
+        used: The calls with used answers that are not released yet, if the work has `cache_calls=False`.
         num_calls: Number of the newest call.
         num_failures: Number of failed attempts of all calls.
         num_successes: Number of calls that succeeded.
@@ -430,8 +429,6 @@ class CallRecords:
                 self._count(status)
                 self._add_status(known, status)
             case CallAsked():
-                if self.used:
-                    self._release_used()
                 call = self._enter(event.key, event.number, event.arguments or b"")
                 self._add_status(call, WorkStatus(WorkStageStatus.PENDING, event.time, None, "", 0, ""))
             case CallSucceeded():
@@ -450,8 +447,14 @@ class CallRecords:
                 self._find_or_enter(event.key).fail(event.failure)
             case AnswerUsed():
                 if (used := self.current.get(event.key)) is not None:
+                    for unneeded in self.unneeded_after(used):
+                        unneeded.release_used()
+                    newest = self._newest_used(used)
+                    self.used = [] if newest is used else [newest]
                     used.answered = True
                     self._add_used(used)
+                    if len(self._all_used) > _MAX_USED:
+                        self._delete_oldest_used()
             case CallSurvived() | ProcessStarted():
                 pass  # concerns the flow or the process, not a call
             case AnswersKept():
@@ -488,20 +491,29 @@ class CallRecords:
         for row in rows:
             self.current[row[0]] = Call.from_answer(*row)
 
+    def unneeded_after(self, call: Call) -> list[Call]:
+        """Return the calls of which the answers are not needed when the flow uses the answer of `call`.
+
+        The answer of the call with the highest number stays, because it is the newest one when the app ends
+        before the next call has ended, and is resumed.
+        """
+        newest = self._newest_used(call)
+        return [used for used in self.used if used is not newest]
+
+    def _newest_used(self, call: Call) -> Call:
+        """Return the call with the highest number among `call` and the calls with used answers."""
+        return max((call, *self.used), key=lambda used: used.number)
+
     def _add_used(self, call: Call) -> None:
         self.used.append(call)
         self._all_used[call.key] = call
 
-    def _release_used(self) -> None:
-        """Release the used answers, and delete the oldest records of such calls if there are many."""
-        for call in self.used:
-            call.release_used()
-        self.used.clear()
-        if len(self._all_used) > _MAX_USED:
-            for key in list(self._all_used)[: _MAX_USED // 10]:  # some at once: the first of a dict is slow
-                call = self._all_used.pop(key)
-                if self.current.get(key) is call and call is not self.newest:
-                    del self.current[key]
+    def _delete_oldest_used(self) -> None:
+        """Delete the oldest records of calls with used answers."""
+        for key in list(self._all_used)[: _MAX_USED // 10]:  # some at once: the first of a dict is slow
+            call = self._all_used.pop(key)
+            if self.current.get(key) is call and call is not self.newest:
+                del self.current[key]
 
     def _find_or_enter(self, key: str) -> Call:
         # The journal has the record of a call under the name that the work had when it was asked for.
@@ -509,8 +521,8 @@ class CallRecords:
 
     def _enter(self, key: str, number: int, arguments: bytes) -> Call:
         call = self.current[key] = Call(key, number, arguments)
-        if self._all_used:
-            self._all_used.pop(key, None)
+        if self._all_used and (used := self._all_used.pop(key, None)) in self.used:
+            self.used.remove(used)
         if number > self.num_calls:
             self.num_calls = number
             self.newest = call

@@ -448,8 +448,9 @@ class Outbox:
             arguments: Pickled `(args, kwargs)`.
         """
         records, name = work._records, work._node.name
-        for used in records.used:
-            self.release(used)
+        replaced = records.current.get(key)
+        if replaced is not None:
+            self.release(replaced)
         journaled = arguments if len(arguments) <= _MAX_JOURNALED_ARGUMENTS else None
         # `run` may get the text that a `Secret` has revealed.
         if masking.byte_forms and journaled is not None:
@@ -471,6 +472,8 @@ class Outbox:
     def _use_answer(self, work: Work, call: Call) -> None:
         """Emit that the flow has used the answer of a call of a work with `cache_calls=False`."""
         name = work._node.name
+        for unneeded in work._records.unneeded_after(call):
+            self.release(unneeded)
         self.emit(work, AnswerUsed(name, call.key, self.wall))
         self.argument_watch.answer_used(name)
         self.changed(_answered(name), name)

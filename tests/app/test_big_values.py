@@ -146,7 +146,7 @@ def test_a_repeated_call_removes_the_value_of_the_call_before(own_place):
     assert run_steps(steps, maker=Maker(cache_calls=False))._answer == 1
 
 
-def test_the_next_call_removes_a_used_value_also_with_other_arguments(own_place):
+def test_the_next_used_value_removes_the_one_before_also_with_other_arguments(own_place):
     def steps(flow):
         found = []
         for number in range(5):
@@ -157,7 +157,7 @@ def test_the_next_call_removes_a_used_value_also_with_other_arguments(own_place)
 
     found, succeeded, first, last = run_steps(steps, maker=Maker(cache_calls=False))._answer
 
-    assert found == [(size, 1) for size in range(2, 7)]
+    assert found == [(2, 1), (3, 2), (4, 2), (5, 2), (6, 2)]  # the one before goes after this step
     assert (succeeded, first, last) == (True, None, 6)
 
 
@@ -189,6 +189,39 @@ def test_a_pass_that_raises_removes_no_value_that_a_resume_needs(own_place):
     LightningApp(root).run(resume=True)
 
     assert root._seen == (2 * MIB, 1)
+
+
+class AskingAgain(LightningFlow):
+    """Uses an answer, asks for another one, and ends before that."""
+
+    def __init__(self, resumed):
+        super().__init__()
+        self._resumed = resumed
+        self.maker = Maker(parallel=True, cache_calls=False)
+        self.phase = "first"
+        self._latest = None
+
+    def run(self):
+        if self.phase == "second":
+            self.maker.run(4 * MIB)
+            if self.maker.status.stage in ("pending", "running"):
+                self.phase = "third"
+        elif self.phase == "third":
+            if not self._resumed:
+                raise RuntimeError("the second call has not ended")
+            self._latest = self.wait_for(self.maker)[0]
+            self.stop()
+        elif self.maker.run(2 * MIB) is not None:
+            self.phase = "second"
+
+
+def test_a_used_value_is_there_after_a_resume_if_the_next_call_had_not_ended(own_place):
+    with pytest.raises(RuntimeError, match="not ended"):
+        LightningApp(AskingAgain(resumed=False)).run()
+
+    root = AskingAgain(resumed=True)
+    LightningApp(root).run(resume=True)
+    assert root._latest.nbytes == 2 * MIB
 
 
 class Interrupting(LightningFlow):

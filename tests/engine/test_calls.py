@@ -244,7 +244,7 @@ def in_turn(flow):
 
 
 @pytest.mark.parametrize("parallel", [False, True])
-def test_a_used_answer_is_released_with_the_next_call_and_a_small_one_stays(parallel):
+def test_a_used_answer_is_released_when_the_next_one_is_used_and_a_small_one_stays(parallel):
     stage = play(in_turn, work=Work(cache_calls=False, parallel=parallel), next=0, sizes=[])
     sizes = [1000, 2000, 100_000, 10, 50_000]
     for size in sizes:
@@ -253,31 +253,24 @@ def test_a_used_answer_is_released_with_the_next_call_and_a_small_one_stays(para
     work = stage.root.work
     assert stage.root.sizes == sizes
     assert [work.call(number).succeeded for number in range(5)] == [True] * 5
-    assert [len(work.call(number).value or b"") for number in range(5)] == [1000, 0, 0, 10, 0]
+    assert [len(work.call(number).value or b"") for number in range(5)] == [1000, 0, 0, 10, 50_000]
     assert [len(work.call(number).statuses) for number in range(5)] == [3] * 5
     assert work.call(5).number == work.num_successes + 1 == 6
 
 
-def test_the_answers_of_one_pass_stay_until_the_work_is_asked_again():
+def test_an_older_answer_that_is_used_later_leaves_the_newest_one():
     def run(flow):
-        if flow.phase == 0:
+        if flow.total == 0:
             records = [flow.work.call(n) or flow.work.run(n) for n in range(3)]
             if all(record is not None and record.ended for record in records):
-                flow.sizes = [len(flow.work.run(n)) for n in range(3)]
-                flow.phase = 1
-        elif flow.phase == 2:
-            flow.work.run("another")
+                flow.total = sum(len(flow.work.run(number)) for number in (0, 2, 1))
 
-    stage = play(run, work=Work(cache_calls=False, parallel=True), phase=0, sizes=[])
-    for _ in range(3):
-        stage.answer("root.work", b"x" * 5000)
-    work = stage.root.work
-    assert stage.root.sizes == [5000] * 3
-    assert [len(work.call(n).value) for n in range(3)] == [5000] * 3
+    stage = play(run, work=Work(cache_calls=False, parallel=True), total=0)
+    for size in (1100, 1200, 1300):
+        stage.answer("root.work", b"x" * size)
 
-    stage.root.phase = 2
-    stage.settle()
-    assert [work.call(n).value for n in range(3)] == [None] * 3
+    assert stage.root.total == 3600
+    assert [len(stage.root.work.call(number).value or b"") for number in range(3)] == [0, 1200, 1300]
 
 
 def test_of_calls_with_used_answers_the_newest_records_stay(monkeypatch):
