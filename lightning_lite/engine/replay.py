@@ -5,13 +5,14 @@ The resumed app builds a new tree. Each component gets the values recorded under
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.errors import JournalMismatch, PoisonCall
 from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.class_identity import class_identity
+from lightning_lite.tree.component import Component
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.hierarchy import call_when_attached
 from lightning_lite.tree.node import TreeMember
@@ -74,17 +75,34 @@ class Replay:
         """Restore each component, now or when it is attached to the tree."""
         for name in self.history.works.keys() | self.history.written.keys():
             call_when_attached(root, name, partial(self._restore, name))
-        numbers: dict[str, set[int]] = {}
+        numbers: dict[str, dict[int, Callable[[TreeMember], bool]]] = {}
         for name in self.history.states:
             while "." in name:
                 parent, _, key = name.rpartition(".")
                 if parent in self.history.states:
                     break  # a component; lists have no state of their own
                 if key.isdecimal():
-                    numbers.setdefault(parent, set()).add(int(key))
+                    numbers.setdefault(parent, {})[int(key)] = partial(self._is_same, name)
                 name = parent
-        for parent, used in numbers.items():
-            call_when_attached(root, parent, partial(_restore_numbers, used))
+        for parent, earlier in numbers.items():
+            call_when_attached(root, parent, partial(_restore_numbers, earlier))
+
+    def _is_same(self, name: str, member: TreeMember) -> bool:
+        """Return whether a component has the class and the first attributes of an earlier one.
+
+        Of attributes that were written later, the history has only the last value, so these are not compared.
+        """
+        state = self.history.states.get(name)
+        if state is None or not isinstance(member, Component):
+            return state is None and not isinstance(member, Component)
+        if self.history.identities.get(name) != class_identity(type(member)):
+            return False
+        written, node = self.history.written.get(name, {}), member._node
+        return all(
+            attribute in node.names and node.encode(attribute) == value
+            for attribute, value in state.items()
+            if attribute not in written
+        )
 
     def _calls(self) -> Iterator[Call]:
         for work in self.history.works.values():
@@ -119,7 +137,7 @@ class Replay:
             component._records = records
 
 
-def _restore_numbers(numbers: set[int], member: TreeMember) -> None:
+def _restore_numbers(earlier: Mapping[int, Callable[[TreeMember], bool]], member: TreeMember) -> None:
     """Let the components that the flow adds to a list again have the names that they had before."""
     if isinstance(member, List):
-        member._reuse_numbers(numbers)
+        member._reuse_numbers(earlier)

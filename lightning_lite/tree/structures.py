@@ -7,7 +7,6 @@ in the order in which they were added. It uses no number twice, so the name of a
 from __future__ import annotations
 
 import reprlib
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, Self, SupportsIndex, TypeVar, overload
 
@@ -239,12 +238,13 @@ class List(Structure, list[T]):
         self._node = Node(self)
         self._node.name = "root"
         self._next_number = 0
-        self._reused_numbers: deque[int] = deque()
+        self._earlier: dict[int, Callable[[TreeMember], bool]] = {}  # see `_reuse_numbers`
+        self._has_gap = False
         self.extend(items)
 
     def append(self, child: T) -> None:
         """Add a component at the end."""
-        self._add_numbered(self._check(self._next_key, child))
+        self._add_numbered(self._check(str(self._next_number), child))
         list.append(self, child)
         self._request_pass()
 
@@ -324,7 +324,7 @@ class List(Structure, list[T]):
         if len(after) < len(items):
             raise ComponentError(f"List {self.name!r} can't contain a component several times.")
         new = [child for child in items if id(child) not in before]
-        for child in [self._check(self._next_key, child) for child in new]:
+        for child in [self._check(str(self._next_number), child) for child in new]:
             self._add_numbered(child)
         for key, child in list(self._node.children.items()):
             if id(child) not in after:
@@ -333,20 +333,34 @@ class List(Structure, list[T]):
         self._request_pass()
         return result
 
-    def _reuse_numbers(self, numbers: Iterable[int]) -> None:
-        """Give the numbers of the components that the list had in an earlier run to the next ones."""
-        self._reused_numbers = deque(sorted(set(numbers) - {int(key) for key in self._node.children}))
+    def _reuse_numbers(self, earlier: Mapping[int, Callable[[TreeMember], bool]]) -> None:
+        """Give components that are added again the numbers that they had in an earlier run.
 
-    @property
-    def _next_key(self) -> str:
-        return str(self._reused_numbers[0] if self._reused_numbers else self._next_number)
+        Args:
+            earlier: The numbers that the list had at the end of that run. The function of each number returns
+                whether a component has the class and the attributes of the one that had this number.
+        """
+        top = max(earlier) + 1
+        self._earlier = {n: earlier[n] for n in sorted(earlier) if str(n) not in self._node.children}
+        self._has_gap = len(earlier) < top
+        self._next_number = max(self._next_number, top)
+
+    def _number_for(self, child: TreeMember) -> int:
+        """Return the number of a component that is added."""
+        for number, is_same in self._earlier.items():
+            if is_same(child):
+                return number
+        # No earlier component had these attributes, because they differ from run to run (a time), or because
+        # the earlier run had removed the component. If it had removed none, it is the next one.
+        if self._earlier and not self._has_gap:
+            return next(iter(self._earlier))
+        return self._next_number
 
     def _add_numbered(self, child: TreeMember) -> None:
-        key = self._next_key
-        self._add(key, child)
-        if self._reused_numbers:
-            self._reused_numbers.popleft()
-        self._next_number = max(self._next_number, int(key) + 1)
+        number = self._number_for(child)
+        self._add(str(number), child)
+        self._earlier.pop(number, None)
+        self._next_number = max(self._next_number, number + 1)
 
 
 def as_structure(value: Any, name: str) -> Any:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -233,6 +234,40 @@ def test_components_that_are_added_to_a_list_again_have_their_names_again():
 
     after.steps.append(Tagged("e"))
     assert after.steps[-1].name == "root.steps.4"
+
+
+@pytest.mark.parametrize("order", ["abc", "cab"])
+def test_components_have_their_names_again_if_removed_ones_are_added_again_too(order):
+    def script(flow):
+        if not flow.steps:
+            flow.steps.extend([Tagged(tag) for tag in flow.order])
+        flow.found = {step.tag: (step.name, step.run(step.tag)) for step in flow.steps}
+        if flow.phase == 0:
+            flow.phase = 1
+            flow.steps.pop(1)
+            flow.fail()
+        flow.stop()
+
+    start(script, steps=List(), order="abc", phase=0, found={})
+    after, _ = start(script, resume=True, steps=List(), order=order, phase=0, found={})
+
+    number = {step.tag: step.name for step in after.steps}
+    assert number == {"a": "root.steps.0", "b": "root.steps.3", "c": "root.steps.2"}
+    assert ran == ["a", "b", "c", "b"]
+
+
+def test_a_component_with_other_attributes_in_each_run_has_its_name_again():
+    def script(flow):
+        if not flow.steps:
+            flow.steps.extend([Tagged(time.monotonic_ns()) for _ in range(2)])
+        flow.found = [step.run("same") for step in flow.steps]
+        flow.fail()
+
+    start(script, steps=List(), found=[])
+    after, _ = start(script, resume=True, steps=List(), found=[])
+
+    assert [step.name for step in after.steps] == ["root.steps.0", "root.steps.1"]
+    assert ran == ["same", "same"]
 
 
 def test_a_new_work_does_not_inherit_from_a_removed_one_with_its_name():
