@@ -81,6 +81,7 @@ class Recorder:
         self._journal = journal
         self._history = history
         self.wake_at: float | None = None
+        self._waiting: list[Event] = []  # not written yet, because a big value could not be written
         self._young: dict[tuple[str, str], float] = {}  # running calls: (work, key) → monotonic time
         self._state = StateWatch(journal.folder)
         self._compaction: Compaction | None = None
@@ -130,8 +131,9 @@ class Recorder:
         """Write events, and take note of the calls that run and of the values that have changed."""
         journal = self._journal
         size_of_values = journal.size_of_new_values
+        self._waiting += events
         try:
-            self._size = journal.write(encode_events(events, journal.keep_value))
+            self._size = journal.write(self._encode_waiting())
             self._num_pieces = _PIECES + (journal.size_of_new_values - size_of_values) // _BYTES_PER_PIECE
         finally:
             for event in events:
@@ -162,10 +164,22 @@ class Recorder:
                     case _:
                         assert_never(event)
 
+    def _encode_waiting(self) -> bytes:
+        """Return the entry of the events that wait; from then on, the journal keeps it until it is written.
+
+        Raises:
+            JournalError: A big value can't be written; the events wait for the next entry.
+        """
+        entry = encode_events(self._waiting, self._journal.keep_value)
+        self._waiting = []
+        return entry
+
     def close(self) -> None:
         """Compact a journal that has grown, write the entries that wait, and close the journal."""
         try:
             journal, is_under_way = self._journal, self._compaction is not None
+            if self._waiting:
+                journal.write(self._encode_waiting())
             if self._compaction is not None:
                 # It would keep the values that were needed when it began.
                 self._compaction.abandon()

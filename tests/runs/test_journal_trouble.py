@@ -17,12 +17,16 @@ import pytest
 from small_journals import IDENTITY, LARGE, SMALL, STORY, read, write_all
 
 import lightning_lite
+from lightning_lite.clock import Moment
+from lightning_lite.engine.history import read_history
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import JournalCorrupt, JournalError
+from lightning_lite.events import CallAsked, CallSucceeded, ComponentAttached
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.journal_format import read_entries
 
 MORE = b"more"
+ATTACHED = ComponentAttached("root.work", 1.0, True, ("app", "Work"), {})
 
 PACKAGE = os.path.dirname(lightning_lite.__file__) + os.sep
 
@@ -87,6 +91,25 @@ def test_a_write_that_fails_writes_nothing_and_is_made_up_for(new: Journal, tmp_
 def test_a_value_that_can_not_be_written_is_reported(new: Journal):
     with full_disk(), pytest.raises(JournalError, match="can't be read or written"):
         new.keep_value(LARGE)
+
+
+def test_the_events_of_a_step_with_a_value_that_can_not_be_written_are_written_later(
+    new: Journal, tmp_path: Path
+):
+    recorder, now = Recorder(new), Moment(1.0, 1.0)
+    big = CallSucceeded("root.work", "b" * 64, 3.0, os.urandom(200_000))
+    recorder.begin(now)
+    recorder.record([ATTACHED, CallAsked("root.work", "a" * 64, 1.0, 1, None)], now)
+    with full_disk(), pytest.raises(JournalError, match="can't be read or written"):
+        recorder.record([CallAsked("root.work", "b" * 64, 2.0, 2, None), big], now)
+    recorder.close()
+
+    (work,) = read_history(str(tmp_path)).works.values()
+    assert [(call.number, call.succeeded) for call in work.records.current.values()] == [
+        (1, False),
+        (2, True),
+    ]
+    assert work.records.current["b" * 64].stored_value.load() == big.value
 
 
 def test_a_rewrite_that_fails_leaves_the_journal_as_it_is(new: Journal, tmp_path: Path):
