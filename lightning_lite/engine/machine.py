@@ -429,7 +429,7 @@ class Machine:
         outbox.begin_pass()
         record = outbox.this_pass
         self._thread, self._interruption, self._changed_at = threading.get_ident(), None, None
-        was_swallowed = False
+        was_swallowed, raised_after = False, ""
         try:
             with self._acting:
                 self.root.run()
@@ -449,12 +449,16 @@ class Machine:
             if self._interruption is None and not was_swallowed:
                 self._explain_none(error)
                 raise
+            raised_after = f"{type(error).__name__}: {error}"
         if self._interruption is not None:
             raise self._interruption
         if self.ended:
             return  # the failure of a work has ended the app while the pass waited
         if was_swallowed:
-            raise outbox.swallowed() from record.pause
+            swallowed = outbox.swallowed()
+            if raised_after:
+                swallowed.add_note(f"The flow raised after that: {raised_after}")
+            raise swallowed from record.pause
         if record.ending is None and record.pause is None:
             outbox.end_blocks()
         outbox.collect_changes()

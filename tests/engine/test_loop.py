@@ -260,6 +260,13 @@ def test_a_flow_that_swallows_the_pause_gets_an_error_naming_the_line(run):
         play(run, work=Work(), other=Work())
 
 
+def test_the_error_of_a_swallowed_pause_names_what_the_flow_raised_after_that():
+    with pytest.raises(PauseSwallowed) as caught:
+        play(swallow_and_raise, work=Work(), other=Work())
+
+    assert caught.value.__notes__ == ["The flow raised after that: ValueError: too early"]
+
+
 def test_cleaning_up_and_raising_again_is_no_swallowing():
     def run(flow):
         try:

@@ -380,6 +380,13 @@ def import_and_ask(host: TaskHost, name: str) -> tuple[str, str, int, bool]:
     return package.current_process().name, parent.name, parent.pid, parent.is_alive()
 
 
+def read_source_before_import(host: TaskHost, name: str) -> bool:
+    """Return whether the loader of the process module of a package gives its source."""
+    util = importlib.import_module("importlib.util")
+    spec = util.find_spec(f"{name}.process")
+    return "def current_process" in spec.loader.get_source(f"{name}.process")
+
+
 def import_in_a_fork(host: TaskHost, name: str) -> str:
     """Return what a package says of a forked process that imports it."""
     reader, writer = os.pipe()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing.connection
 import os
+from types import ModuleType
 
 import multiprocess.connection
 import pytest
@@ -27,6 +28,15 @@ def test_a_work_and_its_app_have_process_objects_in_each_package(harness: Harnes
         family = harness.run(tasks.import_and_ask, package.__name__)
 
         assert family == ("root.a", "MainProcess", os.getpid(), True)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_loader_of_a_package_gives_its_source_before_it_is_imported(
+    harness: Harness, package: ModuleType
+):
+    harness.up()
+
+    assert harness.run(tasks.read_source_before_import, package.__name__)
 
 
 def test_a_work_that_shares_nothing_loads_nothing_for_it(harness: Harness):
