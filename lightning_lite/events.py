@@ -14,13 +14,12 @@ give the same history as the events that they replace.
 
 from __future__ import annotations
 
-from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
 from lightning_lite.messages import Failure
 from lightning_lite.places import Place
 from lightning_lite.status import WorkStatus
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class StoredValue(Protocol):

@@ -1,28 +1,17 @@
-"""The messages between an app and its works, one small immutable class each.
+"""The messages between an app and the process of a work, one small immutable class each.
 
-    main → runner   PrepareWork, StartWork, StopWork, KillWork,   requests about a process
-                    DumpStack
-    main → work     RunCall, WriteState, AcknowledgeState         carried by the runner
-    work → main     WorkStarted, StateChanged, RunEnded           carried by the runner
-    runner → main   StartFailed, WorkExited                       reports about a process
-    outside → main  StopWanted, RestartWanted                     requests from another terminal
-                    HandlerWanted                                 request of another thread to the flow
+    main → work     RunCall, WriteState, AcknowledgeState, StopWork
+    work → main     WorkStarted, StateChanged, RunEnded, StartFailed
 
-The name of a request is a verb and a noun, that of a report ends in a past participle. State values are
+The runner carries them; `machine_messages` has those that it answers itself. State values are
 encoded (`values.codec`), arguments and answers are pickled (`values.pickling`). Both are bytes, so a message
 is cheap to send, can't change after it was made, and is decoded only when its value is read.
 """
 
 from __future__ import annotations
 
-from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+from lightning_lite.light_typing import NamedTuple
 from lightning_lite.places import Place
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-    from lightning_lite.resources import Resources
 
 
 class Failure(NamedTuple):
@@ -44,58 +33,11 @@ class Failure(NamedTuple):
     captured: bool | None = None
 
 
-class PrepareWork(NamedTuple):
-    """Start the process of a work early: it boots while the main process pickles its `StartWork`.
-
-    Attributes:
-        work: Name of the work.
-        env: See `StartWork`.
-        cwd: See `StartWork`.
-        resources: See `StartWork`.
-    """
-
-    work: str
-    env: dict[str, str] | None = None
-    cwd: str | None = None
-    resources: Resources | None = None
-
-
-class StartWork(NamedTuple):
-    """Start the process of a work.
-
-    Attributes:
-        work: Name of the work.
-        host: The pickled `engine.work_host.WorkHost` of the work.
-        parallel: Whether the flow continues while a call runs (the inline runner then uses a thread).
-        env: Environment variables that are added to those of the parent.
-        cwd: Working directory, or `None` for that of the parent.
-        descriptors: A `values.shared_objects.Descriptor` for each file descriptor that `host` needs; the
-            runner takes them over.
-        secrets: The texts of the secrets in `host`, by token, or `None`; the work gets them before `host`.
-        resources: The resources that the process needs; `None` with a runner of one machine.
-    """
-
-    work: str
-    host: bytes
-    parallel: bool = False
-    env: dict[str, str] | None = None
-    cwd: str | None = None
-    descriptors: tuple[Any, ...] = ()
-    secrets: dict[str, str] | None = None
-    resources: Resources | None = None
-
-
 class StopWork(NamedTuple):
     """End the process of a work: stop it, wait `timeout` seconds, terminate it, then kill its group."""
 
     work: str
     timeout: float
-
-
-class KillWork(NamedTuple):
-    """Kill the process of a work and its whole process group."""
-
-    work: str
 
 
 class RunCall(NamedTuple):
@@ -131,12 +73,6 @@ class WriteState(NamedTuple):
 
 class AcknowledgeState(NamedTuple):
     """The flow has applied the last `StateChanged`, so the work may send the next one."""
-
-    work: str
-
-
-class DumpStack(NamedTuple):
-    """Make the process of a work write the Python stacks of its threads to its output."""
 
     work: str
 
@@ -196,65 +132,3 @@ class StartFailed(NamedTuple):
 
     work: str
     failure: Failure
-
-
-class WorkExited(NamedTuple):
-    """The process of a work has exited; always the last message about that process.
-
-    Attributes:
-        work: Name of the work.
-        exitcode: The exit code as in `subprocess`: negative for a signal. `None` if there was no process, or
-            if the code is unknown; `detail` says which.
-        detail: Further information, for example that the system ran out of memory; or "".
-        lost: The part that was lost together with the process, in words that name the node: the node itself,
-            the connection to it, or the server there; "" if the end of the process was seen. It has ended.
-    """
-
-    work: str
-    exitcode: int | None
-    detail: str = ""
-    lost: str = ""
-
-
-class StopWanted(NamedTuple):
-    """Request from another terminal to stop a work, as with `work.stop(timeout)`; 0 means at once.
-
-    The runner may have started to end the process already, because the flow may be busy.
-    """
-
-    work: str
-    timeout: float
-
-
-class RestartWanted(NamedTuple):
-    """Request from another terminal to restart a work, as with `work.restart(timeout)`.
-
-    The runner may have started to end the old process already.
-    """
-
-    work: str
-    timeout: float
-
-
-class HandlerWanted(NamedTuple):
-    """Request of another thread of the main process to run a function in the thread of the flow.
-
-    Attributes:
-        work: Name of the root flow; it stands where other reports have the name of their work.
-        begin: Returns the function, or `None` if its answer is not wanted any more.
-        answer: Takes the value and the error of the function, once its events are in the journal.
-    """
-
-    work: str
-    begin: Callable[[], Callable[[], Any] | None]
-    answer: Callable[[Any, Exception | None], None]
-
-
-#: Requests from other terminals.
-ExternalRequest = StopWanted | RestartWanted
-
-#: Messages that the machine sends.
-Request = PrepareWork | StartWork | StopWork | KillWork | RunCall | WriteState | AcknowledgeState | DumpStack
-
-#: Messages that the machine receives.
-Report = WorkStarted | StateChanged | RunEnded | StartFailed | WorkExited | ExternalRequest | HandlerWanted

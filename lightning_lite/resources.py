@@ -7,13 +7,11 @@ A runner of one machine starts each work and looks at none of this.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
 from lightning_lite.errors import SettingError
 from lightning_lite.formats import format_bytes
-from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
 
 #: Name of a `CloudCompute` without a name.
 DEFAULT_KIND = "default"

@@ -47,8 +47,8 @@ from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import ArgumentError, JournalGone, LightningFlowWarning, RunnerError, Unwind
 from lightning_lite.events import CallFailed, ComponentAttached, Event
 from lightning_lite.extras import API_PACKAGES, UI_PACKAGES, install_command, missing_package
+from lightning_lite.machine_messages import Report
 from lightning_lite.masking import mask
-from lightning_lite.messages import Report
 from lightning_lite.root_access import TRUSTED, trust
 from lightning_lite.run_options import RunOptions
 from lightning_lite.runners.base import Runner, RunnerOptions

@@ -36,19 +36,21 @@ from lightning_lite.engine.supervisor import Supervisor, Supervisors, needs_of
 from lightning_lite.engine.timers import Timers
 from lightning_lite.errors import AppFailed, FailApp, HandlerError, LightningFlowWarning, Pause, StopApp
 from lightning_lite.events import Event, ScheduleFired
-from lightning_lite.messages import (
-    AcknowledgeState,
-    Failure,
+from lightning_lite.machine_messages import (
     HandlerWanted,
     PrepareWork,
     Report,
     Request,
     RestartWanted,
+    StopWanted,
+    WorkExited,
+)
+from lightning_lite.messages import (
+    AcknowledgeState,
+    Failure,
     RunEnded,
     StartFailed,
     StateChanged,
-    StopWanted,
-    WorkExited,
     WorkStarted,
 )
 from lightning_lite.resources import Resources

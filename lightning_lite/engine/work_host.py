@@ -22,15 +22,7 @@ from lightning_lite.context import current_caller
 from lightning_lite.engine.failures import describe_exception
 from lightning_lite.errors import StateError, StopRun
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.messages import (
-    AcknowledgeState,
-    Failure,
-    Report,
-    RunCall,
-    RunEnded,
-    StateChanged,
-    WriteState,
-)
+from lightning_lite.messages import AcknowledgeState, Failure, RunCall, RunEnded, StateChanged, WriteState
 from lightning_lite.sockets import PortWatch, bracketed, node_address
 from lightning_lite.tree.node import UNSET, Node, differ
 from lightning_lite.tree.work import LightningWork
@@ -41,6 +33,8 @@ from lightning_lite.values.secret_texts import add_texts, texts_in
 
 if TYPE_CHECKING:
     from typing import Any, ClassVar
+
+    from lightning_lite.machine_messages import Report
 
 
 class WorkHost(Carrier):

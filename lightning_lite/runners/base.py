@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, NamedTuple, Protocol, Self
 
 from lightning_lite.errors import RunnerError
-from lightning_lite.messages import AcknowledgeState, ExternalRequest, Report, Request, RunCall, WriteState
+from lightning_lite.machine_messages import ExternalRequest, Report, Request
+from lightning_lite.messages import AcknowledgeState, RunCall, WriteState
 from lightning_lite.places import Place
 from lightning_lite.project_file import ProjectFile
 from lightning_lite.run_options import RunOptions

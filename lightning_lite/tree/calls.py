@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from _weakref import ref  # weakref itself would cost each work 0.5 ms
 from collections import deque
 from collections.abc import Callable
+from typing import Any, NamedTuple, Self, assert_never
+from weakref import ref
 
 from lightning_lite.errors import (
     InvalidValue,
@@ -30,14 +31,10 @@ from lightning_lite.events import (
     WorkKept,
     WorkStatusChanged,
 )
-from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple, assert_never
 from lightning_lite.messages import Failure
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.tracebacks import RemoteTraceback, add_note, fill_in_source
 from lightning_lite.values.pickling import REFERENCE, is_reference, unpack
-
-if TYPE_CHECKING:
-    from typing import Any, Self
 
 _ERRORS: dict[str, type[WorkFailed]] = {
     WorkFailureReasons.CRASHED: WorkCrashed,

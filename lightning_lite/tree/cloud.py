@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Mapping
 
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.resources import KINDS
 from lightning_lite.values.base import Transferable
 
 if TYPE_CHECKING:
@@ -21,6 +20,9 @@ _ID = "_internal_id"
 
 #: Imported by name when it is needed: few apps have a mount, and each work loads this module.
 _MOUNT = "lightning_lite.storage.mount"
+
+#: Imported by name too, because the process of a work receives a `CloudCompute`, and makes none.
+_RESOURCES = "lightning_lite.resources"
 
 
 class _OfDataclass:
@@ -226,8 +228,10 @@ class CloudCompute(Transferable):
         lowered = name.lower()
         # Each object belongs to one work, so each has its own id, except the default.
         self.id = "default" if lowered in ("default", "cpu") else os.urandom(8).hex()
+        __import__(_RESOURCES)
         # A name of no known kind may be that of a custom resource, in which capitals count.
-        self.name = "cpu-small" if self.id == "default" else lowered if lowered in KINDS else name
+        is_known = lowered in sys.modules[_RESOURCES].KINDS
+        self.name = "cpu-small" if self.id == "default" else lowered if is_known else name
         self.disk_size = disk_size
         self.idle_timeout = idle_timeout
         self.shm_size = shm_size if shm_size is not None else (1024 if "gpu" in lowered else 0)

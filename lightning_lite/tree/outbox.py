@@ -64,8 +64,10 @@ class Work(Protocol):
     """The part of `LightningWork` that this module uses; `tree.work` imports this module."""
 
     _node: Node
-    _records: CallRecords
     _policy: WorkPolicy
+
+    @property
+    def _records(self) -> CallRecords: ...
 
 
 class CallRequested(NamedTuple):

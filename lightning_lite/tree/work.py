@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from functools import wraps
+from functools import cached_property, wraps
 
 from lightning_lite import timeouts
 from lightning_lite.context import current_caller
@@ -21,7 +21,6 @@ from lightning_lite.errors import (
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.sockets import ALL_ADDRESSES, find_free_port, is_loopback, machine_addresses, node_address
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
-from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.cloud import BuildConfig, CloudCompute
 from lightning_lite.tree.component import Component, refuse_deferred_run, replace_method
 from lightning_lite.tree.node import Node, TreeMember
@@ -32,11 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Self
 
+    from lightning_lite.tree.calls import Call, CallRecords
     from lightning_lite.tree.outbox import Outbox
     from lightning_lite.values.secret import Secret
 
-#: Imported by name: few works look up a call, and only the process of the flow makes one.
+# Imported by name: only the process of the flow makes calls and keeps their records.
 _CALL_KEY = "lightning_lite.values.call_key"
+_CALLS = "lightning_lite.tree.calls"
 
 
 class LightningWork(Component):
@@ -80,7 +81,6 @@ class LightningWork(Component):
 
     _travels = True
     _policy: WorkPolicy
-    _records: CallRecords
 
     #: Whether a server that answers at `port` is that of this work, so that the work has a `url`. One that
     #: binds the port itself is sure only after that.
@@ -148,7 +148,6 @@ class LightningWork(Component):
             max_restarts=max_restarts,
             restart_period=restart_period,
         ).checked(type(self).__qualname__)
-        self._records = CallRecords()
         self._cloud_compute = cloud_compute or CloudCompute()
         self._local_build_config: BuildConfig | None = None
         self._cloud_build_config: BuildConfig | None = None
@@ -164,8 +163,22 @@ class LightningWork(Component):
 
     def __copy__(self) -> Self:
         twin = super().__copy__()
-        twin._records = CallRecords()  # the calls of the original are not calls of the copy
+        twin.__dict__.pop("_records", None)  # the calls of the original are not calls of the copy
         return twin
+
+    def __getstate__(self) -> object:
+        # The records stay in the flow's process.
+        state = super().__getstate__()
+        parts = state if isinstance(state, tuple) else (state,)  # a tuple if the class has slots
+        parts = tuple(_without_records(part) if isinstance(part, dict) else part for part in parts)
+        return parts if isinstance(state, tuple) else parts[0]
+
+    @cached_property
+    def _records(self) -> CallRecords:
+        """The records of its calls, which only the flow keeps."""
+        __import__(_CALLS)
+        records: CallRecords = sys.modules[_CALLS].CallRecords()
+        return records
 
     def __repr__(self) -> str:
         status = self._records.status.stage if "_records" in self.__dict__ else WorkStageStatus.NOT_STARTED
@@ -622,6 +635,10 @@ def _grace(timeout: Any) -> float:
     if type(timeout) not in (int, float) or not 0 <= timeout < float("inf"):
         raise ComponentError(f"timeout is a number of seconds, 0 or more, or None; found {timeout!r}.")
     return float(timeout)
+
+
+def _without_records(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if name != "_records"}
 
 
 def _check_run(cls: type[LightningWork]) -> None:

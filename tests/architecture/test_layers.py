@@ -25,6 +25,7 @@ LAYERS = [
         "errors",
         "events",
         "masking",
+        "machine_messages",
         "messages",
         "places",
         "process_usage",

@@ -42,8 +42,12 @@ HEAVY = {
     "typing",
     "warnings",
     # Modules of ours that a work needs only for a secret, or that only the main process needs.
+    "lightning_lite.events",
+    "lightning_lite.machine_messages",
     "lightning_lite.project_file",
+    "lightning_lite.resources",
     "lightning_lite.text_forms",
+    "lightning_lite.tree.calls",
     "lightning_lite.tree.outbox",
     "lightning_lite.values.call_key",
     "lightning_lite.values.secret",

@@ -18,7 +18,8 @@ from lightning_lite.errors import (
     WorkStartFailed,
     WorkTimeout,
 )
-from lightning_lite.messages import Failure, StartFailed, WorkExited
+from lightning_lite.machine_messages import WorkExited
+from lightning_lite.messages import Failure, StartFailed
 from lightning_lite.places import Place
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.pickling import unpack

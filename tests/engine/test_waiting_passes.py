@@ -23,7 +23,8 @@ from lightning_lite.errors import (
     Pause,
     PauseSwallowed,
 )
-from lightning_lite.messages import Failure, KillWork, StopWanted, StopWork, WorkExited
+from lightning_lite.machine_messages import KillWork, StopWanted, WorkExited
+from lightning_lite.messages import Failure, StopWork
 from lightning_lite.places import Place
 from lightning_lite.tree.structures import Dict, List
 from lightning_lite.values.codec import decode, encode

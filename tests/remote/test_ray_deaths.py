@@ -14,7 +14,8 @@ import pytest
 import tasks
 from harness import DEADLINE, Harness
 
-from lightning_lite.messages import KillWork, RunEnded, StartFailed, WorkExited, WorkStarted
+from lightning_lite.machine_messages import KillWork, WorkExited
+from lightning_lite.messages import RunEnded, StartFailed, WorkStarted
 from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions
 from lightning_lite.runners.remote import remote_work

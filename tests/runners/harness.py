@@ -14,15 +14,8 @@ from typing import Any
 import tasks
 from hosts import TaskHost
 
-from lightning_lite.messages import (
-    Report,
-    RunCall,
-    RunEnded,
-    StartWork,
-    StateChanged,
-    WorkExited,
-    WorkStarted,
-)
+from lightning_lite.machine_messages import Report, StartWork, WorkExited
+from lightning_lite.messages import RunCall, RunEnded, StateChanged, WorkStarted
 from lightning_lite.run_options import RunOptions
 from lightning_lite.runners.base import Runner, RunnerOptions
 from lightning_lite.runners.processes.runner import ProcessRunner

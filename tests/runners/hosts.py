@@ -8,15 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lightning_lite.errors import StopRun
-from lightning_lite.messages import (
-    AcknowledgeState,
-    Failure,
-    Report,
-    RunCall,
-    RunEnded,
-    StateChanged,
-    WriteState,
-)
+from lightning_lite.machine_messages import Report
+from lightning_lite.messages import AcknowledgeState, Failure, RunCall, RunEnded, StateChanged, WriteState
 from lightning_lite.values.pickling import pack, unpack
 
 

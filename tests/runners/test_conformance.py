@@ -17,16 +17,14 @@ import pytest
 from real_works import Answer, Root, Worker
 
 from lightning_lite.engine.work_host import WorkHost
+from lightning_lite.machine_messages import KillWork, StartWork, WorkExited
 from lightning_lite.messages import (
     AcknowledgeState,
-    KillWork,
     RunCall,
     RunEnded,
     StartFailed,
-    StartWork,
     StateChanged,
     StopWork,
-    WorkExited,
     WorkStarted,
     WriteState,
 )

@@ -12,7 +12,8 @@ import tasks
 from harness import Harness
 from hosts import BrokenHost, Unloadable
 
-from lightning_lite.messages import KillWork, RunEnded, StartFailed, StateChanged, WorkExited, WorkStarted
+from lightning_lite.machine_messages import KillWork, WorkExited
+from lightning_lite.messages import RunEnded, StartFailed, StateChanged, WorkStarted
 from lightning_lite.runners import exit_status
 from lightning_lite.runners.exit_status import describe_exit
 from lightning_lite.runners.processes import process

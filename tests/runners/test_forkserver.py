@@ -13,7 +13,8 @@ import tasks
 from harness import DEADLINE, Harness
 
 from lightning_lite.errors import RunnerError
-from lightning_lite.messages import KillWork, StartFailed, StopWork, WorkExited, WorkStarted
+from lightning_lite.machine_messages import KillWork, WorkExited
+from lightning_lite.messages import StartFailed, StopWork, WorkStarted
 from lightning_lite.runners.processes import forkserver
 from lightning_lite.runners.processes.forkserver import ForkServer
 from lightning_lite.values.pickling import unpack

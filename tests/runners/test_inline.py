@@ -12,18 +12,8 @@ import pytest
 from real_works import Root, Worker
 
 from lightning_lite.engine.work_host import WorkHost
-from lightning_lite.messages import (
-    DumpStack,
-    KillWork,
-    RunCall,
-    RunEnded,
-    StartFailed,
-    StartWork,
-    StateChanged,
-    StopWork,
-    WorkExited,
-    WorkStarted,
-)
+from lightning_lite.machine_messages import DumpStack, KillWork, StartWork, WorkExited
+from lightning_lite.messages import RunCall, RunEnded, StartFailed, StateChanged, StopWork, WorkStarted
 from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.inline.runner import InlineRunner
 from lightning_lite.values.codec import decode

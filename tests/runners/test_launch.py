@@ -15,14 +15,8 @@ import tasks
 from harness import DEADLINE, Harness
 
 from lightning_lite.errors import RunnerError
-from lightning_lite.messages import (
-    KillWork,
-    PrepareWork,
-    StartFailed,
-    StopWork,
-    WorkExited,
-    WorkStarted,
-)
+from lightning_lite.machine_messages import KillWork, PrepareWork, WorkExited
+from lightning_lite.messages import StartFailed, StopWork, WorkStarted
 from lightning_lite.runners.processes import factory, launcher, process
 from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.values.pickling import unpack

@@ -12,7 +12,8 @@ import tasks
 from harness import Harness
 from hosts import TaskHost
 
-from lightning_lite.messages import PrepareWork, StartFailed, StartWork, WorkExited
+from lightning_lite.machine_messages import PrepareWork, StartWork, WorkExited
+from lightning_lite.messages import StartFailed
 from lightning_lite.runners.processes import factory
 from lightning_lite.values.pickling import pack, unpack
 from lightning_lite.values.shared_objects import Descriptor, is_in_use

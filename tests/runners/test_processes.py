@@ -15,16 +15,13 @@ import tasks
 from harness import DEADLINE, Harness
 from hosts import TaskHost
 
+from lightning_lite.machine_messages import DumpStack, KillWork, StartWork, WorkExited
 from lightning_lite.messages import (
     AcknowledgeState,
-    DumpStack,
-    KillWork,
     RunCall,
     RunEnded,
-    StartWork,
     StateChanged,
     StopWork,
-    WorkExited,
     WorkStarted,
     WriteState,
 )

@@ -21,19 +21,16 @@ import tasks
 from harness import DEADLINE, Harness
 from hosts import TaskHost
 
-from lightning_lite.messages import (
+from lightning_lite.machine_messages import (
     DumpStack,
     KillWork,
     PrepareWork,
     RestartWanted,
-    RunEnded,
-    StartFailed,
     StartWork,
     StopWanted,
-    StopWork,
     WorkExited,
-    WorkStarted,
 )
+from lightning_lite.messages import RunEnded, StartFailed, StopWork, WorkStarted
 from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions
 from lightning_lite.runners.remote import remote_work

@@ -13,7 +13,8 @@ import tasks
 from harness import DEADLINE, Harness
 from hosts import BrokenHost, Unloadable
 
-from lightning_lite.messages import KillWork, RunEnded, StateChanged, StopWork, WorkExited, WorkStarted
+from lightning_lite.machine_messages import KillWork, WorkExited
+from lightning_lite.messages import RunEnded, StateChanged, StopWork, WorkStarted
 from lightning_lite.runners.wire.work_signals import ENDED_BY_SIGTERM
 from lightning_lite.testing import poll_until
 

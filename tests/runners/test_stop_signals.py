@@ -15,7 +15,8 @@ import pytest
 import tasks
 from harness import Flow, Harness
 
-from lightning_lite.messages import StateChanged, StopWork, WorkExited
+from lightning_lite.machine_messages import WorkExited
+from lightning_lite.messages import StateChanged, StopWork
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.testing import poll_until
 

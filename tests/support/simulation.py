@@ -11,19 +11,15 @@ from lightning_lite.context import Caller
 from lightning_lite.engine.machine import Machine
 from lightning_lite.engine.work_host import WorkHost
 from lightning_lite.events import Event
+from lightning_lite.machine_messages import KillWork, Report, Request, StartWork, WorkExited
 from lightning_lite.messages import (
     AcknowledgeState,
     Failure,
-    KillWork,
-    Report,
-    Request,
     RunCall,
     RunEnded,
     StartFailed,
-    StartWork,
     StateChanged,
     StopWork,
-    WorkExited,
     WorkStarted,
     WriteState,
 )

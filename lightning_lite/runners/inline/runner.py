@@ -26,22 +26,24 @@ from typing import ClassVar, assert_never
 
 from lightning_lite.context import Caller
 from lightning_lite.errors import RunnerError
-from lightning_lite.messages import (
-    AcknowledgeState,
+from lightning_lite.machine_messages import (
     DumpStack,
     ExternalRequest,
-    Failure,
     KillWork,
     PrepareWork,
     Report,
     Request,
+    StartWork,
+    WorkExited,
+)
+from lightning_lite.messages import (
+    AcknowledgeState,
+    Failure,
     RunCall,
     RunEnded,
     StartFailed,
-    StartWork,
     StateChanged,
     StopWork,
-    WorkExited,
     WriteState,
 )
 from lightning_lite.places import Place

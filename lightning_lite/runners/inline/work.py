@@ -13,16 +13,8 @@ from typing import NamedTuple
 
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.errors import StopRun
-from lightning_lite.messages import (
-    AcknowledgeState,
-    Report,
-    RunCall,
-    StartFailed,
-    StartWork,
-    WorkExited,
-    WorkStarted,
-    WriteState,
-)
+from lightning_lite.machine_messages import Report, StartWork, WorkExited
+from lightning_lite.messages import AcknowledgeState, RunCall, StartFailed, WorkStarted, WriteState
 from lightning_lite.places import Place
 from lightning_lite.runners.base import Host
 from lightning_lite.runners.worker.main import start_failure

@@ -27,20 +27,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 from weakref import WeakSet
 
 from lightning_lite.errors import RunnerError
-from lightning_lite.messages import (
-    AcknowledgeState,
+from lightning_lite.machine_messages import (
     DumpStack,
     ExternalRequest,
-    Failure,
     KillWork,
     PrepareWork,
     Request,
+    StartWork,
+    WorkExited,
+)
+from lightning_lite.messages import (
+    AcknowledgeState,
+    Failure,
     RunCall,
     RunEnded,
     StartFailed,
-    StartWork,
     StopWork,
-    WorkExited,
     WriteState,
 )
 from lightning_lite.places import Place

@@ -22,21 +22,23 @@ from contextlib import suppress
 from typing import Any, ClassVar, assert_never
 
 from lightning_lite.errors import RunnerError
-from lightning_lite.messages import (
-    AcknowledgeState,
+from lightning_lite.machine_messages import (
     DumpStack,
     ExternalRequest,
-    Failure,
     KillWork,
     PrepareWork,
     Report,
     Request,
+    StartWork,
+    WorkExited,
+)
+from lightning_lite.messages import (
+    AcknowledgeState,
+    Failure,
     RunCall,
     RunEnded,
     StartFailed,
-    StartWork,
     StopWork,
-    WorkExited,
     WriteState,
 )
 from lightning_lite.places import Place

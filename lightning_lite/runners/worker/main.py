@@ -31,7 +31,6 @@ from lightning_lite.masking import mask_failure
 from lightning_lite.messages import (
     AcknowledgeState,
     Failure,
-    Report,
     RunCall,
     RunEnded,
     StartFailed,
@@ -62,6 +61,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any, NoReturn
 
+    from lightning_lite.machine_messages import Report
     from lightning_lite.runners.base import Host
     from lightning_lite.runners.wire.terminal_messages import ControlMessage
 
