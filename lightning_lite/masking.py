@@ -33,8 +33,8 @@ byte_forms: tuple[bytes, ...] = ()
 def register(text: str) -> None:
     """Replace `text` from now on, unless it has fewer than `MIN_LENGTH` characters.
 
-    The whitespace at its begin and end does not count: the text of a file often ends with a newline, and a
-    form with it would replace newlines of the output, too, and hold back each line of it.
+    The whitespace at its beginning and end does not count: the text of a file often ends with a newline, and
+    a form with it would replace newlines of the output, too, and hold back each line of it.
     """
     text = text.strip()
     if text in _texts or len(text) < MIN_LENGTH:

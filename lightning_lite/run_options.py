@@ -43,7 +43,7 @@ class RunOptions(NamedTuple):
         file: The file with settings, so that works need not read it again, or `None`; without `notify`.
         compute: The resources that each name of `CloudCompute` requests, for a runner of several machines.
         ray_address: Address of the Ray cluster, or `None`.
-        ray_lease: Seconds after which a work on another machine that has no word of its app ends itself.
+        ray_lease: Seconds after which a work on another machine ends itself without a message from its app.
         ray_working_dir: Absolute folder whose files works there get, `None` for that of the script, or `off`.
         ray_excludes: Which of them they do not get.
         ray_direct: Whether the app opens connections of its own to works there.

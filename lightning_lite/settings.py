@@ -180,7 +180,7 @@ SETTINGS = {
             "ray_lease",
             "LIGHTNING_LITE_RAY_LEASE",
             Seconds(least=1),
-            "After how many seconds without word of its app a work on another machine ends itself.",
+            "After how many seconds without a message from its app a work on another machine ends itself.",
             10.0,
         ),
         Setting(

@@ -3,7 +3,7 @@
     app ── "end", or the end of the pipe ──▶ lightning-lite ui RUN --with-parent
         ◀── a line with the address ────────
 
-It is no thread: a server in the process of the app would take a third of its calls a second.
+It is not a thread, which would cost the app a third of its calls per second.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class WebPage:
 
     Args:
         process: Its process.
-        say: Called with each line for the user, in a thread. One has the token, so no log may have it.
+        say: Called with each line for the user, in a thread. One line has the token, so it may not be
+            logged.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], say: Callable[[str], None]) -> None:

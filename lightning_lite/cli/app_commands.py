@@ -122,7 +122,7 @@ def give_command(run: RunSummary, name: str, words: Sequence[str], *, may_be_ver
         may_be_verb: Whether the user may have meant a verb, for the error about an unknown command.
 
     Raises:
-        BadInput: The app has no such command, or that has no such option.
+        BadInput: The app has no such command, or the command has no such option.
         CommandError: The app refuses it, or does not answer.
     """
     commands = {command.name: command for command in read_commands(run)}

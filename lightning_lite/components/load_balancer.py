@@ -28,10 +28,11 @@ class LoadBalancer(ServerWork):
     """A server that collects requests, and passes them on to other servers in batches; see `AutoScaler`.
 
     A server gets `{"inputs": [...]}` with at most `max_batch_size` requests, one batch after the other, and
-    returns `{"outputs": [...]}` in the same order. If it refuses a batch, it gets each request of it
-    alone, so that each client has its own answer or its own error. A server that can't be reached gets no
-    requests until it answers again; those that it had go to another server. So servers may get a request more
-    than once: two, and each of them again if it closes a connection without an answer.
+    returns `{"outputs": [...]}` in the same order. If a server refuses a batch, the
+    balancer sends it each request of that batch alone, so that each client has its own answer or its own
+    error. A server that can't be reached gets no requests until it answers again; those that it had go to
+    another server. At most two servers get a request. Each of them gets it again if it closes the connection
+    without an answer.
 
     Args:
         input_type: Type of requests, for example a model of pydantic.

@@ -81,7 +81,7 @@ class TracerPythonScript(LightningWork):
                 call. None leaves `script_args` as an override of this method has set it.
             restart_count: Another number makes it another call, which runs the script again.
             code_dir: Working directory of the script, into which `code` is extracted.
-            **kwargs: Globals of the script; those that are a `Payload` are its value.
+            **kwargs: Globals of the script. Of a `Payload`, the script gets the value.
 
         Returns:
             The value of `on_after_run`.
@@ -191,7 +191,7 @@ def _process_settings_kept() -> Iterator[None]:
 
 
 def _end_forked(code: int) -> NoReturn:
-    """End a process that the script has forked, as it ends without a work: at the end of the script."""
+    """End a forked process at the end of the script. Without a work it would end there, too."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -6,7 +6,8 @@
         print(len(follower.history.works), follower.index.failures.total)
 
 Each byte of the journal is read and checked once. When the run has compacted its journal and so replaced
-it, the new one is read from its start; the data of the old one stay visible until that has caught up.
+it, the new one is read from its start; the data of the old one stay visible until the new one is read to
+its end.
 """
 
 from __future__ import annotations

@@ -229,7 +229,7 @@ class Timeline:
         start = first if start is None else start
         end = max(last, start + 0.001) if end is None else end
         if not (isfinite(start) and isfinite(end) and start < end):
-            raise ValueError(f"the range from {start} to {end} is empty; its end must be after its begin")
+            raise ValueError(f"the range from {start} to {end} is empty; its end must be after its start")
         pixels = min(max(pixels, _MIN_PIXELS), _MAX_PIXELS)
         max_spans = max(20, min(pixels // _BIN_WIDTH, _MAX_SPANS // max(1, len(works))))
         view = _View(start, end, pixels, max_spans, _edges(start, end, pixels // _BIN_WIDTH))

@@ -142,7 +142,7 @@ class EndingSignals:
                 self._on_resume(seconds)
 
 
-#: Those whose `with` block runs now, the innermost last.
+#: The objects of this class whose `with` block runs now, the innermost last.
 _entered: list[EndingSignals] = []
 
 _signal_hold = SignalHold(_ENDING)
@@ -166,7 +166,7 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
-    """Give the child the handlers of before the app: a signal to the child is not for the app."""
+    """Restore in the child the handlers from before the app: a signal to the child is not for the app."""
     global _is_forking
     while _entered:
         _entered.pop()._restore()

@@ -203,8 +203,8 @@ class CloudCompute(Transferable):
         shm_size: Shared memory, in MiB; `None` means 1024 for a machine with a GPU, else 0.
         mounts: One `Mount` or several, each with a different mount path; kept as it was given.
         colocation_group_id: Name of a group of works on one machine, at most 64 characters.
-        interruptible: Whether the machine may be taken away. As in Lightning App, only a machine with a GPU
-            may be, and the environment must have `LIGHTNING_INTERRUPTIBLE_WORKS=1`.
+        interruptible: Whether the provider may take the machine away. As in Lightning App, this needs a GPU
+            and the variable `LIGHTNING_INTERRUPTIBLE_WORKS=1`.
 
     Raises:
         ValueError: Two mounts have the same path, the name of the group is empty or too long, or

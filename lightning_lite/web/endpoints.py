@@ -29,7 +29,7 @@ _log = logging.getLogger("lightning_lite")
 _MAX_ANSWERS = 32
 
 #: Maximum number of actions at the same time. They wait for apps for many seconds, and delay no answers.
-#: With `server_state.MAX_TURNS` they are as many peers as the command channel of an app has.
+#: Together with `server_state.MAX_TURNS`, this is the number of peers of the command channel of an app.
 _MAX_ACTIONS = 8
 
 

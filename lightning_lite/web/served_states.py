@@ -14,7 +14,7 @@ from typing import Any
 from lightning_lite.tree.node import STATE_PARTS
 from lightning_lite.values.json_form import are_equal
 
-#: Maximum number of clients whose state is kept; the one that has been given none for longest is forgotten.
+#: Maximum number of clients whose state is kept; then the state that was given least recently is removed.
 MAX_CLIENTS = 32
 
 Change = dict[str, Any]
@@ -52,7 +52,7 @@ class ServedStates:
         where the value from which it starts is still there.
 
         Args:
-            client: Names the client; one that is forgotten stays so.
+            client: Names the client; nothing is noted if its state was removed.
             changes: The changes.
         """
         with self._lock:

@@ -297,7 +297,7 @@ def test_an_empty_run_has_a_timeline():
 
 @pytest.mark.parametrize(("start", "end"), [(5.0, 5.0), (6.0, 5.0), (float("nan"), 5.0), (0.0, float("inf"))])
 def test_an_empty_range_is_refused(start: float, end: float):
-    with pytest.raises(ValueError, match="its end must be after its begin"):
+    with pytest.raises(ValueError, match="its end must be after its start"):
         row(Story("a"), start=start, end=end)
 
 

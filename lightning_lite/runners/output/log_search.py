@@ -106,7 +106,7 @@ class _Log(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """A part of a log was searched up to `place`; `lines` are begin and end of the lines that were found."""
+    """A part of a log was searched up to `place`; `lines` are start and end of the lines that were found."""
 
     log: int
     place: int
@@ -282,7 +282,7 @@ def _scan(logs: list[_Log], matches: _Matcher, text: str | None, limit: int) -> 
 def _scan_chunk(
     file: FileIO, place: int, size: int, matches: _Matcher, text: str | None, limit: int
 ) -> tuple[int, list[tuple[int, int]]]:
-    """Search some lines of a log; return how far, and begin and end of each line that matches."""
+    """Search some lines of a log; return how far, and start and end of each line that matches."""
     base = max(0, place - CONTEXT)
     file.seek(base)
     data = file.read(min(place + _CHUNK, size) - base) or b""

@@ -63,7 +63,7 @@ class OutputMask:
 
 
 def _find(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield begin and end of each secret in `data`, in order."""
+    """Yield start and end of each secret in `data`, in order."""
     forms = [form for form in masking.byte_forms if form in data]
     place = 0
     while forms:

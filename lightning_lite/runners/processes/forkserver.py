@@ -100,7 +100,7 @@ class ForkServer:
         """Return the wait status of a process that has ended.
 
         Raises:
-            ChildProcessError: The server has died, and the status with it.
+            ChildProcessError: The server has died, so the status is not known.
         """
         with suppress(OSError):  # the server has died, and is being replaced at this moment
             self._send(b"%d" % process.pid)

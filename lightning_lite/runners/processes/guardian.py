@@ -11,10 +11,11 @@ own, has a mark in its environment; the guardian looks for it, so that the flow 
 all processes of the machine.
 
 A lease is for works whose flow is on another machine: the process that carries their messages renews it as
-long as it hears of the flow. If that process is frozen, or the network is cut, the works end all the same.
+long as it gets messages from the flow. If that process is frozen, or the network is cut, the works end all
+the same.
 
 The guardian has a session of its own and gets no signal of the terminal. This file is also its program, run
-with `-I -S`: it knows the standard library only, and as little of that as it can.
+with `-I -S`. It imports only a few modules of the standard library.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class Shutdowns:
         self._shutdowns: dict[WorkProcess, _Shutdown] = {}
 
     def stop(self, process: WorkProcess, timeout: float) -> None:
-        """End a process that was asked to stop: in `timeout` seconds, or earlier if it had less."""
+        """End a process that was asked to stop, within `timeout` seconds or its earlier deadline."""
         due = monotonic() + timeout
         shutdown = self._shutdowns.setdefault(process, _Shutdown(process, due))
         shutdown.due = min(shutdown.due, due)

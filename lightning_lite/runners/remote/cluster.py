@@ -1,4 +1,4 @@
-"""The interface of a cluster for a remote runner: a place for the server of a work, calls, news of its death.
+"""The interface of a cluster for a remote runner: a place for the server of a work, calls, reports of death.
 
     RemoteRunner ── place ──▶ Cluster      finds a machine, starts a `WorkServer` there
                  ◀─ Placement ──┘

@@ -1,4 +1,4 @@
-"""The lease of a work on another machine: until when its server may let it live without news of its app.
+"""The lease of a work on another machine: until when it may live without a message from its app.
 
     server  answer 7 at 100.0 s ──────────▶ main process  heard at 100.2 s: no report of a loss before
             lease until 100.0 + 1 lease ◀── call that names answer 7            100.2 + 1.5 leases

@@ -68,7 +68,7 @@ class ServerSetup(NamedTuple):
     Attributes:
         work: Name of the work.
         options: The options of the runner of the main process.
-        lease: Seconds that the work lives without news of the main process.
+        lease: Seconds that the work lives without a message from the main process.
         probe: A file of the main process in the folder of logs, which the server looks for.
         drives_probe: The same in the folder of the drives, or "" if that is not one besides the root.
         token: The content of these files.

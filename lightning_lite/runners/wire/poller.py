@@ -1,7 +1,7 @@
 """Waits for pipes and processes: one poller for all of an app, and a short busy wait before it blocks.
 
-One turn of the poller costs what happened, not the number of the pipes. The process of a work uses only
-`SpinWait`, so this module imports little.
+The time of one turn depends on the number of events, not on the number of pipes. The process of a work uses
+only `SpinWait`, so this module imports little.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _let_others_run = getattr(os, "sched_yield", lambda: None)
 class SpinWait:
     """Polls without blocking for a short time after a message was sent, if the last answer came that quickly.
 
-    To wake a sleeping processor takes longer than a short call, because the hypervisor or a timer does it.
+    To wake a sleeping processor takes longer than a short call, because a hypervisor or a timer wakes it.
 
     Args:
         poller: A poller of `select`.
