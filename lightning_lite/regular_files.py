@@ -108,6 +108,19 @@ def open_folder(path: str, *, dir_fd: int | None = None, follow: bool = False) -
     return os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | flags, dir_fd=dir_fd)
 
 
+def flush_folder(path: str) -> None:
+    """Flush the entries of a folder to the disk, so that they survive the loss of power.
+
+    Raises:
+        OSError: The folder can't be opened or flushed.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def check_regular(found: os.stat_result, path: str) -> None:
     """Check the status of a file.
 

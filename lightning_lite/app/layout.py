@@ -26,7 +26,7 @@ from lightning_lite.errors import LayoutError, Unwind
 from lightning_lite.frontends.base import Frontend
 from lightning_lite.text import one_line
 from lightning_lite.tree.flow import LightningFlow, RootFlow
-from lightning_lite.tree.node import TreeMember
+from lightning_lite.tree.hierarchy import root_of
 from lightning_lite.tree.outbox import outbox_of
 from lightning_lite.tree.work import LightningWork
 
@@ -253,18 +253,11 @@ def _read_entry(flow: LightningFlow, given: dict[Any, Any]) -> LayoutEntry | Fro
 
 
 def _check_is_in_tree(flow: LightningFlow, content: LightningFlow | LightningWork) -> None:
-    if _top(content) is not _top(flow):
+    if root_of(content) is not root_of(flow):
         raise LayoutError(
             f"configure_layout of {flow.name} shows a {type(content).__qualname__} that is no part of the "
             "app. Assign it to an attribute of the flow."
         )
-
-
-def _top(member: TreeMember) -> TreeMember:
-    """Return the root of the tree that a component is in."""
-    while (parent := member._node.parent) is not None:
-        member = parent
-    return member
 
 
 def _check_url(component: LightningFlow | LightningWork, url: str) -> str:

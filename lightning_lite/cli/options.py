@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -47,11 +48,24 @@ class BadInput(click.ClickException):
     exit_code = 2
 
 
-def _resolve_root(ctx: click.Context, option: click.Parameter, given: str | None) -> str:
+@contextmanager
+def _refusing(advice: str) -> Iterator[None]:
+    """Refuse an invalid setting as bad input.
+
+    Args:
+        advice: What to do if the working directory was removed.
+    """
     try:
-        return settings.resolve_root(given)
+        yield
     except WorkingDirectoryGone as error:
-        raise BadInput(f"{error}; name the root with --root DIR.") from None
+        raise BadInput(f"{error}; {advice}.") from None
+    except SettingError as error:
+        raise BadInput(f"{error}.") from None
+
+
+def _resolve_root(ctx: click.Context, option: click.Parameter, given: str | None) -> str:
+    with _refusing("name the root with --root DIR"):
+        return settings.resolve_root(given)
 
 
 #: `root`: the absolute root folder; it may not exist.
@@ -66,14 +80,10 @@ root_option = click.option(
 
 
 def _resolve_place(ctx: click.Context, option: click.Parameter, given: str | None) -> str:
-    try:
+    with _refusing("name the root with --root DIR"):
         return settings.resolve_drives(
             None if given is None else settings.absolute_place(given, "/".join(option.opts))
         )
-    except WorkingDirectoryGone as error:
-        raise BadInput(f"{error}; name the root with --root DIR.") from None
-    except SettingError as error:
-        raise BadInput(f"{error}.") from None
 
 
 #: `root`: the absolute folder or the url that holds the drives; a folder may not exist.
@@ -104,12 +114,8 @@ def setting_option(name: str, *flags: str, **attributes: Any) -> Callable[[FC], 
 
 
 def _resolve_drives(ctx: click.Context, option: click.Parameter, given: str | None) -> str | None:
-    try:
+    with _refusing("name the place with --drives PLACE"):
         return settings.drives_apart(None if given is None else settings.absolute_place(given, "--drives"))
-    except WorkingDirectoryGone as error:
-        raise BadInput(f"{error}; name the place with --drives PLACE.") from None
-    except SettingError as error:
-        raise BadInput(f"{error}.") from None
 
 
 #: `drives`: the absolute folder or the url of drives that are not in the root, or `None`.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lightning_lite.monitor.value_text import finite
 from lightning_lite.runs.numbers_log import read_numbers
+from lightning_lite.values.json_form import json_number
 
 
 def number_series(path: str, attributes: Sequence[str] = ()) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def number_series(path: str, attributes: Sequence[str] = ()) -> dict[str, Any]:
     return {
         "attributes": sorted(numbers),
         "points": {
-            name: [[finite(moment), finite(value)] for moment, value in numbers[name]]
+            name: [[json_number(moment), json_number(value)] for moment, value in numbers[name]]
             for name in dict.fromkeys(attributes)
             if name in numbers
         },

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.monitor.run_index import AttributeChange
 from lightning_lite.monitor.run_status import tree_order
-from lightning_lite.monitor.value_text import LONG, SHORT, Shown, describe, finite
+from lightning_lite.monitor.value_text import LONG, SHORT, Shown, describe
 from lightning_lite.values.codec import decode_number
+from lightning_lite.values.json_form import json_number
 
 #: Values whose encoded bytes are more are only summarised in the tree; `StateTree.value` reads them.
 _MAX_READ = 1024 * 1024
@@ -113,7 +114,7 @@ class StateTree:
                     "type": known.shown.type,
                     "text": known.shown.text,
                     "size": known.shown.size,
-                    "number": None if known.number is None else finite(known.number),
+                    "number": None if known.number is None else json_number(known.number),
                     "changed": None if change is None else change.time,
                     "changes": 0 if change is None else change.count,
                     "is_long": known.shown.is_cut,

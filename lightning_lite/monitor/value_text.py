@@ -16,7 +16,6 @@ import pickletools
 import re
 import struct
 from collections.abc import Iterable
-from math import isfinite
 from typing import Any, NamedTuple
 
 from lightning_lite.formats import format_bytes
@@ -475,13 +474,3 @@ def _shape(value: Any) -> str:
     if not all(type(length) is int for length in shape):
         raise ValueError(value)
     return str(shape)
-
-
-def finite(value: float) -> float | str:
-    """Return a number as JSON can have it: the texts nan, inf and -inf for those that are not finite.
-
-    Example:
-        >>> finite(0.5), finite(float("-inf"))
-        (0.5, '-inf')
-    """
-    return value if isfinite(value) else str(value)

@@ -21,6 +21,7 @@ from typing import Self
 from zlib import crc32
 
 from lightning_lite.errors import JournalError, JournalGone
+from lightning_lite.regular_files import flush_folder
 from lightning_lite.runs.journal_format import (
     CHECKSUM_SIZE,
     ENTRY_HEAD,
@@ -36,7 +37,7 @@ from lightning_lite.runs.journal_format import (
     parse,
     refuse,
 )
-from lightning_lite.runs.journal_values import JournalValue, flush_folder, remove_unneeded
+from lightning_lite.runs.journal_values import JournalValue, remove_unneeded
 from lightning_lite.runs.lock import RunLock
 
 _CREATE_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

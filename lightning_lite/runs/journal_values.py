@@ -16,7 +16,7 @@ from hashlib import blake2b
 from typing import Self
 
 from lightning_lite.errors import JournalCorrupt, JournalError
-from lightning_lite.regular_files import open_folder, open_regular
+from lightning_lite.regular_files import flush_folder, open_folder, open_regular
 from lightning_lite.root_access import check_own_file
 
 #: Size in bytes above which a value gets a file of its own: a compaction of the journal does not copy it.
@@ -156,15 +156,6 @@ def remove_unneeded(folder: str, needed: Container[str]) -> None:
                     os.unlink(name, dir_fd=values_fd)
     finally:
         os.close(values_fd)
-
-
-def flush_folder(path: str) -> None:
-    """Flush the entries of a folder to the disk, so that they survive the loss of power."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _digest(data: bytes) -> bytes:

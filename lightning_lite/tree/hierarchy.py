@@ -23,7 +23,7 @@ def attach(parent: TreeMember, key: str, child: TreeMember) -> None:
     child._node.parent = parent
     set_name(child, join(parent._node.name, key))
     connect(child, parent._node.link)
-    _call_waiting(child, _root_of(parent)._node.waiting)
+    _call_waiting(child, root_of(parent)._node.waiting)
 
 
 def check_attachable(parent: TreeMember, key: str, child: TreeMember) -> None:
@@ -85,7 +85,7 @@ def call_when_attached(member: TreeMember, name: str, callback: Callable[[TreeMe
         name: Full name.
         callback: Called once.
     """
-    root = _root_of(member)
+    root = root_of(member)
     found = _find(root, name)
     if found is None:
         root._node.waiting[name] = callback
@@ -111,7 +111,8 @@ def _check_length(member: TreeMember, name: str) -> None:
         _check_length(child, join(name, key))
 
 
-def _root_of(member: TreeMember) -> TreeMember:
+def root_of(member: TreeMember) -> TreeMember:
+    """Return the root of the tree that a member is in."""
     while (parent := member._node.parent) is not None:
         member = parent
     return member

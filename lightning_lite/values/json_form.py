@@ -23,7 +23,7 @@ def json_form(value: Any, of_other: Callable[[Any], Any]) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
-        return value if isfinite(value) else str(value)
+        return json_number(value)
     if isinstance(value, list | tuple):
         return [json_form(item, of_other) for item in value]
     if isinstance(value, Mapping):
@@ -32,6 +32,16 @@ def json_form(value: Any, of_other: Callable[[Any], Any]) -> Any:
             for key, item in value.items()
         }
     return of_other(value)
+
+
+def json_number(value: float) -> float | str:
+    """Return a number, or the text nan, inf or -inf if it is not finite: JSON has no such number.
+
+    Example:
+        >>> json_number(0.5), json_number(float("-inf"))
+        (0.5, '-inf')
+    """
+    return value if isfinite(value) else str(value)
 
 
 def are_equal(one: Any, other: Any) -> bool:

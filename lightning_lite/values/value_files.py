@@ -29,7 +29,7 @@ from xxhash import xxh3_128
 from lightning_lite.context import current_caller
 from lightning_lite.errors import ValueFileError
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
-from lightning_lite.regular_files import file_stamp, open_folder
+from lightning_lite.regular_files import file_stamp, flush_folder, open_folder
 from lightning_lite.root_access import check_own_file
 from lightning_lite.values.secret_texts import tokens_in
 
@@ -511,11 +511,7 @@ def _create_folder(folder: str, *, durable: bool) -> None:
     except FileExistsError:
         return
     if durable:
-        fd = os.open(os.path.dirname(folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        flush_folder(os.path.dirname(folder))
 
 
 @contextmanager

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import xxhash
 from starlette.responses import Response
+
+from lightning_lite.values.json_form import json_number
 
 _MEDIA_TYPE = "application/json"
 
@@ -72,7 +73,7 @@ def _encode(value: Any) -> str:
 
 def _without_odd_numbers(value: Any) -> Any:
     if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
+        return json_number(value)
     if isinstance(value, dict):
         return {key: _without_odd_numbers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from lightning_lite import Path
-from lightning_lite.monitor.value_text import LONG, describe, finite, read_value, size_of
+from lightning_lite.monitor.value_text import LONG, describe, read_value, size_of
 from lightning_lite.runs.journal_values import JournalValue
 from lightning_lite.storage.drive import Drive
+from lightning_lite.values.json_form import json_number
 from lightning_lite.values.pickling import is_reference, pack
 
 
@@ -233,4 +234,4 @@ def test_read_value_gives_plain_values():
 
 
 def test_numbers_that_are_not_finite_are_texts():
-    assert [finite(value) for value in (1.5, float("nan"), float("inf"))] == [1.5, "nan", "inf"]
+    assert [json_number(value) for value in (1.5, float("nan"), float("inf"))] == [1.5, "nan", "inf"]

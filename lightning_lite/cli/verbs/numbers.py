@@ -13,6 +13,7 @@ from lightning_lite.cli.options import BadInput, examples, json_option, plain_op
 from lightning_lite.cli.output import say_json, say_table
 from lightning_lite.cli.targets import find_target
 from lightning_lite.runs.numbers_log import Point, read_numbers
+from lightning_lite.values.json_form import json_number
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 40
@@ -52,7 +53,10 @@ def command(root: str, target: tuple[str, ...], as_json: bool) -> None:
     }
     if as_json:
         say_json(
-            {name: [[moment, _plain(value)] for moment, value in points] for name, points in chosen.items()}
+            {
+                name: [[moment, json_number(value)] for moment, value in points]
+                for name, points in chosen.items()
+            }
         )
     else:
         say_table(["ATTRIBUTE", "POINTS", "LAST", "LOWEST", "HIGHEST", "OVER TIME"], _rows(chosen))
@@ -60,10 +64,6 @@ def command(root: str, target: tuple[str, ...], as_json: bool) -> None:
 
 def _is_meant(name: str, word: str) -> bool:
     return f".{name}".endswith(f".{word}")
-
-
-def _plain(value: float) -> float | str:
-    return value if isfinite(value) else str(value)
 
 
 def _rows(numbers: dict[str, list[Point]]) -> Iterator[tuple[object, ...]]:

@@ -202,10 +202,12 @@ class ForkServer:
 
 def _wait_for_end(pid: int, timeout: float) -> None:
     pidfd = os.pidfd_open(pid)
-    poller = select.poll()
-    poller.register(pidfd, select.POLLIN)
-    poller.poll(timeout * 1000)
-    os.close(pidfd)
+    try:
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        poller.poll(timeout * 1000)
+    finally:
+        os.close(pidfd)
 
 
 def _check(env: Mapping[str, str]) -> None:
