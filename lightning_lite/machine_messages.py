@@ -1,4 +1,4 @@
-"""All messages of the machine: those of `messages`, and those that stay in the main process.
+"""The messages of the machine that stay in the main process, and the types of all that it sends and receives.
 
     main → runner   PrepareWork, StartWork, KillWork, DumpStack   requests about a process
     runner → main   WorkExited                                    report about a process

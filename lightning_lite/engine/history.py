@@ -511,10 +511,9 @@ class RunHistory:
             return
         yield from work.answers
         answers: list[Answer] = []
+        needed = work.records.needed
         for record in work.records.current.values():
-            if id(record) in listed or (
-                record.ended and record.answered and record is not work.records.newest
-            ):
+            if id(record) in listed or (record.ended and record.answered and record not in needed):
                 continue
             answer = record.to_answer() if record is not work.records.newest else None
             if answer is not None:

@@ -451,7 +451,8 @@ class Machine:
             if self._interruption is None and not was_swallowed:
                 self._explain_none(error)
                 raise
-            raised_after = f"{type(error).__name__}: {error}"
+            if was_swallowed:
+                raised_after = f"{type(error).__name__}: {text_of(error)}"
         if self._interruption is not None:
             raise self._interruption
         if self.ended:

@@ -81,7 +81,7 @@ class Recorder:
         self._journal = journal
         self._history = history
         self.wake_at: float | None = None
-        self._waiting: list[Event] = []  # not written yet, because a big value could not be written
+        self._unencoded: list[Event] = []  # a big value among them could not be written
         self._young: dict[tuple[str, str], float] = {}  # running calls: (work, key) → monotonic time
         self._state = StateWatch(journal.folder)
         self._compaction: Compaction | None = None
@@ -131,9 +131,9 @@ class Recorder:
         """Write events, and take note of the calls that run and of the values that have changed."""
         journal = self._journal
         size_of_values = journal.size_of_new_values
-        self._waiting += events
+        self._unencoded += events
         try:
-            self._size = journal.write(self._encode_waiting())
+            self._size = journal.write(self._encode())
             self._num_pieces = _PIECES + (journal.size_of_new_values - size_of_values) // _BYTES_PER_PIECE
         finally:
             for event in events:
@@ -164,22 +164,22 @@ class Recorder:
                     case _:
                         assert_never(event)
 
-    def _encode_waiting(self) -> bytes:
-        """Return the entry of the events that wait; from then on, the journal keeps it until it is written.
+    def _encode(self) -> bytes:
+        """Return the entry of all events that were not encoded; the journal keeps it if it can't write it.
 
         Raises:
-            JournalError: A big value can't be written; the events wait for the next entry.
+            JournalError: A big value can't be written; the events come into the next entry.
         """
-        entry = encode_events(self._waiting, self._journal.keep_value)
-        self._waiting = []
+        entry = encode_events(self._unencoded, self._journal.keep_value)
+        self._unencoded = []
         return entry
 
     def close(self) -> None:
-        """Compact a journal that has grown, write the entries that wait, and close the journal."""
+        """Compact a journal that has grown, write what could not be written, and close the journal."""
         try:
             journal, is_under_way = self._journal, self._compaction is not None
-            if self._waiting:
-                journal.write(self._encode_waiting())
+            if self._unencoded and not journal.is_gone:
+                journal.write(self._encode())
             if self._compaction is not None:
                 # It would keep the values that were needed when it began.
                 self._compaction.abandon()

@@ -5,14 +5,14 @@ The resumed app builds a new tree. Each component gets the values recorded under
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 
+from lightning_lite.engine.earlier_lists import PROCESS_ATTRIBUTES, EarlierLists
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.errors import JournalMismatch, PoisonCall
 from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.class_identity import class_identity
-from lightning_lite.tree.component import Component
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.hierarchy import call_when_attached
 from lightning_lite.tree.node import TreeMember
@@ -20,7 +20,6 @@ from lightning_lite.tree.structures import List
 from lightning_lite.tree.work import LightningWork
 
 _MAX_DEATHS = 3  # deaths of the flow in a row, each soon after it sent the same call
-_PROCESS_ATTRIBUTES = frozenset({"_url", "_port"})  # attributes of a process that has ended
 
 
 class Replay:
@@ -75,34 +74,9 @@ class Replay:
         """Restore each component, now or when it is attached to the tree."""
         for name in self.history.works.keys() | self.history.written.keys():
             call_when_attached(root, name, partial(self._restore, name))
-        numbers: dict[str, dict[int, Callable[[TreeMember], bool]]] = {}
-        for name in self.history.states:
-            while "." in name:
-                parent, _, key = name.rpartition(".")
-                if parent in self.history.states:
-                    break  # a component; lists have no state of their own
-                if key.isdecimal():
-                    numbers.setdefault(parent, {})[int(key)] = partial(self._is_same, name)
-                name = parent
-        for parent, earlier in numbers.items():
-            call_when_attached(root, parent, partial(_restore_numbers, earlier))
-
-    def _is_same(self, name: str, member: TreeMember) -> bool:
-        """Return whether a component has the class and the first attributes of an earlier one.
-
-        Of attributes that were written later, the history has only the last value, so these are not compared.
-        """
-        state = self.history.states.get(name)
-        if state is None or not isinstance(member, Component):
-            return state is None and not isinstance(member, Component)
-        if self.history.identities.get(name) != class_identity(type(member)):
-            return False
-        written, node = self.history.written.get(name, {}), member._node
-        return all(
-            attribute in node.names and node.encode(attribute) == value
-            for attribute, value in state.items()
-            if attribute not in written
-        )
+        earlier = EarlierLists(self.history)
+        for name in earlier.names():
+            call_when_attached(root, name, partial(_restore_numbers, earlier))
 
     def _calls(self) -> Iterator[Call]:
         for work in self.history.works.values():
@@ -118,8 +92,9 @@ class Replay:
         """
         work = self.history.works.get(name)
         identity = class_identity(type(component))
-        if work is not None and work.identity is not None and work.identity != identity:
-            found, asked = ".".join(work.identity), ".".join(identity)
+        before = work.identity if work is not None and not work.is_detached else None
+        if before is not None and before != identity:
+            found, asked = ".".join(before), ".".join(identity)
             raise JournalMismatch(
                 f"In run {self.run}, {name} is a {found}; in this app it is a {asked}. "
                 "Start a new run, or restore the name of the class.",
@@ -129,7 +104,7 @@ class Replay:
             )
         node = component._node
         for attribute, encoded in self.history.written.get(name, {}).items():
-            if attribute in node.names and attribute not in _PROCESS_ATTRIBUTES:
+            if attribute in node.names and attribute not in PROCESS_ATTRIBUTES:
                 node.store_encoded(attribute, encoded)
         if isinstance(component, LightningWork):
             records = work.records if work is not None else CallRecords()
@@ -137,7 +112,7 @@ class Replay:
             component._records = records
 
 
-def _restore_numbers(earlier: Mapping[int, Callable[[TreeMember], bool]], member: TreeMember) -> None:
-    """Let the components that the flow adds to a list again have the names that they had before."""
+def _restore_numbers(earlier: EarlierLists, member: TreeMember) -> None:
+    """Let the members that the flow adds to a list again have the names that they had before."""
     if isinstance(member, List):
-        member._reuse_numbers(earlier)
+        earlier.restore(member)

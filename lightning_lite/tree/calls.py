@@ -364,7 +364,7 @@ class CallRecords:
     Attributes:
         current: The newest call for each key.
         newest: The call that the flow requested last.
-        used: The calls with used answers that are not released yet, if the work has `cache_calls=False`.
+        used: The calls whose answers the next used answer may release, if the work has `cache_calls=False`.
         num_calls: Number of the newest call.
         num_failures: Number of failed attempts of all calls.
         num_successes: Number of calls that succeeded.
@@ -491,14 +491,14 @@ class CallRecords:
     def unneeded_after(self, call: Call) -> list[Call]:
         """Return the calls of which the answers are not needed when the flow uses the answer of `call`.
 
-        The answer of the call with the highest number stays, because it is the newest one when the app ends
-        before the next call has ended, and is resumed.
+        The answer with the highest number stays: if the app dies before the next call has ended, `wait_for`
+        returns that one in the resumed run.
         """
         newest = self._newest_used(call)
         return [used for used in self.used if used is not newest]
 
     def _newest_used(self, call: Call) -> Call:
-        """Return the call with the highest number among `call` and the calls with used answers."""
+        """Return the call with the highest number among `call`, whose answer is used now, and `used`."""
         return max((call, *self.used), key=lambda used: used.number)
 
     def _add_used(self, call: Call) -> None:
@@ -507,10 +507,16 @@ class CallRecords:
 
     def _delete_oldest_used(self) -> None:
         """Delete the oldest records of calls with used answers."""
+        needed = self.needed
         for key in list(self._all_used)[: _MAX_USED // 10]:  # some at once: the first of a dict is slow
             call = self._all_used.pop(key)
-            if self.current.get(key) is call and call is not self.newest:
+            if self.current.get(key) is call and call not in needed:
                 del self.current[key]
+
+    @property
+    def needed(self) -> tuple[Call | None, Call | None]:
+        """The newest call, and the newest one with a used answer: `wait_for` may return their answers."""
+        return self.newest, max(self.used, key=lambda used: used.number, default=None)
 
     def _find_or_enter(self, key: str) -> Call:
         # The journal has the record of a call under the name that the work had when it was asked for.

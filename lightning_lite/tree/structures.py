@@ -238,8 +238,7 @@ class List(Structure, list[T]):
         self._node = Node(self)
         self._node.name = "root"
         self._next_number = 0
-        self._earlier: dict[int, Callable[[TreeMember], bool]] = {}  # see `_reuse_numbers`
-        self._has_gap = False
+        self._find_earlier: Callable[[TreeMember], int | None] = _find_none
         self.extend(items)
 
     def append(self, child: T) -> None:
@@ -333,34 +332,27 @@ class List(Structure, list[T]):
         self._request_pass()
         return result
 
-    def _reuse_numbers(self, earlier: Mapping[int, Callable[[TreeMember], bool]]) -> None:
-        """Give components that are added again the numbers that they had in an earlier run.
+    def _reuse_numbers(self, find_earlier: Callable[[TreeMember], int | None], next_number: int) -> None:
+        """Give members that are added again the numbers that they had in an earlier run.
 
         Args:
-            earlier: The numbers that the list had at the end of that run. The function of each number returns
-                whether a component has the class and the attributes of the one that had this number.
+            find_earlier: Returns the number of the member of the earlier run that is the same, or `None`. It
+                returns each number once.
+            next_number: Number of the first member that is new.
         """
-        top = max(earlier) + 1
-        self._earlier = {n: earlier[n] for n in sorted(earlier) if str(n) not in self._node.children}
-        self._has_gap = len(earlier) < top
-        self._next_number = max(self._next_number, top)
-
-    def _number_for(self, child: TreeMember) -> int:
-        """Return the number of a component that is added."""
-        for number, is_same in self._earlier.items():
-            if is_same(child):
-                return number
-        # No earlier component had these attributes, because they differ from run to run (a time), or because
-        # the earlier run had removed the component. If it had removed none, it is the next one.
-        if self._earlier and not self._has_gap:
-            return next(iter(self._earlier))
-        return self._next_number
+        self._find_earlier = find_earlier
+        self._next_number = max(self._next_number, next_number)
 
     def _add_numbered(self, child: TreeMember) -> None:
-        number = self._number_for(child)
+        number = self._find_earlier(child)
+        if number is None:
+            number = self._next_number
+            self._next_number += 1
         self._add(str(number), child)
-        self._earlier.pop(number, None)
-        self._next_number = max(self._next_number, number + 1)
+
+
+def _find_none(member: TreeMember) -> None:
+    """Return no number: there is no earlier run."""
 
 
 def as_structure(value: Any, name: str) -> Any:

@@ -18,6 +18,7 @@ from lightning_lite.engine.replay import Replay
 from lightning_lite.events import (
     AnswerUsed,
     CallAsked,
+    CallStatusChanged,
     CallSucceeded,
     ComponentAttached,
     ComponentDetached,
@@ -29,6 +30,7 @@ from lightning_lite.runs.event_codec import encode_events
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.journal_format import FILE_NAME, read_entries
 from lightning_lite.runs.journal_values import INLINE_LIMIT
+from lightning_lite.status import WorkStatus
 
 from tests.support.stories import EVERYTHING, Story, known
 
@@ -81,6 +83,29 @@ def test_of_ended_calls_the_newest_stay_listed_and_all_stay_remembered():
     assert work.num_calls == 101
     assert [call.number for call in work.records.current.values() if call.succeeded] == [*range(1, 101)]
     assert work.records.current["7"].stored_value == b"7"
+
+
+def test_the_newest_used_answer_stays_while_the_next_call_runs():
+    running = WorkStatus("running", 2.0, None, "", 1, "")
+    events: list[Event] = [
+        RunBegun(1.0),
+        ComponentAttached("root.w", 1.0, True, ("app.py", "W"), {}),
+        ComponentAttached("root.busy", 1.0, True, ("app.py", "W"), {}),
+        CallAsked("root.w", "used", 2.0, 1, None),
+        CallSucceeded("root.w", "used", 3.0, b"a" * 5000),
+        AnswerUsed("root.w", "used", 3.0),
+        CallAsked("root.w", "under way", 4.0, 2, None),
+        CallStatusChanged("root.w", "under way", 4.0, 2, running),
+    ]
+    for number in range(1, 31):
+        events.append(CallAsked("root.busy", f"{number}", 5.0, number, None))
+        events.append(CallSucceeded("root.busy", f"{number}", 6.0, b"1"))
+
+    work = compacted(compacted(fold(events), 20), 10).works["root.w"]
+
+    assert work.records.current["used"].stored_value == b"a" * 5000
+    work.records.keep(lambda call: call.ended)
+    assert work.records.newest is work.records.current["used"]
 
 
 # Compactions of a journal.

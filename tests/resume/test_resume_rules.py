@@ -8,18 +8,19 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import CloudCompute, LightningApp, LightningFlow, LightningWork
 from lightning_lite.app import session
 from lightning_lite.clock import ManualClock
 from lightning_lite.engine.history import read_history
 from lightning_lite.errors import AppFailed, JournalMismatch, NothingToResume, PoisonCall
 from lightning_lite.messages import RunCall
 from lightning_lite.runners.inline.runner import InlineRunner
+from lightning_lite.sockets import find_free_port
+from lightning_lite.storage import Path as StoredPath
 from lightning_lite.tree.structures import Dict, List
 
 from tests.support.forked_scripts import ForkedScripts
@@ -256,18 +257,99 @@ def test_components_have_their_names_again_if_removed_ones_are_added_again_too(o
     assert ran == ["a", "b", "c", "b"]
 
 
-def test_a_component_with_other_attributes_in_each_run_has_its_name_again():
+def test_a_component_without_an_equal_one_before_is_new_and_gets_no_foreign_answer():
     def script(flow):
-        if not flow.steps:
-            flow.steps.extend([Tagged(time.monotonic_ns()) for _ in range(2)])
-        flow.found = [step.run("same") for step in flow.steps]
+        for tag in flow.order:
+            if tag not in [step.tag for step in flow.steps]:
+                flow.steps.append(Tagged(tag))
+        flow.found = {step.tag: (step.name, step.run(step.tag)) for step in flow.steps}
         flow.fail()
 
-    start(script, steps=List(), found=[])
-    after, _ = start(script, resume=True, steps=List(), found=[])
+    start(script, steps=List(), order="ab", found={})
+    after, _ = start(script, resume=True, steps=List(), order="nba", found={})
 
-    assert [step.name for step in after.steps] == ["root.steps.0", "root.steps.1"]
-    assert ran == ["same", "same"]
+    assert after.found == {
+        "n": ("root.steps.2", ["n"]),
+        "b": ("root.steps.1", ["b"]),
+        "a": ("root.steps.0", ["a"]),
+    }
+    assert ran == ["a", "b", "n"]
+
+
+class Serving(Step):
+    """Has values that differ in each run, and are not compared."""
+
+    def __init__(self, tag):
+        super().__init__(port=find_free_port("127.0.0.1"))
+        self.tag = tag
+        self.compute = CloudCompute("gpu")
+        self.path = StoredPath("results")
+
+
+def test_values_that_differ_in_each_run_are_not_compared():
+    Path("results").touch()
+
+    def script(flow):
+        if not flow.steps:
+            flow.steps.extend([Serving(tag) for tag in "abc"[flow.phase :]])
+        flow.found = [(step.name, step.run(step.tag)) for step in flow.steps]
+        if flow.phase == 0:
+            flow.phase = 1
+            del flow.steps[0]
+        flow.fail()
+
+    start(script, steps=List(), phase=0, found=[])
+    after, _ = start(script, resume=True, steps=List(), phase=0, found=[])
+
+    assert after.found == [("root.steps.1", ["b"]), ("root.steps.2", ["c"])]
+    assert ran == ["a", "b", "c"]
+
+
+def test_a_list_in_a_list_has_its_name_again_if_its_members_are_the_same():
+    def script(flow):
+        if not flow.steps:
+            flow.steps.extend([List(Tagged("a")), Dict(x=Tagged("b")), List(Tagged("c"), Tagged("d"))])
+        flow.found = {work.tag: (work.name, work.run(work.tag)) for work in flow.works()}
+        if flow.phase == 0:
+            flow.phase = 1
+            del flow.steps[0]
+        flow.fail()
+
+    start(script, steps=List(), phase=0, found={})
+    after, _ = start(script, resume=True, steps=List(), phase=0, found={})
+
+    assert {tag: name for tag, (name, _) in after.found.items()} == {
+        "a": "root.steps.3.0",
+        "b": "root.steps.1.x",
+        "c": "root.steps.2.0",
+        "d": "root.steps.2.1",
+    }
+    assert {tag: answer for tag, (_, answer) in after.found.items()} == {tag: [tag] for tag in "abcd"}
+    assert ran == ["a", "b", "c", "d", "a"]
+
+
+class Unlike(Step):
+    """Another class."""
+
+
+def test_a_component_of_another_class_may_follow_a_removed_one():
+    def script(flow):
+        if flow.phase == 0:
+            if not flow.steps:
+                flow.steps.append(Tagged("a"))
+            flow.steps[0].run("a")
+            flow.steps.clear()
+            flow.phase = 1
+        if not flow.steps:
+            flow.steps.append(Unlike())
+        flow.found = [(step.name, step.run("other")) for step in flow.steps]
+        flow.fail()
+
+    start(script, steps=List(), phase=0, found=[])
+    after, _ = start(script, resume=True, steps=List(), phase=0, found=[])
+
+    assert after.found == [("root.steps.1", ["other"])]
+    assert ran == ["a", "other"]
 
 
 def test_a_new_work_does_not_inherit_from_a_removed_one_with_its_name():
@@ -463,7 +545,7 @@ def test_a_resume_removes_old_runs_but_not_its_own(monkeypatch):
 
 SCRIPT = """
     import os, signal, sys, threading
-    from lightning_lite import LightningApp, LightningFlow, LightningWork
+    from lightning_lite import CloudCompute, LightningApp, LightningFlow, LightningWork
 
     class Deadly(LightningWork):
         def run(self):

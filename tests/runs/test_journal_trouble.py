@@ -20,7 +20,7 @@ import lightning_lite
 from lightning_lite.clock import Moment
 from lightning_lite.engine.history import read_history
 from lightning_lite.engine.recorder import Recorder
-from lightning_lite.errors import JournalCorrupt, JournalError
+from lightning_lite.errors import JournalCorrupt, JournalError, JournalGone
 from lightning_lite.events import CallAsked, CallSucceeded, ComponentAttached
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.journal_format import read_entries
@@ -110,6 +110,17 @@ def test_the_events_of_a_step_with_a_value_that_can_not_be_written_are_written_l
         (2, True),
     ]
     assert work.records.current["b" * 64].stored_value.load() == big.value
+
+
+def test_a_removed_journal_is_reported_once_also_with_a_big_value(new: Journal, tmp_path: Path):
+    recorder, now = Recorder(new), Moment(1.0, 1.0)
+    recorder.record([ATTACHED], now)
+    (tmp_path / "values").touch()
+    (tmp_path / "journal.log").unlink()
+
+    with pytest.raises(JournalGone):
+        recorder.record([CallSucceeded("root.work", "b" * 64, 3.0, os.urandom(200_000))], now)
+    recorder.close()
 
 
 def test_a_rewrite_that_fails_leaves_the_journal_as_it_is(new: Journal, tmp_path: Path):

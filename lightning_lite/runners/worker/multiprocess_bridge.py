@@ -50,7 +50,7 @@ class _Finder:
         if name not in _MODULES or os.getpid() != self._pid:
             return None  # a process that the work has forked has another name and parent
         for finder in sys.meta_path:
-            # Python, too, passes over a finder without `find_spec`.
+            # From 3.12 on, Python passes over a finder without `find_spec`.
             find_spec = getattr(finder, "find_spec", None)
             if finder is self or find_spec is None:
                 continue
@@ -81,6 +81,8 @@ class _Loader:
         self._finder = finder
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_loader":
+            raise AttributeError(name)  # a copy that has no attributes yet
         return getattr(self._loader, name)  # `get_source` and others, before the module is executed
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:

@@ -1,0 +1,143 @@
+"""Finds, in a resumed run, the members that its lists had at the end of the earlier run.
+
+A list numbers its members, and their names have the numbers. The flow of a resumed run adds them again, and
+adds perhaps others, too. A component is the same as an earlier one if it has the same class and the same
+attributes, a list or dict if its members are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from lightning_lite.engine.history import RunHistory
+from lightning_lite.tree.class_identity import class_identity
+from lightning_lite.tree.component import Component
+from lightning_lite.tree.node import TreeMember
+from lightning_lite.tree.structures import List
+from lightning_lite.values.base import Transferable
+from lightning_lite.values.codec import decode
+
+#: Attributes of a process. That of the earlier run has ended.
+PROCESS_ATTRIBUTES = frozenset({"_url", "_port"})
+
+#: Numbers, the highest first, by the values of some attributes.
+_ByValues = dict[tuple[bytes, ...], list[int]]
+
+
+class EarlierLists:
+    """The lists of an earlier run.
+
+    Args:
+        history: History of that run.
+    """
+
+    def __init__(self, history: RunHistory) -> None:
+        self._history = history
+        self._members: dict[str, dict[str, str]] = {}  # of lists and dicts: full name, by key
+        self._next_numbers: dict[str, int] = {}
+        for name in history.states.keys() | history.works.keys():
+            self._add(name, is_present=name in history.states)
+
+    def names(self) -> Iterator[str]:
+        """Yield the full names of all structures in which a member had a number."""
+        yield from self._next_numbers
+
+    def restore(self, member: List[Any]) -> None:
+        """Let the members that are added to a list have the numbers that they had before."""
+        name, present = member._node.name, member._node.children
+        earlier = {int(key): full for key, full in self._members.get(name, {}).items() if key not in present}
+        find = partial(self._take, earlier, self._index(earlier))
+        member._reuse_numbers(find, self._next_numbers[name])
+
+    def _add(self, name: str, *, is_present: bool) -> None:
+        """Register a component with the structures in which it is, or was when it was removed."""
+        while "." in name:
+            parent, _, key = name.rpartition(".")
+            if parent in self._history.states:
+                break  # a component; structures have no state of their own
+            if is_present:
+                self._members.setdefault(parent, {})[key] = name
+            if key.isdecimal():
+                self._next_numbers[parent] = max(self._next_numbers.get(parent, 0), int(key) + 1)
+            name = parent
+
+    def _index(self, earlier: dict[int, str]) -> dict[tuple[str, str], dict[tuple[str, ...], _ByValues]]:
+        """Return the numbers of components, by class, names of the compared attributes and their values."""
+        index: dict[tuple[str, str], dict[tuple[str, ...], _ByValues]] = {}
+        for number, name in sorted(earlier.items(), reverse=True):
+            if (identity := self._history.identities.get(name)) is not None:
+                first = self._first_values(name)
+                by_values = index.setdefault(identity, {}).setdefault(tuple(first), {})
+                by_values.setdefault(tuple(first.values()), []).append(number)
+        return index
+
+    def _first_values(self, name: str) -> dict[str, bytes]:
+        """Return the values that attributes had when a component was attached, encoded, by attribute.
+
+        Of attributes that were written later, the history has only the last value. A `Path` or a
+        `CloudCompute` differs in each run.
+        """
+        written = self._history.written.get(name, {})
+        return {
+            attribute: value
+            for attribute, value in sorted(self._history.states[name].items())
+            if attribute not in written
+            and attribute not in PROCESS_ATTRIBUTES
+            and not _has_transferable(decode(value))
+        }
+
+    def _take(
+        self,
+        earlier: dict[int, str],
+        index: dict[tuple[str, str], dict[tuple[str, ...], _ByValues]],
+        member: TreeMember,
+    ) -> int | None:
+        """Return the lowest number of a member that is the same, and remove it; `None` if there is none."""
+        found: list[int] | None = None
+        if isinstance(member, Component):
+            for attributes, by_values in index.get(class_identity(type(member)), {}).items():
+                values = _values_of(member, attributes)
+                numbers = by_values.get(values) if values is not None else None
+                if numbers and (found is None or numbers[-1] < found[-1]):
+                    found = numbers
+            if found is None:
+                return None
+            number = found.pop()
+        else:
+            same = (n for n, name in sorted(earlier.items()) if self._is_same(name, member))
+            if (number := next(same, -1)) < 0:
+                return None
+        del earlier[number]
+        return number
+
+    def _is_same(self, name: str, member: TreeMember) -> bool:
+        """Return whether a member has the class and attributes, or the members, of an earlier one."""
+        if isinstance(member, Component):
+            if self._history.identities.get(name) != class_identity(type(member)):
+                return False
+            first = self._first_values(name)
+            return _values_of(member, tuple(first)) == tuple(first.values())
+        known, children = self._members.get(name), member._node.children
+        return (
+            known is not None
+            and known.keys() == children.keys()
+            and all(self._is_same(known[key], child) for key, child in children.items())
+        )
+
+
+def _values_of(component: Component, attributes: tuple[str, ...]) -> tuple[bytes, ...] | None:
+    """Return the encoded values of attributes, or `None` if the component has not all of them."""
+    node = component._node
+    if not all(attribute in node.names for attribute in attributes):
+        return None
+    return tuple(node.encode(attribute) for attribute in attributes)
+
+
+def _has_transferable(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_transferable, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_has_transferable, value))
+    return isinstance(value, Transferable)
