@@ -30,7 +30,7 @@ from lightning_lite.events import (
     WorkStatusChanged,
 )
 from lightning_lite.messages import Failure
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.runners.output.line_times import TimesWriter
 from lightning_lite.runs.folder import RunFolder
 from lightning_lite.runs.journal import Journal

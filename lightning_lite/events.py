@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from lightning_lite.messages import Failure
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.status import WorkStatus
 
 

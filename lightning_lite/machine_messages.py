@@ -52,8 +52,8 @@ class StartWork(NamedTuple):
         parallel: Whether the flow continues while a call runs (the inline runner then uses a thread).
         env: Environment variables that are added to those of the parent.
         cwd: Working directory, or `None` for that of the parent.
-        descriptors: A `values.shared_objects.Descriptor` for each file descriptor that `host` needs; the
-            runner takes them over.
+        descriptors: A `values.multiprocessing_objects.Descriptor` for each file descriptor that `host` needs;
+            the runner takes them over.
         secrets: The texts of the secrets in `host`, by token, or `None`; the work gets them before `host`.
         resources: The resources that the process needs; `None` with a runner of one machine.
     """

@@ -11,7 +11,7 @@ message is cheap to send, can't change after it was made, and is decoded only wh
 from __future__ import annotations
 
 from lightning_lite.light_typing import NamedTuple
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 
 
 class Failure(NamedTuple):

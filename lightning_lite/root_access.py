@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from lightning_lite.access_lists import further_writers, remove_lists
 from lightning_lite.errors import RootRefused
-from lightning_lite.mounts import file_system_type
+from lightning_lite.file_system_types import file_system_type
 from lightning_lite.regular_files import open_folder
 
 #: Creates the folder at a path with permissions.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple, TypeGuard
 
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 
 
 class WorkRow(NamedTuple):

@@ -17,7 +17,7 @@ from lightning_lite.distribution import NAME
 from lightning_lite.errors import SettingError
 from lightning_lite.formats import format_seconds
 from lightning_lite.masking import mask, register
-from lightning_lite.places import this_host
+from lightning_lite.process_places import this_host
 from lightning_lite.runners.processes.spawn import search_path
 from lightning_lite.setting_kinds import OFF
 from lightning_lite.settings import NOTIFY_VARIABLE, SETTINGS, show_value

@@ -8,7 +8,7 @@ import sys
 from lightning_lite.messages import Failure
 from lightning_lite.runners.output.log_reader import read_tail
 from lightning_lite.tracebacks import add_note, fill_in_source, without_own_fault_frames
-from lightning_lite.ui.report import describe_output, show_failure
+from lightning_lite.ui.failure_text import describe_output, show_failure
 
 #: Number of the last lines of a work's output that are shown with its failure.
 _LAST_LINES = 5

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lightning_lite.engine.supervisor import Supervisor
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.work_row import WorkRow, read_progress
 

@@ -22,7 +22,7 @@ import click
 
 from lightning_lite.app.api_routes import CLIENT_FIELD, COMMANDS
 from lightning_lite.app_state import AppState
-from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.options import BadInput
 from lightning_lite.cli.output import say
 from lightning_lite.cli.targets import find_running, list_with_names

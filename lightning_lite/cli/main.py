@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from lightning_lite import colours
-from lightning_lite.cli.command_classes import Command, Group, is_plain
+from lightning_lite.cli.click_classes import Command, Group, is_plain
 from lightning_lite.distribution import __version__
 from lightning_lite.errors import LightningLiteError
 from lightning_lite.text import harmless, one_line

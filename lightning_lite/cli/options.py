@@ -126,7 +126,7 @@ drives_option = setting_option("drives", metavar="PLACE", callback=_resolve_driv
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
-#: No parameter: `command_classes.is_plain` reads `sys.argv`, because it runs before click has parsed options.
+#: No parameter: `click_classes.is_plain` reads `sys.argv`, because it runs before click has parsed options.
 plain_option = click.option(
     "--plain",
     is_flag=True,

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from lightning_lite.cli.options import BadInput, check_root
 from lightning_lite.errors import CommandError
 from lightning_lite.monitor.run_status import read_status
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.runs.catalog import (
     LINK_TROUBLE,
     RunSummary,

@@ -41,7 +41,7 @@ from lightning_lite.events import (
     WorkStatusChanged,
     is_below,
 )
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.runs.event_codec import decode_events
 from lightning_lite.runs.journal_format import FILE_NAME, corrupt, read_entries
 from lightning_lite.runs.journal_values import JournalValue

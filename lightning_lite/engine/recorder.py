@@ -175,7 +175,7 @@ class Recorder:
         return entry
 
     def close(self) -> None:
-        """Compact a journal that has grown, write what could not be written, and close the journal."""
+        """Compact a journal that has grown, write the events that failed before, and close the journal."""
         try:
             journal, is_under_way = self._journal, self._compaction is not None
             if self._unencoded and not journal.is_gone:

@@ -36,7 +36,7 @@ from lightning_lite.formats import format_seconds
 from lightning_lite.machine_messages import DumpStack, KillWork, Request, StartWork, WorkExited
 from lightning_lite.masking import mask_failure
 from lightning_lite.messages import Failure, RunCall, RunEnded, StopWork, WorkStarted, WriteState
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.resources import DEFAULT_KIND, Resources, resources_of
 from lightning_lite.runners.exit_status import describe_exit
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus

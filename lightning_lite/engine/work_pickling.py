@@ -8,8 +8,8 @@ from lightning_lite.engine.work_host import WorkHost
 from lightning_lite.errors import ArgumentError
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.base import NotShareable
+from lightning_lite.values.multiprocessing_objects import Descriptor, pack_shared
 from lightning_lite.values.pickling import PackingError, why_not
-from lightning_lite.values.shared_objects import Descriptor, pack_shared
 
 
 def pack_host(work: LightningWork) -> tuple[bytes, tuple[Descriptor, ...]]:

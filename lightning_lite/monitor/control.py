@@ -19,7 +19,7 @@ import psutil
 
 from lightning_lite.errors import CommandError, JournalInUse
 from lightning_lite.monitor.run_status import CLOCK_TOLERANCE
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary, read_run
 from lightning_lite.runs.folder import note_end

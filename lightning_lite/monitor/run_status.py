@@ -14,7 +14,7 @@ import psutil
 from lightning_lite.engine.history import RunHistory, WorkHistory, read_history
 from lightning_lite.errors import CommandError, JournalError, NothingToResume
 from lightning_lite.events import ancestors
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.process_usage import Usage, UsageMeter
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary

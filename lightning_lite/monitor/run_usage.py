@@ -9,7 +9,7 @@ from threading import Lock
 from time import monotonic, time
 from typing import NamedTuple
 
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.process_usage import UsageMeter
 
 #: Seconds between two samples of `RunUsage`, at least.

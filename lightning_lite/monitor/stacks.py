@@ -9,7 +9,7 @@ from time import monotonic
 
 from lightning_lite.errors import CommandError
 from lightning_lite.monitor.control import check_is_here
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.regular_files import open_regular
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary

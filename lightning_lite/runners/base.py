@@ -15,7 +15,7 @@ from typing import ClassVar, NamedTuple, Protocol, Self
 from lightning_lite.errors import RunnerError
 from lightning_lite.machine_messages import ExternalRequest, Report, Request
 from lightning_lite.messages import AcknowledgeState, RunCall, WriteState
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.project_file import ProjectFile
 from lightning_lite.run_options import RunOptions
 

@@ -38,7 +38,7 @@ from lightning_lite.events import (
     WorkStatusChanged,
 )
 from lightning_lite.messages import Failure
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.runs.journal_format import VERSION
 from lightning_lite.runs.journal_values import INLINE_LIMIT, JournalValue
 from lightning_lite.runs.safe_unpickle import UNPICKLING_FAILURES, unpack_plain

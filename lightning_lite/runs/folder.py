@@ -26,7 +26,7 @@ from lightning_lite.distribution import __version__
 from lightning_lite.errors import RootRefused, RunnerError
 from lightning_lite.formats import iso_time
 from lightning_lite.paths import working_directory_if_there
-from lightning_lite.places import this_host
+from lightning_lite.process_places import this_host
 from lightning_lite.regular_files import kind_of
 from lightning_lite.root_access import ANY, UNSHARED, opened, own_root
 from lightning_lite.runs.catalog import list_runs, load_details, read_details, tags_of

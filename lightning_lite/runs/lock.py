@@ -21,7 +21,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from lightning_lite.errors import JournalError, JournalInUse
-from lightning_lite.places import Place, this_host
+from lightning_lite.process_places import Place, this_host
 from lightning_lite.regular_files import open_folder, open_regular
 from lightning_lite.settings import ROOT_VARIABLE
 from lightning_lite.text import one_line

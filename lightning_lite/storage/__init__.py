@@ -8,19 +8,19 @@ For users:
     mount         Mount: accepted for compatibility, without effect
 
 Between them and a store:
-    base          the interface of a store, and the values that cross it
-    stores        which store keeps a drive
-    artifacts     the files behind Path, Payload and FileSystem
-    names         rules for ids, components, paths and patterns
-    destinations  what the argument `to` means
-    pickle_file   the format of a Payload's file
-    imprint       size and digest of such a file, checked before it is unpickled
-    stored_states which files of a Path are unchanged since this process stored them, in memory
-    sync_notes    which files of this machine were equal to those on an object store, on disk
-    cache_folder  the user's folder for copies and notes that can be made again
-    progress      a bar for long transfers
-    notebook      a table of a drive's files
-    errors        all errors
+    base            the interface of a store, and the values that cross it
+    stores          which store keeps a drive
+    artifacts       the files behind Path, Payload and FileSystem
+    names           rules for ids, components, paths and patterns
+    destinations    what the argument `to` means
+    pickle_file     the format of a Payload's file
+    content_digest  size and digest of such a file, checked before it is unpickled
+    stored_stamps   which files of a Path are unchanged since this process stored them, in memory
+    sync_notes      which files of this machine were equal to those on an object store, on disk
+    cache_folder    the user's folder for copies and notes that can be made again
+    progress        a bar for long transfers
+    notebook        a table of a drive's files
+    errors          all errors
 
 Implementations:
     local/        the store in plain files of this machine

@@ -73,7 +73,7 @@ class Artifacts:
             move: Whether it may be removed, so that it need not be copied.
         """
         source = Source(path, "/", follow_symlinks=True, check=_check)
-        before = sync_notes.state_of(path) if self._is_noted(parts, path) else None
+        before = sync_notes.stamp_of(path) if self._is_noted(parts, path) else None
         try:
             self._put(owner, parts, source, move=move)
         except (DriveIsDirectory, DriveNotADirectory):
@@ -93,7 +93,7 @@ class Artifacts:
         """
         self.store.get(parts, destination(place, overwrite=overwrite), owner=owner)
         if self._is_noted(parts, place):
-            sync_notes.remember(self.root, owner, place, sync_notes.state_of(place))
+            sync_notes.remember(self.root, owner, place, sync_notes.stamp_of(place))
 
     def has(self, owner: str, parts: Parts) -> bool:
         """Return whether `owner` has something at `parts`."""

@@ -22,7 +22,7 @@ from lightning_lite.errors import WorkingDirectoryGone
 from lightning_lite.paths import absolute, working_directory
 from lightning_lite.root_access import opened
 from lightning_lite.settings import resolve_drives, resolve_root
-from lightning_lite.storage import stored_states
+from lightning_lite.storage import stored_stamps
 from lightning_lite.storage.artifacts import Artifacts, absolute_parts, is_there
 from lightning_lite.storage.destinations import Target, destinations
 from lightning_lite.storage.errors import (
@@ -318,13 +318,13 @@ class Path(Transferable, SegmentsPath):
     def _keep(self, work: str) -> None:
         artifacts, parts = Artifacts(".paths"), absolute_parts(self._origin_path)
         with translate_errors("keep", self, "the earlier copy stays"):
-            state = stored_states.state_of(self._origin_path)
+            state = stored_stamps.stamp_of(self._origin_path)
             if not (
-                stored_states.is_unchanged(artifacts.root, self._origin_path, state)
+                stored_stamps.is_unchanged(artifacts.root, self._origin_path, state)
                 and artifacts.has(work, parts)
             ):
                 artifacts.keep(work, parts, self._origin_path)
-                stored_states.remember(artifacts.root, self._origin_path, state)
+                stored_stamps.remember(artifacts.root, self._origin_path, state)
 
     def _target(self, origin: str, to: PathLike) -> str:
         """Return the absolute path that the argument `to` of a get means."""

@@ -17,6 +17,7 @@ from lightning_lite.errors import StateError
 from lightning_lite.storage import pickle_file
 from lightning_lite.storage.artifacts import Artifacts
 from lightning_lite.storage.base import Parts
+from lightning_lite.storage.content_digest import ContentDigest, check_digest, check_digest_at, take_digest
 from lightning_lite.storage.errors import (
     DriveContextError,
     DriveDetached,
@@ -26,7 +27,6 @@ from lightning_lite.storage.errors import (
     translate_errors,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.imprint import Imprint, check_imprint, check_imprint_at, take_imprint
 from lightning_lite.values.base import Transferable
 
 #: Seconds for which the versions of earlier processes are kept.
@@ -67,7 +67,7 @@ class Payload(Transferable):
         self.consumer_name: str | None = None
         self._version = ""
         self._root: str | None = None
-        self._imprint: Imprint | None = None
+        self._digest: ContentDigest | None = None
         self._value = value
         self._is_here = True
 
@@ -144,8 +144,8 @@ class Payload(Transferable):
 
     def __reduce__(self) -> tuple[Any, ...]:
         reference = (self.name, self.origin_name, self.consumer_name, self._version, self._root)
-        imprint = None if self._imprint is None else tuple(self._imprint)
-        return _revive, (type(self), *reference, imprint)
+        digest = None if self._digest is None else tuple(self._digest)
+        return _revive, (type(self), *reference, digest)
 
     def __repr__(self) -> str:
         if self.origin_name is None:
@@ -176,7 +176,7 @@ class Payload(Transferable):
             artifacts.store.draft() as draft,
         ):
             self.save(self._value, draft)
-            self._imprint = take_imprint(draft)
+            self._digest = take_digest(draft)
             artifacts.keep(work, (attribute, version), draft, move=True)
         self.name, self.origin_name, self._version, self._root = attribute, work, version, artifacts.root
         with suppress(OSError):  # the next assignment removes them
@@ -200,12 +200,12 @@ class Payload(Transferable):
 
     def _load_checked(self, path: str) -> Any:
         """Load the object from the file whose size and digest the reference has."""
-        imprint = self._imprint
-        if imprint is None:
+        digest = self._digest
+        if digest is None:
             raise DriveError(f"The reference of {self!r} has no digest; run the work again that makes it.")
         if type(self).load is Payload.load:
-            return pickle_file.load(path, lambda fd: check_imprint(fd, path, imprint))
-        check_imprint_at(path, imprint)
+            return pickle_file.load(path, lambda fd: check_digest(fd, path, digest))
+        check_digest_at(path, digest)
         return self.load(path)
 
 
@@ -232,11 +232,11 @@ def _revive(
     consumer: str | None,
     version: str,
     root: str | None,
-    imprint: tuple[int, str, tuple[int, int, int] | None] | None = None,
+    digest: tuple[int, str, tuple[int, int, int] | None] | None = None,
 ) -> Payload:
     payload = cls.__new__(cls)
     payload.name, payload.origin_name, payload.consumer_name = name, origin, consumer
     payload._version, payload._root = version, root
-    payload._imprint = None if imprint is None else Imprint(*imprint)
+    payload._digest = None if digest is None else ContentDigest(*digest)
     payload._value, payload._is_here = None, False
     return payload

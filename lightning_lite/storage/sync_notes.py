@@ -1,6 +1,6 @@
 """Notes of files and folders of this machine that were equal to those on an object store.
 
-The notes are on disk, for later processes too; `stored_states` keeps its states in memory, for one process.
+The notes are on disk, for later processes too; `stored_stamps` keeps its stamps in memory, for one process.
 
 A work on another machine may make a file again, so that the copy here gets out of date. Only what a note
 describes may be replaced by the newer version: anything else was written or moved here by the user, and the
@@ -19,41 +19,41 @@ from uuid import uuid4
 
 from xxhash import xxh3_128
 
-from lightning_lite.places import this_host
+from lightning_lite.process_places import this_host
 from lightning_lite.storage.cache_folder import default_folder
 from lightning_lite.storage.fs import syscalls
 
 #: For each path in a file or folder, "" for itself: inode; of a file also size, and times of changes.
-State = dict[str, list[int]]
+Stamp = dict[str, list[int]]
 
 
-def state_of(path: str) -> State:
-    """Return the state of the file or folder at `path` that a note records.
+def stamp_of(path: str) -> Stamp:
+    """Return the stamp of the file or folder at `path` that a note records.
 
     The time of the last change of the inode is part of it: the system sets it, so that it also changes if a
     program keeps the time of a file that it writes. Folders have no times, as a program that reads in one may
     create and remove a file there.
     """
-    state: State = {}
-    _add(state, path, "")
-    return state
+    stamp: Stamp = {}
+    _add(stamp, path, "")
+    return stamp
 
 
-def remember(place: str, owner: str, path: str, state: State) -> None:
+def remember(place: str, owner: str, path: str, stamp: Stamp) -> None:
     """Note that what is at `path` is also in the store.
 
     Args:
         place: Url that holds all drives.
         owner: Work that owns the file or folder in the store.
         path: Absolute path of the file or folder here.
-        state: Its state, taken when it was equal to the store.
+        stamp: Its stamp, taken when it was equal to the store.
     """
     note = _note(place, owner, path)
     _make_private(os.path.dirname(note))
     new = f"{note}-{uuid4().hex}"
     try:
         with os.fdopen(syscalls.open_file(new, syscalls.CREATE, 0o600), "w", encoding="ascii") as file:
-            json.dump(state, file)
+            json.dump(stamp, file)
         syscalls.rename(new, note)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -68,7 +68,7 @@ def is_synced(place: str, owner: str, path: str) -> bool:
             syscalls.open_file(_note(place, owner, path), syscalls.READ), encoding="ascii"
         ) as file:
             noted = json.load(file)
-        return bool(noted == state_of(path))
+        return bool(noted == stamp_of(path))
     except (FileNotFoundError, ValueError):
         return False  # no note, one that a loss of power has cut, or a file that is being removed
 
@@ -80,14 +80,14 @@ def _make_private(folder: str) -> None:
         syscalls.mkdir(folder, 0o700)
 
 
-def _add(state: State, path: str, name: str) -> None:
+def _add(stamp: Stamp, path: str, name: str) -> None:
     info = syscalls.stat(path, follow_symlinks=False)
     if not S_ISDIR(info.st_mode):
-        state[name] = [info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns]
+        stamp[name] = [info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns]
         return
-    state[name] = [info.st_ino]
+    stamp[name] = [info.st_ino]
     for inner in syscalls.listdir(path):
-        _add(state, f"{path}/{inner}", f"{name}/{inner}")
+        _add(stamp, f"{path}/{inner}", f"{name}/{inner}")
 
 
 def _note(place: str, owner: str, path: str) -> str:

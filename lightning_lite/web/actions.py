@@ -20,7 +20,7 @@ from lightning_lite.monitor.control import (
 from lightning_lite.monitor.resume_command import resume_command
 from lightning_lite.monitor.run_status import ask_app
 from lightning_lite.monitor.stacks import read_flow_stack, read_work_stacks
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.regular_files import open_regular
 from lightning_lite.runs.catalog import RunSummary, read_run
 from lightning_lite.web.endpoints import Endpoint

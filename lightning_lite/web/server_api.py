@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from lightning_lite.distribution import __version__
-from lightning_lite.places import this_host
+from lightning_lite.process_places import this_host
 from lightning_lite.web.downloads import log_download, trace_download
 from lightning_lite.web.drive_api import file_download
 from lightning_lite.web.endpoints import Endpoint

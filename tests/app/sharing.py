@@ -1,4 +1,4 @@
-"""A program for `test_shared_objects.py`: an app whose work shares one object of each kind with its flow.
+"""A program for `test_multiprocessing_objects.py`: an app that shares one object of each kind with its work.
 
     python sharing.py multiprocess|multiprocessing spawn|forkserver script|module
 

@@ -103,7 +103,7 @@ def test_help_and_completion_import_no_verb_and_no_slow_module():
             text=True,
             check=True,
         ).stdout
-        loaded = "loaded ['lightning_lite.cli.command_classes', 'lightning_lite.cli.main']"
+        loaded = "loaded ['lightning_lite.cli.click_classes', 'lightning_lite.cli.main']"
         assert output.splitlines()[-1] == loaded
         assert "status" in output
 

@@ -9,10 +9,10 @@ from typing import Any
 import psutil
 import pytest
 
-from lightning_lite import places
+from lightning_lite import process_places
 from lightning_lite.engine.history import WorkHistory, read_history
 from lightning_lite.monitor.run_status import read_status
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 
 from tests.cli.short_apps import RunningApp, running
 from tests.cli.verbs import call
@@ -43,15 +43,15 @@ def test_processes_are_known_and_measured_without_an_answer_of_the_app(app: Runn
     children = {child.pid for child in psutil.Process(app.process.pid).children()}
     assert len(works) == 2
     assert {work["pid"] for work in works} < children
-    assert {work["host"] for work in works} == {places.this_host()}
+    assert {work["host"] for work in works} == {process_places.this_host()}
     assert all(work["memory"] > 2**20 for work in works)
 
 
 def test_on_another_host_they_are_shown_and_not_measured(
     app: RunningApp, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ):
-    host = places.this_host()
-    monkeypatch.setattr(places, "this_host", lambda: "another-host")
+    host = process_places.this_host()
+    monkeypatch.setattr(process_places, "this_host", lambda: "another-host")
 
     works = works_of(app.root, capfd)
 

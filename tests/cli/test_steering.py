@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lightning_lite import places
+from lightning_lite import process_places
 from lightning_lite.monitor.run_status import read_status
 from lightning_lite.runners.command_channel import REQUEST_LIMIT
 from lightning_lite.runs.catalog import RunSummary, read_runs
@@ -108,8 +108,8 @@ def end_work(verb: Verb, *words: str) -> Output:
 @pytest.fixture
 def elsewhere(run: RunSummary, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let the verbs run on a host that is not the one of the run; return the name of the latter."""
-    host = places.this_host()
-    monkeypatch.setattr(places, "this_host", lambda: "another-host")
+    host = process_places.this_host()
+    monkeypatch.setattr(process_places, "this_host", lambda: "another-host")
     return host
 
 
@@ -142,7 +142,7 @@ def test_a_process_on_another_host_is_shown_with_its_host_and_not_measured(verb:
 
 
 def test_a_process_on_this_host_is_shown_without_its_host(verb: Verb):
-    assert f" on {places.this_host()}" not in verb("status").out
+    assert f" on {process_places.this_host()}" not in verb("status").out
 
 
 # Reading.

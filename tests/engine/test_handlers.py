@@ -11,7 +11,7 @@ from lightning_lite.engine.history import fold
 from lightning_lite.errors import AppFailed, HandlerError, StateError
 from lightning_lite.machine_messages import HandlerWanted
 from lightning_lite.messages import WorkStarted
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.values.codec import decode
 
 from tests.engine.test_waiting_passes import Driver

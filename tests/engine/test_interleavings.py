@@ -13,7 +13,7 @@ from lightning_lite.clock import ManualClock
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import Machine
 from lightning_lite.messages import Failure
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.values.codec import encode
 from lightning_lite.values.pickling import pack, unpack
 

@@ -6,7 +6,7 @@ import pytest
 
 from lightning_lite.errors import StateError
 from lightning_lite.messages import AcknowledgeState, StateChanged, WorkStarted
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import unpack
 

@@ -20,7 +20,7 @@ from lightning_lite.errors import (
 )
 from lightning_lite.machine_messages import WorkExited
 from lightning_lite.messages import Failure, StartFailed
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.pickling import unpack
 

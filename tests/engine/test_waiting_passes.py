@@ -25,7 +25,7 @@ from lightning_lite.errors import (
 )
 from lightning_lite.machine_messages import KillWork, StopWanted, WorkExited
 from lightning_lite.messages import Failure, StopWork
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.tree.structures import Dict, List
 from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import pack, unpack

@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from lightning_lite import places
+from lightning_lite import process_places
 from lightning_lite.monitor import run_usage
 from lightning_lite.monitor.run_usage import RunUsage
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 
 
 def test_samples_are_taken_once_a_second_and_those_of_ten_minutes_kept(monkeypatch: pytest.MonkeyPatch):
@@ -38,7 +38,7 @@ def test_samples_are_taken_once_a_second_and_those_of_ten_minutes_kept(monkeypat
 
 def test_a_process_on_another_host_is_not_measured(monkeypatch: pytest.MonkeyPatch):
     run, here = RunUsage(), Place.of(os.getpid())
-    monkeypatch.setattr(places, "this_host", lambda: "another-host")
+    monkeypatch.setattr(process_places, "this_host", lambda: "another-host")
 
     run.measure({"root.w": here})
 

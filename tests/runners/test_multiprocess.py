@@ -15,8 +15,8 @@ from hosts import TaskHost
 from lightning_lite.machine_messages import PrepareWork, StartWork, WorkExited
 from lightning_lite.messages import StartFailed
 from lightning_lite.runners.processes import factory
+from lightning_lite.values.multiprocessing_objects import Descriptor, is_in_use
 from lightning_lite.values.pickling import pack, unpack
-from lightning_lite.values.shared_objects import Descriptor, is_in_use
 
 pytestmark = pytest.mark.dependencies
 
@@ -48,7 +48,7 @@ def test_a_work_that_shares_nothing_loads_nothing_for_it(harness: Harness):
 
     loaded = {module.partition(".")[0] for module in modules}
     assert loaded & {"multiprocess", "multiprocessing", "_multiprocess", "_multiprocessing"} == set()
-    assert "lightning_lite.values.shared_objects" not in modules
+    assert "lightning_lite.values.multiprocessing_objects" not in modules
 
 
 def test_a_process_that_a_work_has_forked_is_not_the_work(harness: Harness):
@@ -65,7 +65,7 @@ def test_a_process_that_was_prepared_for_descriptors_starts_without(harness: Har
     assert harness.run(tasks.answer, 1) == 1
     seen = harness.run(tasks.environment)
     assert [target for target in seen["fds"].values() if "socket:" in target] == []
-    assert "lightning_lite.values.shared_objects" not in seen["modules"]
+    assert "lightning_lite.values.multiprocessing_objects" not in seen["modules"]
 
 
 def test_objects_from_after_the_preparation_of_a_process_fail_the_start(harness: Harness, monkeypatch):

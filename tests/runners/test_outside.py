@@ -9,7 +9,7 @@ import tasks
 from harness import Harness
 
 from lightning_lite.machine_messages import ExternalRequest, RestartWanted, StopWanted, WorkExited
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.testing import poll_until
 
 from tests.support.processes import is_gone

@@ -37,7 +37,7 @@ from lightning_lite.events import (
     WorkStatusChanged,
 )
 from lightning_lite.messages import Failure
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.runs import event_codec
 from lightning_lite.runs.event_codec import decode_events
 from lightning_lite.runs.journal import Journal

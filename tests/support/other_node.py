@@ -16,7 +16,7 @@ import pytest
 
 from lightning_lite.app import app, remote_works
 from lightning_lite.messages import WorkStarted
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.runners.base import RemoteOptions
 
 from tests.support.subprocess_cluster import SubprocessCluster

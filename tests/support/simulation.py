@@ -23,7 +23,7 @@ from lightning_lite.messages import (
     WorkStarted,
     WriteState,
 )
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.status import WorkStatus
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.work import LightningWork

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.drives.arguments import (
     NAME_LIMIT,
     DriveName,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.drives.arguments import NAME_LIMIT, DriveName, command_line_errors, open_known_drive
 from lightning_lite.cli.options import check_place, examples, json_option, place_option, plain_option
 from lightning_lite.cli.output import say, say_json

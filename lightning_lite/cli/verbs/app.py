@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lightning_lite.cli.app_commands import give_command
-from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import BadInput, examples, plain_option, root_option
 from lightning_lite.cli.targets import find_run, find_running, list_with_names

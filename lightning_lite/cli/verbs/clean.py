@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import click
 
-from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.drives.arguments import command_line_errors
 from lightning_lite.cli.options import (
     BadInput,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.options import examples, json_option, plain_option
 from lightning_lite.cli.output import say, say_json, say_table
 from lightning_lite.settings import (

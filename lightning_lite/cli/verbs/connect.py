@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lightning_lite.cli.app_commands import read_commands
-from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.output import say

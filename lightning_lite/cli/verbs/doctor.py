@@ -10,7 +10,7 @@ import click
 
 from lightning_lite.cli.checks import cluster, file_system, machine, object_store, self_test
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Finding, examine
-from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.options import drives_option, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json
 from lightning_lite.distribution import __version__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightning_lite.cli.command_classes import Group
+from lightning_lite.cli.click_classes import Group
 from lightning_lite.cli.drives.contents import cat, du, ls, tree
 from lightning_lite.cli.drives.transfer import get, put, rm
 from lightning_lite.cli.drives.verify import verify

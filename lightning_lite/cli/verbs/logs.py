@@ -11,7 +11,7 @@ from time import time
 
 import click
 
-from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.completion import complete_targets
 from lightning_lite.cli.options import BadInput, ParamType, examples, plain_option, read_age, root_option
 from lightning_lite.cli.targets import find_target, find_work

@@ -7,7 +7,7 @@ from math import isfinite
 
 import click
 
-from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import BadInput, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say_json, say_table

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json, say_table, show_moment
 from lightning_lite.formats import format_seconds

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from lightning_lite import setting_kinds, settings
-from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.options import FC, BadInput, examples, setting_option
 from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import SettingError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.completion import complete_targets
 from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.output import say

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.completion import complete_targets
 from lightning_lite.cli.options import examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment, show_share
@@ -16,7 +16,7 @@ from lightning_lite.cli.targets import find_target, find_work
 from lightning_lite.engine.history import CallHistory
 from lightning_lite.formats import format_seconds
 from lightning_lite.monitor.run_status import RunStatus, describe_work, read_status, tree_order
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.work_row import WorkRow
 
 _HEADINGS = ["NAME", "STATE", "CALL", "CALLS", "PROGRESS", "SINCE", "PID", "CPU", "MEMORY"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from lightning_lite.cli.command_classes import Command, is_plain
+from lightning_lite.cli.click_classes import Command, is_plain
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment, show_share

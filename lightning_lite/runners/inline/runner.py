@@ -46,7 +46,7 @@ from lightning_lite.messages import (
     StopWork,
     WriteState,
 )
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.runners.base import Runner, RunnerOptions
 from lightning_lite.runners.inline.work import Connections, InlineWork, Job
 from lightning_lite.runners.output.pump import Display, OutputPump

@@ -15,10 +15,10 @@ from lightning_lite.context import Caller, acting_as
 from lightning_lite.errors import StopRun
 from lightning_lite.machine_messages import Report, StartWork, WorkExited
 from lightning_lite.messages import AcknowledgeState, RunCall, StartFailed, WorkStarted, WriteState
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.runners.base import Host
 from lightning_lite.runners.worker.main import start_failure
-from lightning_lite.values.shared_objects import unpack_shared
+from lightning_lite.values.multiprocessing_objects import unpack_shared
 
 #: The next step of a work, run in its thread.
 Job = Callable[[], None]

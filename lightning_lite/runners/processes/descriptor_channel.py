@@ -11,7 +11,7 @@ import fcntl
 from array import array
 from collections.abc import Sequence
 
-from lightning_lite.values.shared_objects import Descriptor
+from lightning_lite.values.multiprocessing_objects import Descriptor
 
 #: File descriptors that the kernel takes in one message (SCM_MAX_FD of Linux).
 _BATCH = 253

@@ -16,7 +16,7 @@ from lightning_lite.runners.processes.descriptor_channel import DescriptorChanne
 from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
 from lightning_lite.runners.wire.work_signals import ENDED_BY_SIGTERM, STACK_SIGNAL, STOP_SIGNAL
-from lightning_lite.values.shared_objects import Descriptor
+from lightning_lite.values.multiprocessing_objects import Descriptor
 
 
 class Origin(Protocol):

@@ -45,7 +45,7 @@ from lightning_lite.messages import (
     StopWork,
     WriteState,
 )
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.output.pump import Display, OutputPump, WorkOutput
 from lightning_lite.runners.polling_runner import PollingRunner

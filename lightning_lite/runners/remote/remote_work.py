@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from lightning_lite.errors import RunnerError
 from lightning_lite.machine_messages import Report, Request, WorkExited
 from lightning_lite.messages import Failure, StartFailed, StopWork, WorkStarted
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.resources import Resources
 from lightning_lite.runners.remote.cluster import CallUncertain, Cluster, Death, Placement
 from lightning_lite.runners.remote.direct_channel import DirectClient, pack_body, split_body

@@ -41,7 +41,7 @@ from lightning_lite.messages import (
     StopWork,
     WriteState,
 )
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.root_access import opened
 from lightning_lite.runners.base import RemoteOptions, RunnerOptions
 from lightning_lite.runners.output.pump import Display, OutputPump

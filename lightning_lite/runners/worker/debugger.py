@@ -9,7 +9,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-from lightning_lite.runners.worker.terminal import TerminalClient
+from lightning_lite.runners.worker.terminal_access import TerminalClient
 
 _PACKAGE = "lightning_lite"
 

@@ -38,7 +38,7 @@ from lightning_lite.messages import (
     WorkStarted,
     WriteState,
 )
-from lightning_lite.places import Place
+from lightning_lite.process_places import Place
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
 from lightning_lite.runners.wire.poller import SpinWait
 from lightning_lite.runners.wire.terminal_messages import TerminalGranted
@@ -49,7 +49,7 @@ from lightning_lite.runners.wire.work_signals import (
     write_stacks_on_demand,
 )
 from lightning_lite.runners.worker import multiprocess_bridge
-from lightning_lite.runners.worker.terminal import TerminalClient
+from lightning_lite.runners.worker.terminal_access import TerminalClient
 from lightning_lite.sockets import node_address
 from lightning_lite.tracebacks import text_of
 from lightning_lite.values.namespaces import expect_script
@@ -79,7 +79,7 @@ def start_failure(work: str, error: BaseException) -> Failure:
 
 #: Imported by name, the first if this process has a socket for file descriptors, the second if some came.
 _DESCRIPTOR_CHANNEL = "lightning_lite.runners.worker.descriptor_channel"
-_SHARED_OBJECTS = "lightning_lite.values.shared_objects"
+_SHARED_OBJECTS = "lightning_lite.values.multiprocessing_objects"
 
 #: Imported by name, if the script has changed settings of the interpreter or of `logging`.
 _INTERPRETER_SETTINGS = "lightning_lite.runners.wire.interpreter_settings"

@@ -13,7 +13,7 @@ import sys
 from functools import cache
 from warnings import warn
 
-from lightning_lite.mounts import MOUNTS, file_system_type, read_mounts
+from lightning_lite.file_system_types import MOUNTS, file_system_type, read_mounts
 from lightning_lite.storage.errors import DriveUnsupportedFS, DriveWarning, shown
 from lightning_lite.storage.fs import syscalls
 

@@ -12,7 +12,7 @@ from select import poll, select
 from types import TracebackType
 from typing import Self
 
-from lightning_lite.mounts import file_system_type
+from lightning_lite.file_system_types import file_system_type
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.probe import NETWORK
 

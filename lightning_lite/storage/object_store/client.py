@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lightning_lite.extras import check_installed
 from lightning_lite.storage.errors import DriveError
-from lightning_lite.storage.object_store.answers import Answer, answer_of
 from lightning_lite.storage.object_store.connection import Connection, check_keys, connection_from
 from lightning_lite.storage.object_store.interruptible import GivenUp, interruptible
+from lightning_lite.storage.object_store.request_errors import Answer, answer_of
 from lightning_lite.store_url import StoreUrl
 
 if TYPE_CHECKING:

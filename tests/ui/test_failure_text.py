@@ -3,7 +3,7 @@ import io
 import pytest
 
 from lightning_lite.messages import Failure
-from lightning_lite.ui.report import describe_failure, show_failure
+from lightning_lite.ui.failure_text import describe_failure, show_failure
 
 pytestmark = pytest.mark.dependencies
 

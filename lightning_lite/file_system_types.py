@@ -13,7 +13,7 @@ MOUNTS = "/proc/self/mountinfo"
 _ESCAPES = ((r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\"))
 
 
-class Mount(NamedTuple):
+class MountedFileSystem(NamedTuple):
     """A mounted file system.
 
     Attributes:
@@ -27,7 +27,7 @@ class Mount(NamedTuple):
     kind: str
 
 
-def read_mounts(mounts: str = MOUNTS) -> Iterator[Mount]:
+def read_mounts(mounts: str = MOUNTS) -> Iterator[MountedFileSystem]:
     """Yield the mounts in a file in Linux's format; none if there is no such file."""
     try:
         # Other white space than a blank and "\n" is not escaped in a path, so it must separate nothing.
@@ -39,7 +39,7 @@ def read_mounts(mounts: str = MOUNTS) -> Iterator[Mount]:
         point = fields[4]
         for escape, character in _ESCAPES:
             point = point.replace(escape, character)
-        yield Mount(fields[2], point, fields[fields.index("-") + 1])
+        yield MountedFileSystem(fields[2], point, fields[fields.index("-") + 1])
 
 
 def file_system_type(folder: str, mounts: str = MOUNTS) -> str:

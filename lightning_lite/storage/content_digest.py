@@ -22,7 +22,7 @@ from lightning_lite.storage.fs import syscalls
 _CHUNK = 1024 * 1024
 
 
-class Imprint(NamedTuple):
+class ContentDigest(NamedTuple):
     """Size and digest of a stored file or folder.
 
     Attributes:
@@ -37,8 +37,8 @@ class Imprint(NamedTuple):
     stamp: tuple[int, int, int] | None
 
 
-def take_imprint(path: str) -> Imprint:
-    """Return the imprint of a new file or folder, and take the right to write to it from other users.
+def take_digest(path: str) -> ContentDigest:
+    """Return the expected of a new file or folder, and take the right to write to it from other users.
 
     Raises:
         OSError: It can't be read.
@@ -47,23 +47,23 @@ def take_imprint(path: str) -> Imprint:
     Example:
         >>> import tempfile
         >>> with tempfile.NamedTemporaryFile() as file:
-        ...     take_imprint(file.name).size
+        ...     take_digest(file.name).size
         0
     """
     fd = syscalls.open_file(path, syscalls.READ)
     try:
-        return _imprint_of(fd, path, is_new=True)
+        return _digest_of(fd, path, is_new=True)
     finally:
         syscalls.close(fd)
 
 
-def check_imprint(fd: int, path: str, imprint: Imprint) -> None:
-    """Refuse an open file or folder that has another imprint, or that another user may have written.
+def check_digest(fd: int, path: str, expected: ContentDigest) -> None:
+    """Refuse an open file or folder that has another expected, or that another user may have written.
 
     Args:
         fd: Its descriptor, at position 0; the position does not change.
         path: Its path, for the error.
-        imprint: Its imprint.
+        expected: Its expected.
 
     Raises:
         DriveRefused: A file belongs to another user, or others may write to it.
@@ -72,37 +72,37 @@ def check_imprint(fd: int, path: str, imprint: Imprint) -> None:
     found = syscalls.fstat(fd)
     if S_ISREG(found.st_mode):
         _check_owner(fd, path)
-        if found.st_size != imprint.size:
-            raise _changed(path, f"it has {found.st_size} bytes, not {imprint.size}")
-        if file_stamp(found) == imprint.stamp:
+        if found.st_size != expected.size:
+            raise _changed(path, f"it has {found.st_size} bytes, not {expected.size}")
+        if file_stamp(found) == expected.stamp:
             return
-    if _imprint_of(fd, path, is_new=False)[:2] != imprint[:2]:
+    if _digest_of(fd, path, is_new=False)[:2] != expected[:2]:
         raise _changed(path, "its content does not match its digest")
 
 
-def check_imprint_at(path: str, imprint: Imprint) -> None:
-    """Refuse the file or folder at a path; see `check_imprint`."""
+def check_digest_at(path: str, expected: ContentDigest) -> None:
+    """Refuse the file or folder at a path; see `check_digest`."""
     fd = syscalls.open_file(path, syscalls.READ)
     try:
-        check_imprint(fd, path, imprint)
+        check_digest(fd, path, expected)
     finally:
         syscalls.close(fd)
 
 
-def _imprint_of(fd: int, path: str, *, is_new: bool) -> Imprint:
+def _digest_of(fd: int, path: str, *, is_new: bool) -> ContentDigest:
     found = syscalls.fstat(fd)
     digest = xxh3_128()
     check = _close_to_others if is_new else _check_owner
     check(fd, path)
     if S_ISREG(found.st_mode):
         _add_file(digest, fd)
-        return Imprint(found.st_size, digest.hexdigest(), file_stamp(found))
+        return ContentDigest(found.st_size, digest.hexdigest(), file_stamp(found))
     size = 0
     for name, inner, status in _files_in(fd, path, "", check):
         digest.update(f"{name}\0{status.st_size}\0".encode(errors="surrogateescape"))
         _add_file(digest, inner)
         size += status.st_size
-    return Imprint(size, digest.hexdigest(), None)
+    return ContentDigest(size, digest.hexdigest(), None)
 
 
 def _files_in(
