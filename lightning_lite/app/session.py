@@ -392,11 +392,10 @@ class Session:
 
     def _close_machine(self, reports: list[Report]) -> None:
         now = self._clock.now()
-        events = self._machine.close(now, reports)
+        step = self._machine.close(now, reports)
         if not self._recorder.is_journal_gone:
-            self._record(events, now)
-        self._machine.has_exits = True  # all processes have
-        self._remove_values()
+            self._record(step.events, now)
+        self._remove_values(step)
 
     def _note_end(self, state: str) -> None:
         """Record how the run has ended, while its lock prevents a resume by another process."""
@@ -502,30 +501,20 @@ class Session:
         finally:
             if not writes_first:  # also after Ctrl-C, because later events refer to these
                 self._record(step.events, now)
-        machine = self._machine
-        if machine.unneeded or machine.has_exits:
-            self._remove_values()
-        if machine.answers:
-            self._answer()
-
-    def _answer(self) -> None:
-        """Answer the requests to the flow whose events are in the journal."""
-        answers, self._machine.answers = self._machine.answers, []
-        for answer in answers:
+        if step.unneeded or step.has_exits:
+            self._remove_values(step)
+        for answer in step.answers:
             answer()
 
-    def _remove_values(self) -> None:
-        """Remove the big values that nothing needs any more; the journal already says so."""
-        machine, folder = self._machine, self._folder.values
-        for packed in machine.unneeded:
+    def _remove_values(self, step: Step) -> None:
+        """Remove the big values that nothing needs after a step; the journal already says so."""
+        folder = self._folder.values
+        for packed in step.unneeded:
             remove_files_of(packed, folder)
-        machine.unneeded.clear()
-        if machine.has_exits:
-            machine.has_exits = False
-            # A process may have been killed after it wrote a file, and before it sent the reference.
-            if os.path.lexists(folder):
-                writers = {os.getpid(), *(place.pid for place in self.runner.places().values())}
-                value_files().remove_unreferenced(folder, machine.big_values(), writers)
+        # A process may have been killed after it wrote a file, and before it sent the reference.
+        if step.has_exits and os.path.lexists(folder):
+            writers = {os.getpid(), *(place.pid for place in self.runner.places().values())}
+            value_files().remove_unreferenced(folder, self._machine.big_values(), writers)
 
     def _record(self, events: list[Event], now: Moment) -> None:
         """Write events to the journal, and report failed calls after which the app continues."""

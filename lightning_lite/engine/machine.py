@@ -93,10 +93,17 @@ class Step(NamedTuple):
     Attributes:
         events: The events, in order. The caller writes them to the journal before the next step.
         requests: The requests. The caller sends them first, so that works do not wait for the journal.
+        unneeded: Packed big values that nothing needs any more once the events are written.
+        has_exits: Whether a process has exited, which may have left a file of a value without a reference.
+        answers: Called by the caller once the events are written: they hand the answers of handlers to the
+            threads that wait for them.
     """
 
     events: list[Event]
     requests: list[Request]
+    unneeded: list[bytes]
+    has_exits: bool
+    answers: list[Callable[[], None]]
 
 
 class Machine:
@@ -123,10 +130,6 @@ class Machine:
         failed_work: Name of the work that caused `error`, or "".
         num_passes: Number of passes of the root flow, each from its first line.
         is_waiting: Whether a pass waits for a call.
-        unneeded: The packed big values that nothing needs after the last step; the caller empties it.
-        has_exits: Whether a process has exited since the caller set it to false.
-        answers: Called by the caller once the events of the step are written: they hand the answers of
-            handlers to the threads that wait for them. The caller empties it.
         accepts_handlers: Whether other threads may ask for handlers at any time, so that the app never rests.
         now: The time of the last step, or a later one in a pass.
     """
@@ -149,7 +152,7 @@ class Machine:
         self._num_alone = 0  # passes in a row without a report or a timer
         self._acting = acting_as(caller)
         self._handling = acting_as(caller)  # another one, because the pass that waits is in a block of it
-        self.answers: list[Callable[[], None]] = []
+        self._answers: list[Callable[[], None]] = []  # of handlers in this step
         self.accepts_handlers = False
         # Another machine may not see the folder: with several, big arguments are in the messages.
         values = caller.values if kinds is None else None
@@ -159,8 +162,7 @@ class Machine:
         self._supervisors = Supervisors(self._outbox, self._timers, self._requests, max_running, kinds)
         self._kinds = kinds
         self.is_waiting = False
-        self.unneeded = self._outbox.unneeded
-        self.has_exits = False
+        self._has_exits = False  # in this step
         self._outside = acting_as(SCRIPT)
         self._exchange = exchange
         self._read_clock = read_clock
@@ -203,8 +205,8 @@ class Machine:
             if _starts_with_flow(work)
         ]
 
-    def close(self, now: Moment, reports: Sequence[Report] = ()) -> list[Event]:
-        """Disconnect the tree, and return the last events; state and calls stay readable.
+    def close(self, now: Moment, reports: Sequence[Report] = ()) -> Step:
+        """Disconnect the tree, and return the last step, without requests; state and calls stay readable.
 
         Args:
             now: Current time.
@@ -219,9 +221,10 @@ class Machine:
             elif supervisor is not None and isinstance(report, RunEnded):
                 supervisor.run_ended(report, now)
         self._supervisors.abandon(now)
-        events = self._take_step().events
+        self._has_exits = True  # all processes have ended, so nothing takes requests any more
+        step = self._take_step()._replace(requests=[])
         connect(self.root, None)
-        return events
+        return step
 
     @property
     def wake_at(self) -> float | None:
@@ -283,14 +286,15 @@ class Machine:
         return self._take_step()
 
     def _take_step(self) -> Step:
-        """Return the events and requests since the last time; no requests if the app has ended."""
+        """Return the results since the last time; no requests if the app has ended."""
         outbox = self._outbox
         if outbox.writes:
             outbox.emit_writes()
-        events, outbox.events = outbox.events, []
         requests = [] if self.ended else self._requests[:]
         self._requests.clear()
-        return Step(events, requests)
+        step = Step(outbox.events, requests, outbox.unneeded, self._has_exits, self._answers)
+        outbox.events, outbox.unneeded, self._has_exits, self._answers = [], [], False, []
+        return step
 
     # Reports and timers.
 
@@ -316,7 +320,7 @@ class Machine:
             case WorkExited():
                 supervisor.exited(report, now)
                 self._supervisors.process_gone(report.work, now)
-                self.has_exits = True
+                self._has_exits = True
             case StopWanted():
                 supervisor.ask_stop(report.timeout, now)
             case RestartWanted():
@@ -367,7 +371,7 @@ class Machine:
             self._end(ending)
         else:
             self._handle_pass()
-        self.answers.append(partial(wanted.answer, value, error or refused))
+        self._answers.append(partial(wanted.answer, value, error or refused))
 
     def _end(self, ending: StopApp | FailApp) -> None:
         self.ended = True

@@ -170,7 +170,7 @@ class Outbox:
         durable: As above.
         requests: The requests of the flow, in order.
         events: The events of this step, in order.
-        unneeded: Packed big values that are not needed after the events of this step; the session empties it.
+        unneeded: Packed big values that are not needed after the events of this step.
         still_needed: Those of a pass that raised: a resume needs them, because its events are not journaled.
         writes: The attributes that the main process wrote in this step: node of the component, and names of
             its attributes, by the name of the component.

@@ -33,12 +33,12 @@ class Asked:
     def settle(self):
         """Let the machine handle it, and answer as the session does; return the answer."""
         self._stage.settle(self.message)
-        give_answers(self._stage.machine)
+        give_answers(self._stage)
         return self.answers[0]
 
 
-def give_answers(machine):
-    answers, machine.answers = machine.answers, []
+def give_answers(stage):
+    answers, stage.answers = stage.answers, []
     for answer in answers:
         answer()
 
@@ -104,7 +104,7 @@ def test_the_answer_waits_for_the_journal():
 
     assert [event.component for event in step.events] == ["root"]
     assert asked.answers == []
-    give_answers(stage.machine)
+    step.answers[0]()
     assert asked.answers == [None]
 
 
@@ -199,7 +199,7 @@ def test_a_handler_ends_the_app():
 
     asked = Asked(stage, handle)
     stage.step(asked.message)
-    give_answers(stage.machine)
+    give_answers(stage)
 
     assert stage.machine.ended
     assert stage.machine.error is None
@@ -249,7 +249,7 @@ def drive(script, make_requests, **attributes):
     requests = [Asked(driver, handler) for handler in make_requests(driver.flow)]
     chooser.messages += [request.message for request in requests]
     driver.run()
-    give_answers(driver.machine)
+    give_answers(driver)
     return driver, [request.answers[0] for request in requests]
 
 
@@ -366,7 +366,7 @@ def test_whatever_handlers_do_the_journal_has_the_state_of_the_flow(kinds):
     requests = [Asked(driver, lambda kind=kind: perform(kind)) for kind in kinds]
     chooser.messages += [request.message for request in requests]
     driver.run()
-    give_answers(driver.machine)
+    give_answers(driver)
 
     assert states(driver.events)["root"] == {"count": flow.count, "names": flow.names}
     assert flow.count == kinds.count("write")
@@ -390,6 +390,6 @@ def test_a_handler_sees_what_arrived_before_it():
     stage.settle(
         WorkStarted("root.work", Place("here", 1)), stage.ended("root.work", {"loss": 0.5}), asked.message
     )
-    give_answers(stage.machine)
+    give_answers(stage)
 
     assert asked.answers == [0.5]

@@ -146,7 +146,7 @@ def play(seed, folder):
             world.take(step.requests)
             step = machine.step(now)
         except NoGood:
-            recorder.record(machine.close(now), now)
+            recorder.record(machine.close(now).events, now)
             Replay("over", fold_entries(pages.records, "journal"))
             return turn
     return 60

@@ -109,6 +109,7 @@ class Driver:
         self.works = Works(run)
         self.flow = flow
         self.events = []
+        self.answers = []
         self.num_exchanges = 0
         self._choose = choose or self.choose_all
         self._num_turns = 0
@@ -122,6 +123,7 @@ class Driver:
 
     def take(self, step):
         self.events += step.events
+        self.answers += step.answers
         self.works.take(step.requests)
 
     def turn(self):

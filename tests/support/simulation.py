@@ -45,6 +45,7 @@ class Stage:
         step = self.machine.open(self.clock.now())
         self.sent: list[Request] = list(step.requests)
         self.events: list[Event] = list(step.events)
+        self.answers: list[Callable[[], None]] = []  # of handlers, which the caller gives
         self.calls: dict[str, RunCall] = {}
         self.settle()
 
@@ -58,10 +59,12 @@ class Stage:
         now, num_passes = self.clock.now(), self.machine.num_passes
         step = self.machine.step(now, reports)
         self.events += step.events
+        self.answers += step.answers
         sent = step.requests
         if self.machine.wants_pass and self.machine.num_passes == num_passes:
             step = self.machine.step(now)
             self.events += step.events
+            self.answers += step.answers
             sent = sent + step.requests
         for message in sent:
             if isinstance(message, RunCall):
