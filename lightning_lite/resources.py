@@ -87,6 +87,9 @@ def resources_of(
         group: Its `colocation_group_id`, or `None`.
         table: The resources of names; it has priority over `KINDS`.
 
+    Raises:
+        SettingError: The name is one that Ray keeps for itself.
+
     Example:
         >>> resources_of("gpu", "training")
         Resources(cpus=0.0, gpus=1.0, memory=0, custom=(), group='training')
@@ -94,7 +97,15 @@ def resources_of(
         (('TPU', 1.0),)
     """
     lowered = kind.lower()
-    found = (table or {}).get(lowered) or KINDS.get(lowered) or Resources(custom=((kind, 1.0),))
+    found = (table or {}).get(lowered) or KINDS.get(lowered)
+    if found is None:
+        if kind in _NAMES_OF_RAY:
+            raise SettingError(
+                f"CloudCompute({kind!r}) asks for a custom resource, and Ray keeps that name for itself. "
+                "Choose another name, and say what it asks for with the setting `compute`.",
+                setting="compute",
+            )
+        found = Resources(custom=((kind, 1.0),))
     return found if group is None else found._replace(group=group)
 
 

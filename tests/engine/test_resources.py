@@ -45,6 +45,16 @@ def test_both_requests_for_a_process_have_what_its_cloud_compute_means():
     assert {message.work: message.resources for message in started} == asked
 
 
+@pytest.mark.parametrize("name", ["memory", "object_store_memory", "bundle"])
+def test_a_name_that_ray_keeps_is_refused_before_a_process_starts(name):
+    root = ScriptedFlow(lambda flow: None, work=Work(cloud_compute=CloudCompute(name)))
+    machine = Machine(root, Caller("flow", "root", "/nowhere"), kinds={})
+
+    with pytest.raises(SettingError, match=rf"CloudCompute\('{name}'\).*Ray keeps that name"):
+        machine.prepare()
+    assert resources_of(name, table={name: Resources(cpus=1.0)}) == Resources(cpus=1.0)
+
+
 @pytest.mark.parametrize(("kinds", "is_in_message"), [(None, False), ({}, True)])
 def test_big_arguments_are_in_the_messages_if_a_machine_may_not_see_the_folder(
     tmp_path, kinds, is_in_message
