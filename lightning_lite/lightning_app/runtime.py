@@ -204,7 +204,10 @@ def _describe(component: Component) -> dict[str, Any]:
 
 def _docstring(cls: type) -> str | None:
     """Return the docstring of the `__init__` that a class defines, else that of the class."""
-    found = getattr(cls.__dict__.get("__init__"), "__doc__", None) or cls.__doc__
+    own = cls.__dict__.get("__init__")
+    found = (
+        own.__doc__ if own is not None else None
+    ) or cls.__doc__  # from Python 3.13 on, `None` has a text
     return None if found is None else inspect.cleandoc(found)
 
 

@@ -123,6 +123,8 @@ def test_what_the_flow_redirects_is_not_in_the_log(forked_scripts: ForkedScripts
 
 def test_a_forked_process_writes_nothing_to_the_log(forked_scripts: ForkedScripts, tmp_path: Path):
     lines = """
+        import warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 and later, about threads
         pid = os.fork()
         if not pid:
             print("child", file=sys.stderr)

@@ -292,6 +292,9 @@ def test_a_flow_asks_after_it_has_waited_and_steps_over_a_waiting_call(sit_down)
         "        two = self.work.run(1)\n"
         "        self.stop(f'{one} {two}')\n"
     )
+    if sys.version_info >= (3, 13):  # from there on, the debugger stops in the line of `breakpoint()`
+        app.expect(r"\n-> breakpoint\(\)\n\(Pdb\) ")
+        app.type("n\n")
     app.expect(r"> \S+app\.py\(\d+\)run\(\)\n-> two = self\.work\.run\(1\)\n\(Pdb\) ")
     app.type("p one\n")
     app.expect(r"\n42\n\(Pdb\) ")

@@ -28,8 +28,9 @@ _EVENTS = 64 * 1024
 FIRST_PAUSE = 0.001
 LONGEST_PAUSE = 0.02
 
-#: Longest wait in seconds for an event: `poll` accepts at most 24 days.
-LONGEST_SLEEP = 3600.0
+#: Longest wait in seconds for an event. Python runs the handler of a signal that arrives just before `poll`
+#: only after it, so without a limit, Ctrl-C or the stop of a work could wait until the whole time is over.
+LONGEST_SLEEP = 1.0
 
 
 class Arrivals:
