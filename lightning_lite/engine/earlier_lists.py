@@ -2,13 +2,15 @@
 
 A list numbers its members, and their names have the numbers. The flow of a resumed run adds them again, and
 adds perhaps others, too. A component is the same as an earlier one if it has the same class and the same
-attributes, a list or dict if its members are.
+attributes, and if that is true of each component in it that both have. A list or dict is the same if its
+members are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from heapq import merge
 from typing import Any
 
 from lightning_lite.engine.history import RunHistory
@@ -22,7 +24,7 @@ from lightning_lite.values.codec import decode
 #: Attributes of a process. That of the earlier run has ended.
 PROCESS_ATTRIBUTES = frozenset({"_url", "_port"})
 
-#: Numbers, the highest first, by the values of some attributes.
+#: Numbers in order, by the values of some attributes.
 _ByValues = dict[tuple[bytes, ...], list[int]]
 
 
@@ -37,6 +39,7 @@ class EarlierLists:
         self._history = history
         self._members: dict[str, dict[str, str]] = {}  # of lists and dicts: full name, by key
         self._next_numbers: dict[str, int] = {}
+        self._first: dict[str, dict[str, bytes]] = {}  # results of `_first_values`
         for name in history.states.keys() | history.works.keys():
             self._add(name, is_present=name in history.states)
 
@@ -66,7 +69,7 @@ class EarlierLists:
     def _index(self, earlier: dict[int, str]) -> dict[tuple[str, str], dict[tuple[str, ...], _ByValues]]:
         """Return the numbers of components, by class, names of the compared attributes and their values."""
         index: dict[tuple[str, str], dict[tuple[str, ...], _ByValues]] = {}
-        for number, name in sorted(earlier.items(), reverse=True):
+        for number, name in sorted(earlier.items()):
             if (identity := self._history.identities.get(name)) is not None:
                 first = self._first_values(name)
                 by_values = index.setdefault(identity, {}).setdefault(tuple(first), {})
@@ -79,14 +82,16 @@ class EarlierLists:
         Of attributes that were written later, the history has only the last value. A `Path` or a
         `CloudCompute` differs in each run.
         """
-        written = self._history.written.get(name, {})
-        return {
-            attribute: value
-            for attribute, value in sorted(self._history.states[name].items())
-            if attribute not in written
-            and attribute not in PROCESS_ATTRIBUTES
-            and not _has_transferable(decode(value))
-        }
+        if (first := self._first.get(name)) is None:
+            written = self._history.written.get(name, {})
+            first = self._first[name] = {
+                attribute: value
+                for attribute, value in sorted(self._history.states[name].items())
+                if attribute not in written
+                and attribute not in PROCESS_ATTRIBUTES
+                and not _has_transferable(decode(value))
+            }
+        return first
 
     def _take(
         self,
@@ -95,43 +100,53 @@ class EarlierLists:
         member: TreeMember,
     ) -> int | None:
         """Return the lowest number of a member that is the same, and remove it; `None` if there is none."""
-        found: list[int] | None = None
         if isinstance(member, Component):
-            for attributes, by_values in index.get(class_identity(type(member)), {}).items():
-                values = _values_of(member, attributes)
-                numbers = by_values.get(values) if values is not None else None
-                if numbers and (found is None or numbers[-1] < found[-1]):
-                    found = numbers
-            if found is None:
-                return None
-            number = found.pop()
+            by_class = index.get(class_identity(type(member)), {})
+            alike = [by_values.get(_values_of(member, names), []) for names, by_values in by_class.items()]
         else:
-            same = (n for n, name in sorted(earlier.items()) if self._is_same(name, member))
-            if (number := next(same, -1)) < 0:
-                return None
-        del earlier[number]
+            alike = [sorted(earlier)]
+        number = next((n for n in merge(*alike) if self._is_same(earlier[n], member)), None)
+        if number is not None:
+            del earlier[number]
+            for numbers in alike:
+                if number in numbers:
+                    numbers.remove(number)
         return number
 
     def _is_same(self, name: str, member: TreeMember) -> bool:
         """Return whether a member has the class and attributes, or the members, of an earlier one."""
+        if (
+            not isinstance(member, Component)
+            and self._members.get(name, {}).keys() != member._node.children.keys()
+        ):
+            return False
+        return self._agrees(name, member)
+
+    def _agrees(self, name: str, member: TreeMember) -> bool:
+        """Return whether a component has the class and attributes of an earlier one, with all in it.
+
+        Only members that both have are compared: a flow may have got others in its `run`.
+        """
         if isinstance(member, Component):
             if self._history.identities.get(name) != class_identity(type(member)):
                 return False
             first = self._first_values(name)
-            return _values_of(member, tuple(first)) == tuple(first.values())
-        known, children = self._members.get(name), member._node.children
-        return (
-            known is not None
-            and known.keys() == children.keys()
-            and all(self._is_same(known[key], child) for key, child in children.items())
-        )
+            if _values_of(member, tuple(first)) != tuple(first.values()):
+                return False
+        elif name not in self._members:
+            return False
+        inner = ((f"{name}.{key}", child) for key, child in member._node.children.items())
+        return all(self._agrees(full, child) for full, child in inner if self._is_known(full))
+
+    def _is_known(self, name: str) -> bool:
+        return name in self._history.states or name in self._members
 
 
-def _values_of(component: Component, attributes: tuple[str, ...]) -> tuple[bytes, ...] | None:
-    """Return the encoded values of attributes, or `None` if the component has not all of them."""
+def _values_of(component: Component, attributes: tuple[str, ...]) -> tuple[bytes, ...]:
+    """Return the encoded values of attributes; none of them if the component has not all."""
     node = component._node
     if not all(attribute in node.names for attribute in attributes):
-        return None
+        return ()
     return tuple(node.encode(attribute) for attribute in attributes)
 
 

@@ -205,10 +205,9 @@ def _describe(component: Component) -> dict[str, Any]:
 def _docstring(cls: type) -> str | None:
     """Return the docstring of the `__init__` that a class defines, else that of the class."""
     own = cls.__dict__.get("__init__")
-    found = (
-        own.__doc__ if own is not None else None
-    ) or cls.__doc__  # from Python 3.13 on, `None` has a text
-    return None if found is None else inspect.cleandoc(found)
+    text = None if own is None else own.__doc__  # from Python 3.13 on, `None` has a text, too
+    text = text or cls.__doc__
+    return None if text is None else inspect.cleandoc(text)
 
 
 def _describe_config(config: BuildConfig) -> dict[str, Any]:

@@ -328,6 +328,41 @@ def test_a_list_in_a_list_has_its_name_again_if_its_members_are_the_same():
     assert ran == ["a", "b", "c", "d", "a"]
 
 
+class Trial(LightningFlow):
+    """Has no attributes of its own, but a work with some."""
+
+    def __init__(self, tag):
+        super().__init__()
+        self.step = Tagged(tag)
+        self.more = List()
+
+    def run(self):
+        if not self.more:
+            self.more.append(Tagged("more"))
+        return self.step.run(self.step.tag)
+
+
+def test_flows_in_a_list_are_distinguished_by_their_works():
+    def script(flow):
+        if not flow.trials:
+            flow.trials.extend([Trial(tag) for tag in "abc"])
+        flow.found = {trial.step.tag: (trial.name, trial.run()) for trial in flow.trials}
+        if flow.phase == 0:
+            flow.phase = 1
+            del flow.trials[0]
+        flow.fail()
+
+    start(script, trials=List(), phase=0, found={})
+    after, _ = start(script, resume=True, trials=List(), phase=0, found={})
+
+    assert after.found == {
+        "a": ("root.trials.3", ["a"]),
+        "b": ("root.trials.1", ["b"]),
+        "c": ("root.trials.2", ["c"]),
+    }
+    assert ran == ["a", "b", "c", "a"]
+
+
 class Unlike(Step):
     """Another class."""
 
