@@ -27,6 +27,9 @@ ENVIRONMENT = Path("beyond.env")
 #: Signals that end the program.
 ENDINGS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
+#: Not empty when the program ends.
+_ending: list[bool] = []
+
 #: Without them, Ray would replace 127.0.0.1 by the address of this machine, and report its use to its makers.
 RAY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
@@ -105,6 +108,7 @@ def serve() -> None:
         os.environ.update(variables, RAY_TMPDIR=folder)
         nodes = Nodes()
         ends.callback(nodes.close)
+        handle_endings()  # Ray has set a handler of SIGTERM, which would end one node only
         app = {"LIGHTNING_LITE_RUNNER": "ray", "LIGHTNING_LITE_RAY_ADDRESS": nodes.address}
         ends.callback(ENVIRONMENT.unlink, missing_ok=True)
         ends.callback(ignore_endings)
@@ -117,16 +121,22 @@ def serve() -> None:
         signal.pause()  # without a terminal
 
 
+def handle_endings() -> None:
+    """Let each signal in `ENDINGS` end the program."""
+    for number in ENDINGS:
+        signal.signal(number, end_once)
+
+
 def end_once(*_: object) -> None:
-    """End the program."""
-    ignore_endings()
-    raise KeyboardInterrupt
+    """End the program, unless it ends already: a second Ctrl-C does not stop the end."""
+    if not _ending:
+        ignore_endings()
+        raise KeyboardInterrupt
 
 
 def ignore_endings() -> None:
-    """Let a second Ctrl-C have no effect, so that it does not stop the end."""
-    for number in ENDINGS:
-        signal.signal(number, signal.SIG_IGN)
+    """Let later signals have no effect."""
+    _ending.append(True)
 
 
 def say(line: str) -> None:
@@ -136,8 +146,7 @@ def say(line: str) -> None:
 
 if __name__ == "__main__":
     logging.disable(logging.INFO)  # one line for each request to the store
-    for number in ENDINGS:
-        signal.signal(number, end_once)
+    handle_endings()
     try:
         serve()
     except KeyboardInterrupt:

@@ -63,8 +63,8 @@ def test_apps_run_on_the_cluster_of_the_example_one_survives_a_node_and_nothing_
         assert "raylet" not in out + err  # Ray's own lines are in a log
 
         pids = [process.pid for process in psutil.Process(cluster.pid).children(recursive=True)]
-        cluster.send_signal(signal.SIGINT)
-        cluster.send_signal(signal.SIGTERM)  # while it ends
+        cluster.send_signal(signal.SIGTERM)
+        cluster.send_signal(signal.SIGINT)  # while it ends
         assert finish(cluster)[:2] == (0, "all is ended\n")
         wait_until_gone(*pids)
         poll_until(lambda: os.listdir(temporary) == [], DEADLINE)
