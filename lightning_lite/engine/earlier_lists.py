@@ -27,6 +27,9 @@ PROCESS_ATTRIBUTES = frozenset({"_url", "_port"})
 #: Numbers in order, by the values of some attributes.
 _ByValues = dict[tuple[bytes, ...], list[int]]
 
+#: The same for many components, by their class and the names of the compared attributes.
+_Index = dict[tuple[str, str], dict[tuple[str, ...], _ByValues]]
+
 
 class EarlierLists:
     """The lists of an earlier run.
@@ -50,7 +53,9 @@ class EarlierLists:
     def restore(self, member: List[Any]) -> None:
         """Let the members that are added to a list have the numbers that they had before."""
         name, present = member._node.name, member._node.children
-        earlier = {int(key): full for key, full in self._members.get(name, {}).items() if key not in present}
+        members = self._members.get(name, {}).items()
+        # It may have been a dict, with other keys.
+        earlier = {int(key): full for key, full in members if key.isdecimal() and key not in present}
         find = partial(self._take, earlier, self._index(earlier))
         member._reuse_numbers(find, self._next_numbers[name])
 
@@ -66,9 +71,9 @@ class EarlierLists:
                 self._next_numbers[parent] = max(self._next_numbers.get(parent, 0), int(key) + 1)
             name = parent
 
-    def _index(self, earlier: dict[int, str]) -> dict[tuple[str, str], dict[tuple[str, ...], _ByValues]]:
-        """Return the numbers of components, by class, names of the compared attributes and their values."""
-        index: dict[tuple[str, str], dict[tuple[str, ...], _ByValues]] = {}
+    def _index(self, earlier: dict[int, str]) -> _Index:
+        """Return the index of the components among some members."""
+        index: _Index = {}
         for number, name in sorted(earlier.items()):
             if (identity := self._history.identities.get(name)) is not None:
                 first = self._first_values(name)
@@ -93,19 +98,21 @@ class EarlierLists:
             }
         return first
 
-    def _take(
-        self,
-        earlier: dict[int, str],
-        index: dict[tuple[str, str], dict[tuple[str, ...], _ByValues]],
-        member: TreeMember,
-    ) -> int | None:
+    def _take(self, earlier: dict[int, str], index: _Index, member: TreeMember) -> int | None:
         """Return the lowest number of a member that is the same, and remove it; `None` if there is none."""
         if isinstance(member, Component):
             by_class = index.get(class_identity(type(member)), {})
             alike = [by_values.get(_values_of(member, names), []) for names, by_values in by_class.items()]
         else:
-            alike = [sorted(earlier)]
-        number = next((n for n in merge(*alike) if self._is_same(earlier[n], member)), None)
+            keys = member._node.children.keys()
+            alike = [
+                [
+                    n
+                    for n, name in sorted(earlier.items())
+                    if name in self._members and self._members[name].keys() == keys
+                ]
+            ]
+        number = next((n for n in merge(*alike) if self._agrees_inside(earlier[n], member)), None)
         if number is not None:
             del earlier[number]
             for numbers in alike:
@@ -113,20 +120,8 @@ class EarlierLists:
                     numbers.remove(number)
         return number
 
-    def _is_same(self, name: str, member: TreeMember) -> bool:
-        """Return whether a member has the class and attributes, or the members, of an earlier one."""
-        if (
-            not isinstance(member, Component)
-            and self._members.get(name, {}).keys() != member._node.children.keys()
-        ):
-            return False
-        return self._agrees(name, member)
-
     def _agrees(self, name: str, member: TreeMember) -> bool:
-        """Return whether a component has the class and attributes of an earlier one, with all in it.
-
-        Only members that both have are compared: a flow may have got others in its `run`.
-        """
+        """Return whether a component has the class and attributes of an earlier one, with all in it."""
         if isinstance(member, Component):
             if self._history.identities.get(name) != class_identity(type(member)):
                 return False
@@ -135,6 +130,13 @@ class EarlierLists:
                 return False
         elif name not in self._members:
             return False
+        return self._agrees_inside(name, member)
+
+    def _agrees_inside(self, name: str, member: TreeMember) -> bool:
+        """Return whether all in a member agrees with an earlier one of that name.
+
+        Only what both have is compared: a flow may have got further members in its `run`.
+        """
         inner = ((f"{name}.{key}", child) for key, child in member._node.children.items())
         return all(self._agrees(full, child) for full, child in inner if self._is_known(full))
 

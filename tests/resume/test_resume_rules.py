@@ -363,6 +363,13 @@ def test_flows_in_a_list_are_distinguished_by_their_works():
     assert ran == ["a", "b", "c", "a"]
 
 
+def test_a_dict_may_be_a_list_after_a_resume():
+    start(lambda flow: flow.fail(), steps=Dict({"0": Tagged("a"), "b": Tagged("b")}))
+    after, _ = start(lambda flow: (flow.steps.append(Tagged("a")), flow.fail()), resume=True, steps=List())
+
+    assert [step.name for step in after.steps] == ["root.steps.0"]
+
+
 class Unlike(Step):
     """Another class."""
 
