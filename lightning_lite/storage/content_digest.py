@@ -38,7 +38,7 @@ class ContentDigest(NamedTuple):
 
 
 def take_digest(path: str) -> ContentDigest:
-    """Return the expected of a new file or folder, and take the right to write to it from other users.
+    """Return size and digest of a new file or folder, and take the right to write to it from other users.
 
     Raises:
         OSError: It can't be read.
@@ -58,12 +58,12 @@ def take_digest(path: str) -> ContentDigest:
 
 
 def check_digest(fd: int, path: str, expected: ContentDigest) -> None:
-    """Refuse an open file or folder that has another expected, or that another user may have written.
+    """Refuse an open file or folder that has another size or digest, or that another user may have written.
 
     Args:
         fd: Its descriptor, at position 0; the position does not change.
         path: Its path, for the error.
-        expected: Its expected.
+        expected: Its size and digest.
 
     Raises:
         DriveRefused: A file belongs to another user, or others may write to it.

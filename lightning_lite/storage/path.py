@@ -318,13 +318,13 @@ class Path(Transferable, SegmentsPath):
     def _keep(self, work: str) -> None:
         artifacts, parts = Artifacts(".paths"), absolute_parts(self._origin_path)
         with translate_errors("keep", self, "the earlier copy stays"):
-            state = stored_stamps.stamp_of(self._origin_path)
+            stamp = stored_stamps.stamp_of(self._origin_path)
             if not (
-                stored_stamps.is_unchanged(artifacts.root, self._origin_path, state)
+                stored_stamps.is_unchanged(artifacts.root, self._origin_path, stamp)
                 and artifacts.has(work, parts)
             ):
                 artifacts.keep(work, parts, self._origin_path)
-                stored_stamps.remember(artifacts.root, self._origin_path, state)
+                stored_stamps.remember(artifacts.root, self._origin_path, stamp)
 
     def _target(self, origin: str, to: PathLike) -> str:
         """Return the absolute path that the argument `to` of a get means."""
