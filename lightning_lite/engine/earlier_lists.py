@@ -104,14 +104,7 @@ class EarlierLists:
             by_class = index.get(class_identity(type(member)), {})
             alike = [by_values.get(_values_of(member, names), []) for names, by_values in by_class.items()]
         else:
-            keys = member._node.children.keys()
-            alike = [
-                [
-                    n
-                    for n, name in sorted(earlier.items())
-                    if name in self._members and self._members[name].keys() == keys
-                ]
-            ]
+            alike = [self._structures_like(member, earlier)]
         number = next((n for n in merge(*alike) if self._agrees_inside(earlier[n], member)), None)
         if number is not None:
             del earlier[number]
@@ -119,6 +112,12 @@ class EarlierLists:
                 if number in numbers:
                     numbers.remove(number)
         return number
+
+    def _structures_like(self, member: TreeMember, earlier: dict[int, str]) -> list[int]:
+        """Return the numbers of the lists and dicts with the same keys as a member, in order."""
+        keys = member._node.children.keys()
+        known = ((number, self._members.get(name)) for number, name in sorted(earlier.items()))
+        return [number for number, members in known if members is not None and members.keys() == keys]
 
     def _agrees(self, name: str, member: TreeMember) -> bool:
         """Return whether a component has the class and attributes of an earlier one, with all in it."""
