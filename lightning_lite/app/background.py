@@ -43,8 +43,7 @@ class RunningApp:
         >>> class Hello(LightningFlow):
         ...     def run(self):
         ...         self.stop("Hello!")
-        >>> running = LightningApp(Hello()).start()
-        >>> running.wait()
+        >>> running = LightningApp(Hello()).start(); running.wait()
         Hello!
         >>> running.state
         'stopped'
