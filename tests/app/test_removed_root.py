@@ -14,6 +14,7 @@ from call_works import Gives
 from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.engine import recorder
 from lightning_lite.errors import JournalGone
+from lightning_lite.runs import journal as journal_module
 from lightning_lite.runs.journal import Journal
 
 from tests.support.forked_scripts import ForkedScripts
@@ -47,6 +48,12 @@ class Root(LightningFlow):
         self.stop()
 
 
+@pytest.fixture
+def always_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each write check that the journal exists, not only one write in a hundredth of a second."""
+    monkeypatch.setattr(journal_module, "_CHECK_INTERVAL", 0.0)
+
+
 def only_run(root: Path) -> Path:
     (run,) = (root / "runs").iterdir()
     return run
@@ -65,6 +72,7 @@ def _copy(root: Path) -> Path:
     return Path(shutil.copy(only_run(root) / "journal.log", root / "copy"))
 
 
+@pytest.mark.usefixtures("always_checks")
 @pytest.mark.parametrize("runner", RUNNERS)
 @pytest.mark.parametrize("what", REMOVALS)
 def test_the_app_ends_at_the_next_turn_with_one_error_that_says_why(what: str, runner: str):
@@ -83,6 +91,17 @@ def test_the_app_ends_at_the_next_turn_with_one_error_that_says_why(what: str, r
         assert not list(Path(os.environ["LIGHTNING_LITE_ROOT"]).rglob("run.json"))
 
 
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_the_app_ends_soon_although_not_each_write_checks(runner: str) -> None:
+    root = Root(shutil.rmtree)
+
+    with pytest.raises(JournalGone):
+        LightningApp(root).run(runner)
+
+    assert 11 <= len(root._ended) < 1000
+
+
+@pytest.mark.usefixtures("always_checks")
 @pytest.mark.parametrize("size", [100_000, 2_000_000])
 def test_the_same_with_values_that_have_files_of_their_own(size: int):
     root = Root(shutil.rmtree, size)
@@ -145,11 +164,11 @@ def test_the_program_ends_with_one_traceback(forked_scripts: ForkedScripts):
         "        super().__init__()\n"
         "        self.work = Work()\n"
         "    def run(self):\n"
-        "        for i in range(1, 100):\n"
+        "        for i in range(1, 100_000):\n"
         "            self.work.run(i)\n"
         "            if i == 5:\n"
         "                shutil.rmtree(os.environ['LIGHTNING_LITE_ROOT'], ignore_errors=True)\n"
-        "            assert i < 7\n"
+        "            assert i < 99_999\n"
         "LightningApp(Root()).run()\n"
     )
 
