@@ -492,7 +492,7 @@ class Session:
         writes first, because it may have died of a call, which has to be counted before it can kill again. So
         does a step with a failure, because its report quotes what the work has printed last.
         """
-        writes_first = self._is_resumed or any(type(event) is CallFailed for event in step.events)
+        writes_first = self._is_resumed or CallFailed in map(type, step.events)
         if writes_first:
             self._record(step.events, now)
         try:

@@ -225,7 +225,7 @@ class Call:
             call._value = None  # it was released before the snapshot
         call.is_big = bool(call.big_values)
         call._statuses = list(kept.statuses)
-        call._drop_statuses()
+        call._drop_statuses(call._statuses)
         return call
 
     def to_kept(
@@ -278,14 +278,14 @@ class Call:
 
     def add_status(self, status: WorkStatus) -> None:
         """Add its newest status."""
-        statuses = self._statuses = self._known_statuses()
-        statuses.append(status)
+        if self._statuses is None:
+            self._statuses = self._known_statuses()
+        self._statuses.append(status)
         if status.stage == WorkStageStatus.SUCCEEDED:
-            self._drop_statuses()
+            self._drop_statuses(self._statuses)
 
-    def _drop_statuses(self) -> None:
+    def _drop_statuses(self, statuses: list[WorkStatus]) -> None:
         """Keep only the times of the statuses if the call has succeeded in its first attempt."""
-        statuses = self._known_statuses()
         if len(statuses) == 3 and self.attempt == 1:
             asked, began, ended = statuses
             if (asked.stage, began.stage, ended.stage) == _STAGES:

@@ -408,7 +408,7 @@ class Outbox:
                 raise _packing_error(name, args, kwargs, error) from error
             if call is None and name not in self.this_pass.reached:
                 self.argument_watch.called(name, args, kwargs)
-            call = self._request_call(work, key, arguments)
+            call = self._request_call(work, key, arguments, call)
         if self.explain is not None:
             self.explain(name, call, is_new, args, kwargs)
         self.this_pass.reached[name] = call
@@ -441,16 +441,16 @@ class Outbox:
         except Exception as error:
             raise _unreadable(work._node.name, error) from error
 
-    def _request_call(self, work: Work, key: str, arguments: bytes) -> Call:
+    def _request_call(self, work: Work, key: str, arguments: bytes, replaced: Call | None) -> Call:
         """Create the record of a new call, queue its request, and return the record.
 
         Args:
             work: The work.
             key: Key of the call.
             arguments: Pickled `(args, kwargs)`.
+            replaced: The earlier call with this key, or `None`.
         """
         records, name = work._records, work._node.name
-        replaced = records.current.get(key)
         if replaced is not None:
             self.release(replaced)
         journaled = arguments if len(arguments) <= _MAX_JOURNALED_ARGUMENTS else None
