@@ -51,7 +51,7 @@ def test_apps_run_on_the_cluster_of_the_example_one_survives_a_node_and_nothing_
             "Application End!",
         ]
 
-        app = start(EXAMPLES / "beyond/retries.py", 15, env=environment)
+        app = start(EXAMPLES / "beyond/retries.py", 30, env=environment)
         for _ in range(6):
             line_with("| count", app)
         cluster.stdin.write("\n")

@@ -204,7 +204,11 @@ def test_a_bar_is_shown_on_a_terminal_only_and_only_if_it_takes_long(drive: Driv
         drive.put("a", to="[red]b")
         drive.get("[red]b", to="c")
         drive.delete("a")
-        said = os.read(main, 100_000).decode()
+        stderr.write("all is done")
+        stderr.flush()
+        said = ""
+        while "all is done" not in said:
+            said += os.read(main, 100_000).decode()
     os.close(main)
     assert "put [red]b" in said
     assert "get [red]b" in said

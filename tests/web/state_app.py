@@ -62,7 +62,7 @@ class Root(LightningFlow):
         ]
 
     def run(self) -> None:
-        while os.path.exists("busy"):
+        while self.number != self.seen and os.path.exists("busy"):
             Path("is_busy").touch()
             threading.Event().wait(0.02)
         self.seen = self.number

@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -83,6 +83,22 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningState]:
         (running.folder / "end").touch()
         out, _ = running.process.communicate(timeout=DEADLINE)
         assert running.process.returncode == 0, out
+
+
+@contextmanager
+def busy_flow(app: RunningState) -> Iterator[Path]:
+    """Change the number, and let the pass after that be busy until the file that this gives is removed."""
+    busy, is_busy = app.folder / "busy", app.folder / "is_busy"
+    poll_until(lambda: (values := app.state["vars"])["seen"] == values["number"], DEADLINE)
+    is_busy.unlink(missing_ok=True)
+    busy.touch()
+    try:
+        number = app.state["vars"]["number"]
+        assert app.change(("root", "number", number, number + 1)).status == 200
+        poll_until(is_busy.exists, DEADLINE)
+        yield busy
+    finally:
+        busy.unlink(missing_ok=True)  # else the app of all other tests would stay busy
 
 
 def test_the_state_has_the_values_of_all_components(app: RunningState):
@@ -242,13 +258,8 @@ def test_a_client_may_send_several_states_back_for_one_that_it_was_given(app: Ru
 
 
 def test_states_that_a_client_sends_back_at_the_same_time_all_count(app: RunningState):
-    state, busy = app.state, app.folder / "busy"
-    number = state["vars"]["number"]
-    (app.folder / "is_busy").unlink(missing_ok=True)
-    busy.touch()
-    try:
-        assert app.change(("root", "number", number, number + 1)).status == 200  # so a pass begins
-        poll_until((app.folder / "is_busy").exists, DEADLINE)
+    with busy_flow(app) as busy:
+        state = app.state
         parts = [
             {"flows": {"inner": {"vars": {"text": "first"}}}},
             {"vars": {"pair": [1, "second"]}},
@@ -259,8 +270,6 @@ def test_states_that_a_client_sends_back_at_the_same_time_all_count(app: Running
             poll_until(lambda: all(reply.running() for reply in replies), DEADLINE)
             busy.unlink()
             assert [reply.result().status for reply in replies] == [200, 200]
-    finally:
-        busy.unlink(missing_ok=True)  # else the app of all other tests would stay busy
 
     # Both are known as given: a client that sends all back, as it has it, changes nothing.
     for part in parts:
@@ -433,34 +442,23 @@ def test_the_health_is_that_of_the_app(app: RunningState):
 
 
 def test_the_state_is_read_while_a_pass_takes_long(app: RunningState):
-    (app.folder / "busy").touch()
     number = app.state["vars"]["number"]
-    app.change(("root", "number", number, number + 1))
-    poll_until((app.folder / "is_busy").exists, DEADLINE)
+    with busy_flow(app):
+        assert app.state["vars"]["number"] == number + 1
 
-    assert app.state["vars"]["number"] == number + 1
-
-    (app.folder / "busy").unlink()
     poll_until(lambda: app.state["vars"]["seen"] == number + 1, DEADLINE)
 
 
 def test_more_changes_at_once_than_an_app_takes_wait_for_their_turn(app: RunningState):
-    busy, text = app.folder / "busy", app.state["flows"]["inner"]["vars"]["text"]
-    (app.folder / "is_busy").unlink(missing_ok=True)
-    busy.touch()  # the flow answers none of them until all have arrived
+    text = app.state["flows"]["inner"]["vars"]["text"]
     same = {"changes": [{"component": "root.inner", "attribute": "text", "old": text, "new": text}]}
-    number = app.state["vars"]["number"]
-    try:
-        assert app.change(("root", "number", number, number + 1)).status == 200  # the pass after it is busy
-        poll_until((app.folder / "is_busy").exists, DEADLINE)
-        with ThreadPoolExecutor(150) as pool:
-            replies = [pool.submit(app.post, same) for _ in range(150)]
-            poll_until(lambda: open_connections(app.server) >= 150, DEADLINE)
-            for _ in range(5):  # each is answered after the server has read the requests before it
-                assert app.get("/api/v1/status").status == 200
-            busy.unlink()
-    finally:
-        busy.unlink(missing_ok=True)
+    # The flow answers none of them until all have arrived.
+    with busy_flow(app) as busy, ThreadPoolExecutor(150) as pool:
+        replies = [pool.submit(app.post, same) for _ in range(150)]
+        poll_until(lambda: open_connections(app.server) >= 150, DEADLINE)
+        for _ in range(5):  # each is answered after the server has read the requests before it
+            assert app.get("/api/v1/status").status == 200
+        busy.unlink()
 
     assert {reply.result().status for reply in replies} == {200}
 
