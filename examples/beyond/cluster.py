@@ -27,9 +27,6 @@ ENVIRONMENT = Path("beyond.env")
 #: Signals that end the program.
 ENDINGS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
-#: Not empty when the program ends.
-_ending: list[bool] = []
-
 #: Without them, Ray would replace 127.0.0.1 by the address of this machine, and report its use to its makers.
 RAY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
@@ -128,15 +125,15 @@ def handle_endings() -> None:
 
 
 def end_once(*_: object) -> None:
-    """End the program, unless it ends already: a second Ctrl-C does not stop the end."""
-    if not _ending:
-        ignore_endings()
-        raise KeyboardInterrupt
+    """End the program; a second Ctrl-C does not stop the end."""
+    ignore_endings()
+    raise KeyboardInterrupt
 
 
 def ignore_endings() -> None:
-    """Let later signals have no effect."""
-    _ending.append(True)
+    """Let later signals have no effect. Not SIG_IGN, which the processes of Ray would inherit."""
+    for number in ENDINGS:
+        signal.signal(number, lambda *_: None)
 
 
 def say(line: str) -> None:
