@@ -94,7 +94,7 @@ def make_run(root: str, shape: RunShape = SMALL, *, app: str = "Search", began: 
         while several := list(chain.from_iterable(islice(found, _STEPS))):
             recorder.record(several, Moment(0.0, 0.0))
     if shape.is_ended:
-        run.ended("stopped", {WorkStageStatus.SUCCEEDED: shape.works})
+        run.note_end("stopped", {WorkStageStatus.SUCCEEDED: shape.works})
     else:
         run.note_works({WorkStageStatus.RUNNING: shape.works})
     return run.path

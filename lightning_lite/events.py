@@ -184,7 +184,7 @@ class KeptCall(NamedTuple):
         failure: Why it failed, or `None`.
         arguments: Its pickled `(args, kwargs)`, or `None` if they are unknown.
         statuses: Its statuses, oldest first.
-        cut: Time of the last event before the process died that ran it, or `None`.
+        lost_at: Time of the last event before the process died that ran it, or `None`.
     """
 
     key: str
@@ -198,7 +198,7 @@ class KeptCall(NamedTuple):
     failure: Failure | None
     arguments: bytes | None
     statuses: tuple[WorkStatus, ...]
-    cut: float | None
+    lost_at: float | None
 
 
 class CallsKept(NamedTuple):

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 
 from lightning_lite.app.background import RunningApp
-from lightning_lite.app.end_hooks import EndHooks, Hook, check_hook
+from lightning_lite.app.end_hooks import EndHooks, Hook, check_hook, state_after
 from lightning_lite.app.layout import is_headless
 from lightning_lite.app.notebook import show_works
 from lightning_lite.app.notification import Notifier
@@ -375,7 +375,7 @@ class LightningApp(Generic[F]):
     def _run_session(
         self, options: RunOptions, hooks: EndHooks, on_session: Callable[[Session], None] | None
     ) -> None:
-        session = hooks.run = self._session = Session(self.root, options, self._clock, self.run_once)
+        session = hooks.session = self._session = Session(self.root, options, self._clock, self.run_once)
         if on_session is not None:
             on_session(session)
         ending = EndingSignals(
@@ -383,7 +383,8 @@ class LightningApp(Generic[F]):
         )
         with _Logging(self._log_level), ending as signals:
             session.signals = signals
-            state: Literal["stopped", "failed", "interrupted"] = "failed"
+            # Not `sys.exception()`: `run` may be called in an `except` block.
+            error: BaseException | None = None
             try:
                 self.stage = AppStage.RUNNING
                 session.open()
@@ -392,25 +393,23 @@ class LightningApp(Generic[F]):
                         signals.check()
                 if session.error is not None:
                     raise session.error
-                state = "stopped"
-            except (KeyboardInterrupt, SystemExit):
-                state = "interrupted"
-                raise
-            except Exception as error:
-                if signals.has_caused(error):
-                    state = "interrupted"
+            except BaseException as raised:
+                error = raised
+                if isinstance(raised, Exception) and signals.has_caused(raised):
+                    error = signals.error
                     signals.check()
                 raise
             finally:
                 self.stage = AppStage.STOPPING
+                state = state_after(error)
                 try:
-                    session.close(state)
+                    session.close(state, error)
                 finally:
                     self._session = None  # after its end, which refuses what other threads ask for
                     self.stage = state
-                raised = sys.exception()
-                if raised is not None and not isinstance(raised, SystemExit):
-                    add_resume_note(raised, session.folder, options.root_dir)
+                if error is not None and not isinstance(error, SystemExit):
+                    add_resume_note(error, session.folder, options.root_dir)
+                error = None  # else its traceback and this frame would refer to each other
 
     def run_once(self) -> bool:
         """Wait for the next reports, apply them, and run the flow after a change.
@@ -480,7 +479,7 @@ class LightningApp(Generic[F]):
             self._background.wait_for_begin()
         session = self._session
         if session is not None and session.thread != threading.get_ident():
-            session.requests.ask(partial(self._set_state, state))
+            session.flow_requests.ask(partial(self._set_state, state))
         else:
             self._set_state(state)
 

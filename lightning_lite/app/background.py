@@ -52,7 +52,7 @@ class RunningApp:
     def __init__(self, name: str, run_app: Callable[[Callable[[Session], None]], None]) -> None:
         self._name = name
         self._run_app = run_app
-        self._run: Session | None = None
+        self._session: Session | None = None
         self._has_begun = threading.Event()  # also set if the start failed
         self._has_ended = threading.Event()
         self._stop_requested = False
@@ -86,7 +86,7 @@ class RunningApp:
     @property
     def run_id(self) -> str:
         """Id of the run, the name of its folder; "" before it has started."""
-        return self._run.run_id if self._run is not None else ""
+        return self._session.run_id if self._session is not None else ""
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until the app has ended, and raise the exception that `app.run()` would have raised.
@@ -123,8 +123,8 @@ class RunningApp:
         self._stop_requested = True
         if threading.current_thread() is not self._thread:
             self._has_begun.wait(timeout)
-        if self._run is not None and self.running:
-            self._run.end_from_outside()
+        if self._session is not None and self.running:
+            self._session.end_from_outside()
         if threading.current_thread() is not self._thread:
             self._join(timeout)
 
@@ -141,9 +141,9 @@ class RunningApp:
         """
         if n is not None and (type(n) is not int or n < 0):
             raise ComponentError(f"n must be a whole number, 0 or more, or None. Found {n!r}")
-        if self._run is None:
+        if self._session is None:
             return ""
-        lines = RunLogs(self._run.folder, [] if work is None else [work], nlines=n).read(to_end=True)
+        lines = RunLogs(self._session.folder, [] if work is None else [work], nlines=n).read(to_end=True)
         prefix = "" if work is not None else "{} | "
         return "".join(f"{prefix.format(line.work)}{without_colours(line.text)}\n" for line in lines)
 
@@ -165,13 +165,13 @@ class RunningApp:
         run = f", run {self.run_id}" if self.run_id else ""
         rows = [
             (row.name, "stopped" if self.done and row.state == "started" else row.state, row.call or "")
-            for row in (self._run.snapshot_works() if self._run is not None else ())
+            for row in (self._session.snapshot_works() if self._session is not None else ())
         ]
         return html_title(f"{self._name}: {self.state}{run}") + html_table(["work", "status", "call"], rows)
 
     def _main(self) -> None:
         try:
-            self._run_app(self._take_run)
+            self._run_app(self._take_session)
             self._state = "stopped"
         except (SystemExit, KeyboardInterrupt) as error:
             self._state = "interrupted"
@@ -193,8 +193,8 @@ class RunningApp:
         if threading.current_thread() is not self._thread:
             self._has_begun.wait()
 
-    def _take_run(self, run: Session) -> None:
-        self._run = run
+    def _take_session(self, session: Session) -> None:
+        self._session = session
         self._has_begun.set()
 
     def _join(self, timeout: float | None) -> None:

@@ -56,12 +56,12 @@ class Commanded(Protocol):
         layout: The layout of its pages.
         thread: Identifier of the thread that runs the flow.
         api: The API of the app, or `None` if it has none.
-        requests: The requests of other threads to the flow.
+        flow_requests: The requests of other threads to the flow.
     """
 
     runner: Runner
     layout: ShownLayout
-    requests: FlowRequests
+    flow_requests: FlowRequests
     thread: int
     api: Api | None
 
@@ -164,7 +164,7 @@ class Commands:
         def change() -> dict[str, Any]:
             try:
                 changes = read_changes(request.get("changes"))
-                self._app.requests.ask(partial(apply_changes, self._app.root, changes))
+                self._app.flow_requests.ask(partial(apply_changes, self._app.root, changes))
             except (StateError, AppEnding, NoAnswer) as error:
                 return {"status": _STATUSES[type(error)], "error": str(error)}
             return {"status": 200, "error": None}

@@ -109,7 +109,7 @@ class EndHooks:
         send: Sends a message, or `None`.
 
     Attributes:
-        run: The run, once it has begun.
+        session: The run, once it has begun.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class EndHooks:
         self._on_end = on_end
         self._send = send
         self._began = monotonic()
-        self.run: Session | None = None
+        self.session: Session | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -146,20 +146,21 @@ class EndHooks:
                 _call("notify", self._send, end)
 
     def _describe(self, error: BaseException | None) -> RunEnd:
-        run = self.run
+        run = self.session
         return RunEnd(
             app=self._app,
             run_id=run.run_id if run is not None else "",
             name=run.name if run is not None else self._options.name,
             tags=tuple(run.tags if run is not None else self._options.tags),
             folder=run.folder if run is not None else "",
-            state=_state_after(error),
+            state=state_after(error),
             error=error,
             duration=monotonic() - self._began,
         )
 
 
-def _state_after(error: BaseException | None) -> Literal["stopped", "failed", "interrupted"]:
+def state_after(error: BaseException | None) -> Literal["stopped", "failed", "interrupted"]:
+    """Return the state of a run that has ended with an exception, or without."""
     if error is None:
         return "stopped"
     return "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed"

@@ -30,8 +30,8 @@ from lightning_lite.tree.hierarchy import root_of
 from lightning_lite.tree.outbox import outbox_of
 from lightning_lite.tree.work import LightningWork
 
-#: Maximum number of tabs next to each other; the page and its API leave out the others.
-MAX_TABS = 200
+#: Maximum number of tabs next to each other; the others are counted and left out.
+_MAX_TABS = 200
 
 #: Maximum number of characters of the name of a tab, and of a value in an error.
 _MAX_NAME = 200
@@ -154,7 +154,7 @@ def _collect(
         frontends[flow.name] = found
         return _make_tab(name, flow.name, kind="page", frontend=True)
     tabs = []
-    for entry in found[:MAX_TABS]:
+    for entry in found[:_MAX_TABS]:
         match entry.content:
             case LightningFlow():
                 tab = _collect(entry.content, entry.name, (*around, flow), frontends)
@@ -165,7 +165,7 @@ def _collect(
             case _:
                 tab = _make_tab(entry.name, "", kind="page", url=entry.url, note=entry.note)
         tabs.append(tab)
-    left_out = max(0, len(found) - MAX_TABS)
+    left_out = max(0, len(found) - _MAX_TABS)
     return _make_tab(name, flow.name, kind="tabs", tabs=tabs, left_out=left_out)
 
 

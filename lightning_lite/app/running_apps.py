@@ -20,11 +20,11 @@ class RunningHere(Protocol):
     """The part of a session that is used here.
 
     Attributes:
-        requests: The requests of other threads to the flow.
+        flow_requests: The requests of other threads to the flow.
         thread: Identifier of the thread that runs the flow.
     """
 
-    requests: FlowRequests
+    flow_requests: FlowRequests
     thread: int
 
     @property
@@ -68,9 +68,9 @@ def change_here(folder: str, changes: Sequence[StateChange]) -> bool:
         return False
     change = partial(apply_changes, app.root, changes)
     if app.thread != threading.get_ident():
-        app.requests.ask(change)
+        app.flow_requests.ask(change)
     else:
-        app.requests.submit(partial(_change_later, change), _ignore)
+        app.flow_requests.submit(partial(_change_later, change), _ignore)
     return True
 
 

@@ -15,7 +15,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -101,7 +100,7 @@ class Session:
         runner: The runner, which carries the messages.
         num_begun: Number of sessions created in this process.
         signals: The signal handlers that end the app if it runs in the main thread, or `None`.
-        requests: The requests of other threads to the flow.
+        flow_requests: The requests of other threads to the flow.
         layout: The layout of its pages.
         api: The API of the app, or `None` if it has none.
         thread: Identifier of the thread that runs the flow.
@@ -143,7 +142,7 @@ class Session:
         path = find_run(root, options) if options.resume else None
         self._is_resumed = path is not None
         self._folder, journal = open_run(root, options, path)
-        caller = Caller(
+        caller = self._caller = Caller(
             "flow", "root", options.root_dir, options.durable, self._folder.values, drives=options.drives
         )
         self.layout = ShownLayout(root, caller, self._folder.note_layout)
@@ -162,23 +161,23 @@ class Session:
         try:
             self.run_id = self._folder.id
             # After the lock is taken, so that this run is not removed.
-            clean_runs(options.root_dir, now=time.time())
+            clean_runs(options.root_dir)
             if options.view:  # before the runner is created, which may replace the standard streams
                 self._view = AppView.open(name_of_app(root), self._terminal, self.snapshot_works)
             self._terminal.keep_lines_whole()  # before the runner is created, too
-            self.runner = self._make_runner(root, options)
-            self.requests = FlowRequests(self.runner.wake)
+            self.runner = self._make_runner(options)
+            self.flow_requests = FlowRequests(self.runner.wake)
         except BaseException:
             self._terminal.close()
             if self._view is not None:
                 self._view.close("failed", [])
-            self._folder.ended("failed")
+            self._folder.note_end("failed")
             journal.close()
             raise
         self._recorder = Recorder(journal, options.history)
         self._flow_log: FlowLog | None = None
 
-    def _make_runner(self, root: LightningFlow, options: RunOptions) -> Runner:
+    def _make_runner(self, options: RunOptions) -> Runner:
         folder, is_inline = self._folder, options.runner == "inline"
         if is_inline and options.setup is not None:
             options.setup()
@@ -260,8 +259,8 @@ class Session:
         self._busy_since = None
         fails_at_rest = self._has_reported_rest and self._is_at_rest and not is_kept(self._options.on_idle)
         reports = self.runner.wait(0.0 if fails_at_rest else self._seconds_to_wait())
-        if self.requests.is_asked:
-            reports = [*reports, *self.requests.take()]
+        if self.flow_requests.is_asked:
+            reports = [*reports, *self.flow_requests.take()]
         if self._end_requested or self._terminal.gone:
             self._unapplied += reports
             # SIGPIPE, as every program in a pipe: the reader of `app.py | head` has closed its end.
@@ -338,23 +337,32 @@ class Session:
         # Since the reports have arrived, the flow is busy: it goes on now.
         self._waited += max(0.0, (self._busy_since or 0.0) - began.monotonic)
 
-    def close(self, state: Literal["stopped", "failed", "interrupted"]) -> None:
-        """Shut down all works, apply their last reports, and record how the run ended."""
-        cause = sys.exception()
+    def close(self, state: Literal["stopped", "failed", "interrupted"], error: BaseException | None) -> None:
+        """Shut down all works, apply their last reports, and record how the run ended.
+
+        Args:
+            state: How the run ended.
+            error: The exception that ended it, or `None`.
+        """
         remove_running(self._folder.path)
-        self.requests.close()  # first, so that no request waits while works are shut down
+        self.flow_requests.close()  # first, so that no request waits while works are shut down
         reports = list(self._unapplied)
         try:
             reports += self.runner.close(timeouts.STOP_TIMEOUT)
         finally:
             try:
-                self._close(state, reports)
+                self._close(state, error, reports)
             except JournalGone as gone:
-                if cause is None:
+                if error is None:
                     raise
                 print_notice(str(gone))  # the app ends for another reason, which its user has to see
 
-    def _close(self, state: Literal["stopped", "failed", "interrupted"], reports: list[Report]) -> None:
+    def _close(
+        self,
+        state: Literal["stopped", "failed", "interrupted"],
+        error: BaseException | None,
+        reports: list[Report],
+    ) -> None:
         # On a stack, so that an error in one step does not prevent the others.
         with ExitStack() as ends:
             if self._page is not None:
@@ -362,8 +370,8 @@ class Session:
             ends.callback(self._recorder.close)
             # It writes into the folder, so before the lock of that is released.
             ends.callback(self.layout.close)
-            ends.callback(self._note_end, state)
-            ends.callback(self._close_flow_log)
+            ends.callback(self._note_end, state, error)
+            ends.callback(self._close_flow_log, error)
             ends.callback(self._terminal.close)
             if self._view is not None:
                 ends.callback(self._view.close, state, self._machine.root.works())
@@ -383,9 +391,8 @@ class Session:
         else:
             self._terminal.record(self._flow_log.write)
 
-    def _close_flow_log(self) -> None:
+    def _close_flow_log(self, error: BaseException | None) -> None:
         if self._flow_log is not None:
-            error = sys.exception()
             if isinstance(error, Exception):  # Python prints it later, if nothing handles it
                 self._flow_log.write("stderr", format_user_frames(error))
             self._flow_log.close()
@@ -397,10 +404,11 @@ class Session:
             self._record(step.events, now)
         self._remove_values(step)
 
-    def _note_end(self, state: str) -> None:
+    def _note_end(self, state: str, error: BaseException | None) -> None:
         """Record how the run has ended, while its lock prevents a resume by another process."""
+        shown = _describe_error(error) if error is not None and state == "failed" else None
         try:
-            self._folder.ended(state, self._count_works(), _describe_end(state))
+            self._folder.note_end(state, self._count_works(), shown)
         except RunnerError:
             if not self._recorder.is_journal_gone:
                 raise
@@ -446,7 +454,7 @@ class Session:
         Raises:
             ComponentDefinitionError: A flow returns something else.
         """
-        with acting_as(Caller("flow", "root", self._options.root_dir, drives=self._options.drives)):
+        with acting_as(self._caller):
             routes, commands = collect_routes(self._root), collect_commands(self._root)
         if not routes and not commands:
             return
@@ -463,7 +471,7 @@ class Session:
             print_notice(note)
         # By its name, because most apps have no API: asyncio would cost each of them 40 ms.
         app_api = import_module("lightning_lite.app.app_api")
-        self.api = app_api.AppApi(name_of_app(self._root), [*routes, *commands], self.requests)
+        self.api = app_api.AppApi(name_of_app(self._root), [*routes, *commands], self.flow_requests)
         self._has_routes = bool(routes)
         # Without a page, no server hands routes on, so an app with routes alone may rest.
         self._machine.accepts_handlers = bool(commands) or self._options.ui is not False
@@ -532,9 +540,9 @@ class Session:
         """Return how long to wait for reports, in seconds; `None` means no limit."""
         if self._machine.wants_pass:
             return 0.0
-        timer, survival = self._machine.wake_at, self._recorder.wake_at
-        if timer is None or (survival is not None and survival < timer):
-            timer = survival
+        timer, recorder_due = self._machine.wake_at, self._recorder.wake_at
+        if timer is None or (recorder_due is not None and recorder_due < timer):
+            timer = recorder_due
         return None if timer is None else self._clock.seconds_until(timer)
 
     def _warn_if_slow(self, seconds: float) -> None:
@@ -575,9 +583,6 @@ def _pack_setup(options: RunOptions) -> bytes | None:
         ) from error
 
 
-def _describe_end(state: str) -> str | None:
-    """Return the exception that is being handled, in one line, if the app has failed."""
-    error = sys.exception()
-    if state != "failed" or error is None:
-        return None
+def _describe_error(error: BaseException) -> str:
+    """Return an exception in one line."""
     return one_line(mask(f"{type(error).__name__}: {text_of(error)}"))

@@ -53,7 +53,6 @@ from lightning_lite.values.pickling import REFERENCE, files_of
 
 _NOT_STARTED = WorkStatus(WorkStageStatus.NOT_STARTED)
 
-_ENDS = frozenset({"succeeded", "failed", "stopped"})
 
 _UNFINISHED = frozenset({WorkStageStatus.PENDING, WorkStageStatus.RUNNING})
 
@@ -90,21 +89,21 @@ class CallHistory:
 
     Attributes:
         work: Name of the work.
-        cut: If the app died before it recorded the end of the call: time of the last event before that, in
-            seconds since 1970. Else `None`. A resumed app requests a lost call again, as a new call.
+        lost_at: If the app died before it recorded the end of the call: time of the last event before that,
+            in seconds since 1970. Else `None`. A resumed app requests a lost call again, as a new call.
     """
 
-    __slots__ = ("_arguments", "_call", "cut", "work")
+    __slots__ = ("_arguments", "_call", "lost_at", "work")
 
     def __init__(self, work: str, call: Call, arguments: bytes | None) -> None:
         self.work = work
-        self.cut: float | None = None
+        self.lost_at: float | None = None
         self._call = call
         self._arguments = arguments
 
     def to_kept(self, *, is_current: bool, is_listed: bool) -> KeptCall:
         """Return the record of the call for a snapshot."""
-        return self._call.to_kept(self._arguments, self.cut, is_current=is_current, is_listed=is_listed)
+        return self._call.to_kept(self._arguments, self.lost_at, is_current=is_current, is_listed=is_listed)
 
     @property
     def record(self) -> Call:
@@ -144,12 +143,12 @@ class CallHistory:
     @property
     def stage(self) -> str:
         """Its last known stage: one of `WorkStageStatus`, or `lost`."""
-        return self._call.stage if self.cut is None else "lost"
+        return self._call.stage if self.lost_at is None else "lost"
 
     @property
     def ended(self) -> bool:
         """Whether it has ended or was lost."""
-        return self.cut is not None or self.stage in _ENDS
+        return self.lost_at is not None or self.stage not in _UNFINISHED
 
     @property
     def message(self) -> str:
@@ -191,7 +190,7 @@ class WorkHistory:
         place_since: When that process was up, in seconds since 1970.
         records: The records of its calls, as the flow has them.
         answers: Remembered calls that are not in `records`; see `RunHistory`.
-        shown: Of `calls`, the newest for each key.
+        newest_by_key: Of `calls`, the newest for each key.
     """
 
     def __init__(self, name: str) -> None:
@@ -205,7 +204,7 @@ class WorkHistory:
         self.place_since = 0.0
         self.records = CallRecords()
         self.answers: list[AnswersKept] = []
-        self.shown: dict[str, CallHistory] = {}
+        self.newest_by_key: dict[str, CallHistory] = {}
         self._answer_keys: set[str] = set()
 
     def add_answers(self, event: AnswersKept) -> None:
@@ -227,7 +226,7 @@ class WorkHistory:
         """Forget all remembered calls: the work was removed."""
         self.is_detached = True
         self.records = CallRecords()
-        self.shown.clear()
+        self.newest_by_key.clear()
         self.answers.clear()
         self._answer_keys.clear()
 
@@ -253,7 +252,7 @@ class RunHistory:
     Args:
         file: Absolute path of the journal, which errors name.
         is_lazy: Whether remembered calls that the history does not list stay together as the snapshot has
-            them. They take a tenth of the time and the memory, and are not in the `book` of their work.
+            them. They take a tenth of the time and the memory, and are not in the `records` of their work.
 
     Attributes:
         works: All works that have ever been in the tree, by name.
@@ -406,7 +405,7 @@ class RunHistory:
     def _apply_to_call(self, event: CallStatusChanged | CallSucceeded | CallFailed) -> None:
         work, key = self._find(event), event.key
         work.records.apply(event)
-        call, shown = work.records.current[key], work.shown.get(key)
+        call, shown = work.records.current[key], work.newest_by_key.get(key)
         if shown is None or shown._call is not call:
             self._show(work, call, None)
         if not isinstance(event, CallStatusChanged):
@@ -417,7 +416,7 @@ class RunHistory:
             self._stop_counting_deaths(work.name, key)
 
     def _show(self, work: WorkHistory, call: Call, arguments: bytes | None) -> None:
-        shown = work.shown[call.key] = CallHistory(work.name, call, arguments)
+        shown = work.newest_by_key[call.key] = CallHistory(work.name, call, arguments)
         work.calls.append(shown)
 
     def _change_state(self, event: StateWritten | StateReported) -> None:
@@ -431,9 +430,9 @@ class RunHistory:
         self.end_process()
         for work in self.works.values():
             work.place = None
-            for call in work.shown.values():
-                if call.cut is None and call.record.stage not in _ENDS:
-                    call.cut = self.last_time
+            for call in work.newest_by_key.values():
+                if call.lost_at is None and call.record.stage in _UNFINISHED:
+                    call.lost_at = self.last_time
         self.begun.append(moment)
 
     def _detach(self, top: str) -> None:
@@ -444,7 +443,8 @@ class RunHistory:
         for name, known in self.works.items():
             if is_below(name, top):
                 # Events about these calls may follow, under another name of the work.
-                self._moved.update((key, None) for key, call in known.shown.items() if not call.record.ended)
+                calls = known.newest_by_key.items()
+                self._moved.update((key, None) for key, call in calls if not call.record.ended)
                 known.forget()
         for by_component in (self.states, self.written, self.identities):
             for name in [name for name in by_component if is_below(name, top)]:
@@ -493,7 +493,7 @@ class RunHistory:
 
     def _find_unlisted(self, limit: int) -> set[int]:
         """Return the identities of the ended calls that need not stay listed: all but the newest."""
-        ended = [call for call in self.calls if call.record.ended or call.cut is not None]
+        ended = [call for call in self.calls if call.record.ended or call.lost_at is not None]
         ended.sort(key=lambda call: call.asked)
         return set(map(id, ended[: max(0, len(ended) - limit)]))
 
@@ -558,10 +558,10 @@ class RunHistory:
                 if kept.is_listed:
                     call = work.records.current[kept.key] if kept.is_current else Call.from_kept(kept)
                     shown = CallHistory(work.name, call, kept.arguments)
-                    shown.cut = kept.cut
+                    shown.lost_at = kept.lost_at
                     work.calls.append(shown)
                     if kept.is_current:
-                        work.shown[kept.key] = shown
+                        work.newest_by_key[kept.key] = shown
 
 
 def fold(events: Iterable[Event], file: str = FILE_NAME, *, is_lazy: bool = False) -> RunHistory:

@@ -159,7 +159,7 @@ class Machine:
         self._outbox = Outbox(ArgumentWatch(), values, durable=caller.durable)
         self._timers = Timers()
         self._requests: list[Request] = []  # to send after the step
-        self._acknowledgements: list[Request] = []  # to send after the pass that sees the changes
+        self._acknowledgements: list[Request] = []  # held until the next pass has run
         self._supervisors = Supervisors(self._outbox, self._timers, self._requests, max_running, kinds)
         self._kinds = kinds
         self.is_waiting = False

@@ -79,7 +79,7 @@ class Recorder:
 
     def __init__(self, journal: Journal, history: int = HISTORY) -> None:
         self._journal = journal
-        self._history = history
+        self._limit = history
         self.wake_at: float | None = None
         self._unencoded: list[Event] = []  # a big value among them could not be written
         self._young: dict[tuple[str, str], float] = {}  # running calls: (work, key) → monotonic time
@@ -205,7 +205,7 @@ class Recorder:
         """Begin or continue a compaction; if it fails, the run goes on with the journal as it is."""
         try:
             if self._compaction is None:
-                self._compaction = Compaction(self._journal, self._history)
+                self._compaction = Compaction(self._journal, self._limit)
             if not self._compaction.advance(num_pieces):
                 return
             self._snapshot_size = self._compaction.size

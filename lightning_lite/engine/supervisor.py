@@ -141,7 +141,7 @@ class Supervisor:
     def ask_stop(self, timeout: float, now: Moment) -> None:
         """End the process, and stop all calls that have not ended."""
         self._wanted = False
-        self._queue.cut_waiting()
+        self._queue.interrupt_waiting()
         self._end_process("stop", timeout)
         if not self.has_process:
             self._end_stopped(now)
@@ -172,9 +172,9 @@ class Supervisor:
     def abandon(self, now: Moment) -> None:
         """Stop all calls that have not ended, because the app has ended."""
         if (call := self._end_attempt()) is not None:
-            self._queue.cut(call)
-        self._queue.cut_waiting()
-        self._cut_calls(now)
+            self._queue.interrupt(call)
+        self._queue.interrupt_waiting()
+        self._end_interrupted(now)
 
     def dispatch(self, now: Moment) -> None:
         """Send the next call; call it only if `is_ready`."""
@@ -209,19 +209,16 @@ class Supervisor:
             self._outbox.emit(self.work, ProcessStarted(self.work.name, now.wall, report.place))
             self._emit_status(None, WorkStageStatus.STARTED, now)
 
-    def awaits(self, message: RunEnded) -> bool:
-        """Return whether a report concerns the running attempt."""
-        call = self.running
-        return call is not None and call.key == message.key and call.attempt == message.attempt
-
     def run_ended(self, message: RunEnded, now: Moment) -> None:
         """Handle the report that an attempt has returned or raised."""
         if message.changes or self.state_sync.unconfirmed:
             self.state_sync.take(message.changes, message.applied)
-        if not self.awaits(message) or (call := self._end_attempt()) is None:
+        call = self.running
+        if call is None or call.key != message.key or call.attempt != message.attempt:  # it came too late
             if message.value is not None and is_reference(message.value):
                 self._outbox.unneeded.append(message.value)
             return
+        self._end_attempt()
         if message.failure is not None:
             self._attempt_failed(call, message.failure, now)
         elif message.value is not None:
@@ -247,7 +244,7 @@ class Supervisor:
             self._emit_status(call, WorkStageStatus.PENDING, now)
         elif ending in ("stop", "restart"):
             if call is not None:
-                self._queue.cut(call)
+                self._queue.interrupt(call)
             self._end_stopped(now)
         elif isinstance(ending, Failure):
             if call is not None:
@@ -352,7 +349,7 @@ class Supervisor:
         self._emit_status(call, WorkStageStatus.FAILED, now, failure)
         if num_failed <= self._policy.retries:
             if self._ending == "stop":
-                self._queue.cut(call)
+                self._queue.interrupt(call)
                 return
             delay = self._policy.delay_after(num_failed)
             self._queue.put_back(call, now.monotonic + delay)
@@ -371,14 +368,14 @@ class Supervisor:
 
     def _end_stopped(self, now: Moment) -> None:
         """Handle the exit of a process that the flow has stopped."""
-        self._cut_calls(now)
+        self._end_interrupted(now)
         # Only if it is news: a flow that stops a work in each pass would run forever.
         if self._records.status.stage != WorkStageStatus.STOPPED:
             self._emit_status(None, WorkStageStatus.STOPPED, now)
 
-    def _cut_calls(self, now: Moment) -> None:
+    def _end_interrupted(self, now: Moment) -> None:
         """End all calls that a stop has interrupted."""
-        while (call := self._queue.take_cut()) is not None:
+        while (call := self._queue.take_interrupted()) is not None:
             self._outbox.release(call)
             call.fail(Failure("stopped", f"{self._describe(call)} was interrupted by a stop"))
             self._emit_status(call, WorkStageStatus.STOPPED, now)
@@ -429,7 +426,7 @@ class CallQueue:
     def __init__(self) -> None:
         self._waiting: deque[Call] = deque()
         self._not_before = 0.0
-        self._cut: deque[Call] = deque()
+        self._interrupted: deque[Call] = deque()
 
     def __bool__(self) -> bool:
         """Return whether calls are waiting."""
@@ -458,22 +455,22 @@ class CallQueue:
         self._not_before = 0.0
         return self._waiting.popleft()
 
-    def cut(self, call: Call) -> None:
+    def interrupt(self, call: Call) -> None:
         """Add a sent call to the interrupted ones, which end as stopped when the process has exited."""
-        self._cut.append(call)
+        self._interrupted.append(call)
 
-    def cut_waiting(self) -> None:
+    def interrupt_waiting(self) -> None:
         """Move all waiting calls to the interrupted ones, and cancel the delay."""
-        self._cut += self._waiting
+        self._interrupted += self._waiting
         self._waiting.clear()
         self._not_before = 0.0
 
-    def take_cut(self) -> Call | None:
+    def take_interrupted(self) -> Call | None:
         """Remove one interrupted call and return it, or return `None`.
 
         One by one, so that an exception in the caller does not lose the others.
         """
-        return self._cut.popleft() if self._cut else None
+        return self._interrupted.popleft() if self._interrupted else None
 
 
 class DeathCounter:

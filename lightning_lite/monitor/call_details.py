@@ -149,7 +149,7 @@ class CallList:
         still_open: list[int] = []
         for position in self._open:
             call = self._calls[position]
-            if call.cut is None and not call.record.ended:
+            if call.lost_at is None and not call.record.ended:
                 still_open.append(position)
                 continue
             insort(self._ended.setdefault(call.stage, []), position)
@@ -189,8 +189,8 @@ def row_of(call: CallHistory, *, is_running: bool) -> dict[str, Any]:
         is_running: Whether its run goes on.
     """
     attempts = call.attempts
-    is_over = call.record.ended or call.cut is not None or call.stage not in _UNFINISHED
-    ended = call.cut if call.cut is not None else call.statuses[-1].timestamp
+    is_over = call.record.ended or call.lost_at is not None or call.stage not in _UNFINISHED
+    ended = call.lost_at if call.lost_at is not None else call.statuses[-1].timestamp
     return {
         "work": call.work,
         "number": call.number,

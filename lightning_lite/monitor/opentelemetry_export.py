@@ -137,7 +137,7 @@ class TraceExport:
         """Return the spans of a call; one without an end was lost at a time."""
         attempts = [_ended_attempt(call, attempt, lost_at) for attempt in call.attempts]
         ends = [ended for _, ended in attempts]
-        last = call.cut if call.cut is not None else call.statuses[-1].timestamp
+        last = call.lost_at if call.lost_at is not None else call.statuses[-1].timestamp
         ended = max([call.asked, *ends, last])
         outcome = "lost" if lost_at is not None and call.stage in ("pending", "running") else call.stage
         key = f"{call.work}\n{call.number}"
@@ -295,7 +295,7 @@ def _ended_attempt(call: CallHistory, attempt: Attempt, lost_at: float | None) -
     """Return an attempt and when it ended; one without an end was lost."""
     if attempt.ended is not None:
         return attempt, max(attempt.ended, attempt.began)
-    times = [time for time in (call.cut, lost_at, call.statuses[-1].timestamp) if time is not None]
+    times = [time for time in (call.lost_at, lost_at, call.statuses[-1].timestamp) if time is not None]
     outcome = "lost" if attempt.outcome == "running" else attempt.outcome
     return attempt._replace(outcome=outcome), max(times[0], attempt.began)
 

@@ -91,7 +91,7 @@ def _slices(history: RunHistory, end: float, *, is_running: bool) -> Iterator[_S
             for attempt in call.attempts:
                 is_lost = attempt.outcome == "running" and not is_running
                 known = attempt._replace(outcome="lost") if is_lost else attempt
-                ended = next(at for at in (known.ended, call.cut, end) if at is not None)
+                ended = next(at for at in (known.ended, call.lost_at, end) if at is not None)
                 yield _Slice(track, call, known, max(ended, known.began))  # a clock may be set back
 
 

@@ -68,7 +68,7 @@ class CallCounters:
     def _count(self, call: CallHistory) -> None:
         self.calls[call.work, call.stage] += 1
         for attempt in call.attempts:
-            ended = attempt.ended if attempt.ended is not None else call.cut
+            ended = attempt.ended if attempt.ended is not None else call.lost_at
             self.attempts[call.work, attempt.outcome] += 1
             if ended is not None:
                 seconds = max(0.0, ended - attempt.began)

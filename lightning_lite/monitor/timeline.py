@@ -160,12 +160,12 @@ class _WorkIndex:
         waits: list[_Span] = []
         still_open: list[CallHistory] = []
         for call in self.open:
-            if call.cut is None and not call.record.ended:
+            if call.lost_at is None and not call.record.ended:
                 still_open.append(call)
                 continue
             made = call.attempts
-            attempts += (_span_of(call, attempt, call.cut, "stopped") for attempt in made)
-            waits.append(_wait_of(call, made, call.cut))
+            attempts += (_span_of(call, attempt, call.lost_at, "stopped") for attempt in made)
+            waits.append(_wait_of(call, made, call.lost_at))
         self.open = still_open
         self.attempts.add(attempts)
         self.waits.add(waits)
@@ -309,8 +309,8 @@ def _span_of(call: CallHistory, attempt: Attempt, until: float | None, outcome: 
     if attempt.ended is not None:
         known = attempt.outcome if attempt.outcome in _CODES else "stopped"
         return _Span(attempt.began, max(attempt.ended, attempt.began), call.number, attempt.number, known)
-    if call.cut is not None:
-        outcome, until = "lost", call.cut
+    if call.lost_at is not None:
+        outcome, until = "lost", call.lost_at
     end = max(attempt.began, attempt.began if until is None else until)  # a clock may be set back
     return _Span(attempt.began, end, call.number, attempt.number, outcome)
 

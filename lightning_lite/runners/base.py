@@ -14,10 +14,11 @@ from typing import ClassVar, NamedTuple, Protocol, Self
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.machine_messages import ExternalRequest, Report, Request
-from lightning_lite.messages import AcknowledgeState, RunCall, WriteState
+from lightning_lite.messages import AcknowledgeState, Failure, RunCall, StartFailed, WriteState
 from lightning_lite.process_places import Place
 from lightning_lite.project_file import ProjectFile
 from lightning_lite.run_options import RunOptions
+from lightning_lite.values.pickling import pack
 
 
 class RemoteOptions(NamedTuple):
@@ -265,3 +266,14 @@ class Host(Protocol):
 
     def after_fork(self) -> None:
         """Replace the locks, which other threads may have held; called in a process that the work forked."""
+
+
+def start_failed(work: str, why: str) -> StartFailed:
+    """Return the report that the process of a work could not start.
+
+    Args:
+        work: Name of the work.
+        why: The reason, without a full stop.
+    """
+    message = f"{work} could not start: {why}"
+    return StartFailed(work, Failure("start_failed", message, error=pack(RunnerError(message))))

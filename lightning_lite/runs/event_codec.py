@@ -184,7 +184,7 @@ def _to_call(call: KeptCall, keep_value: KeepValue) -> tuple[Any, ...]:
     value = None if call.value is None else _to_value(call.value, keep_value)
     failure = None if call.failure is None else tuple(call.failure)
     statuses = tuple(map(tuple, call.statuses))
-    return (*call[:7], value, failure, call.arguments, statuses, call.cut)
+    return (*call[:7], value, failure, call.arguments, statuses, call.lost_at)
 
 
 def _from_call(row: Any, file: str) -> KeptCall | None:

@@ -2,6 +2,9 @@
 
 <root>/runs/20261122-035501123-9f3ac2/       in a group root: <root>/users/<uid>/runs/...
     run.json         replaced atomically, so a reader never sees a part of it
+    journal.log      see `runs.journal`; journal.lock is the lock of the run
+    numbers.log      see `runs.numbers_log`
+    commands.sock    the socket for commands from other terminals, while the run goes on
     layout.json      what the flows show, if they show something; replaced in the same way
     logs/<work>.log  the output of a work; <work>.times has the time of its lines
     values/          the files of big values
@@ -182,11 +185,11 @@ class RunFolder:
         with suppress(OSError):  # only the page shows it
             _replace(os.path.join(self.path, LAYOUT), layout)
 
-    def ended(self, state: str, works: Mapping[str, int] | None = None, error: str | None = None) -> None:
+    def note_end(self, state: str, works: Mapping[str, int] | None = None, error: str | None = None) -> None:
         """Record how the run ended.
 
         Args:
-            state: `stopped` by the flow, `failed`, or `interrupted` by a signal.
+            state: `stopped` by the flow, `failed`, `interrupted` by a signal, or `killed` by a command.
             works: Number of works in each state.
             error: The error of a failed run, in one line.
 
@@ -200,10 +203,10 @@ class RunFolder:
             self._details["error"] = error
         try:
             self._write()
-        except OSError as error:
+        except OSError as refused:
             raise RunnerError(
-                f"the end of the run can't be recorded in {self.path!r}: {error.strerror}", path=self.path
-            ) from error
+                f"the end of the run can't be recorded in {self.path!r}: {refused.strerror}", path=self.path
+            ) from refused
 
     def _open_logs(self) -> None:
         """Create the folder of the logs if it is missing.
@@ -275,7 +278,7 @@ def note_end(path: str, state: str) -> None:
     Raises:
         RunnerError: `run.json` can't be written.
     """
-    RunFolder(path, read_details(path)).ended(state)
+    RunFolder(path, read_details(path)).note_end(state)
 
 
 def _make_folders(root: str, root_mode: str) -> str:

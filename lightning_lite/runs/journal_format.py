@@ -103,29 +103,24 @@ def read_entries(folder: str) -> list[bytes]:
         NothingToResume: The run has no journal.
         JournalError: The journal is damaged, of another version, or can't be read.
     """
-    return read_journal(folder).entries
+    with _opened(folder) as (file, path):
+        return parse(file, path).entries
 
 
-def read_journal(folder: str, identity: str | None = None) -> Content:
-    """Read the journal of a run, and check all of it.
+def parse(file: BinaryIO, path: str, identity: str | None = None) -> Content:
+    """Check all of a journal, and return its entries.
 
     Args:
-        folder: Absolute path of the folder of the run.
+        file: The journal, open for reading at its start.
+        path: Its absolute path, for errors.
         identity: The journal must belong to the app with this identity; `None` accepts every app.
 
     Raises:
-        NothingToResume: The run has no journal.
         JournalCorrupt: The journal is damaged, or the file is not a journal.
         JournalVersion: Another version of this package wrote the journal.
         JournalMismatch: Another app wrote the journal.
         JournalError: The journal can't be read.
     """
-    with _opened(folder) as (file, path):
-        return parse(file, path, identity)
-
-
-def parse(file: BinaryIO, path: str, identity: str | None = None) -> Content:
-    """Check a journal that is open for reading at its start, and return its entries; see `read_journal`."""
     found = _Entries(file, path, identity)
     entries = list(found)
     return Content(entries, found.salt, found.end, found.end.offset < found.size)
@@ -297,7 +292,7 @@ class _Entries:
     Args:
         file: The journal, open for reading at its start.
         path: Its absolute path, for errors.
-        identity: As for `read_journal`.
+        identity: As for `parse`.
         start: The salt and the end of the entries that were read before, or `None` to read all.
 
     Attributes:

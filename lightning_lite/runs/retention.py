@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice
 
 from lightning_lite.errors import JournalError
 from lightning_lite.runs.catalog import can_resume, list_runs, runs_folder
@@ -20,20 +22,16 @@ _REMOVED = ".removed-"
 _REMOVE_TIMEOUT = 5.0
 
 
-def clean_runs(root: str, *, keep: int = KEEP_RUNS, max_age: float | None = None, now: float) -> None:
+def clean_runs(root: str, *, keep: int = KEEP_RUNS) -> None:
     """Remove the folders of old runs: journal, values and logs.
 
-    The newest `keep` runs are kept, and of the older ones the newest `keep` that can be resumed. With
-    `max_age`, a kept run is removed if it has not changed for that time. A run in use is always kept. A run
-    that can't be removed is kept until the next time.
-
-    With at most `keep` runs and without `max_age`, the cost is one listing of a folder.
+    The newest `keep` runs are kept, and of the older ones the newest `keep` that can be resumed. A run in use
+    is always kept. A run that can't be removed is kept until the next time. With at most `keep` runs, the
+    cost is one listing of a folder.
 
     Args:
         root: Absolute folder that holds everything.
         keep: Number of runs to keep, at least 1.
-        max_age: Seconds since the last change of a run, or `None` for any age.
-        now: Present time in seconds since 1970.
 
     Raises:
         ValueError: `keep` is less than 1.
@@ -41,24 +39,28 @@ def clean_runs(root: str, *, keep: int = KEEP_RUNS, max_age: float | None = None
     if keep < 1:
         raise ValueError(f"keep={keep}: at least one run must be kept")
     runs = runs_folder(root)
-    newest_first = list_runs(runs)[::-1]
-    if not newest_first or (len(newest_first) <= keep and max_age is None):
+    newest_first = [os.path.join(runs, run_id) for run_id in reversed(list_runs(runs))]
+    if len(newest_first) <= keep:
         return
-    spared = 0
-    for position, run_id in enumerate(newest_first):
-        path = os.path.join(runs, run_id)
-        stays = position < keep
-        if not stays and spared < keep and can_resume(path):
-            spared += 1
-            stays = True
-        # Only `max_age` looks at the time of a run, because the clock may have been ahead.
-        if not stays or (max_age is not None and now - last_change(path) > max_age):
-            # It is in use, another process begins a run, or this user may not remove it. An app never waits
-            # for that at its start.
-            with suppress(JournalError, OSError):
-                if find_holder(path, timeout=0.0) is None:
-                    remove_run(path, timeout=0.0)
+    for path in beyond_limit(newest_first, keep):
+        # It is in use, another process begins a run, or this user may not remove it. An app never waits for
+        # that at its start.
+        with suppress(JournalError, OSError):
+            if find_holder(path, timeout=0.0) is None:
+                remove_run(path, timeout=0.0)
     remove_leftovers(root)
+
+
+def beyond_limit(newest_first: Sequence[str], keep: int = KEEP_RUNS) -> list[str]:
+    """Return the runs to remove: not the newest ones, and not the newest of the others that can be resumed.
+
+    Args:
+        newest_first: Absolute paths of the folders of the runs.
+        keep: Number of runs to keep of both.
+    """
+    older = newest_first[keep:]
+    spared = set(islice(filter(can_resume, older), keep))
+    return [path for path in older if path not in spared]
 
 
 def last_change(path: str) -> float:

@@ -229,13 +229,13 @@ class Call:
         return call
 
     def to_kept(
-        self, arguments: bytes | None, cut: float | None, *, is_current: bool, is_listed: bool
+        self, arguments: bytes | None, lost_at: float | None, *, is_current: bool, is_listed: bool
     ) -> KeptCall:
         """Return the record of the call for a snapshot; its value must not have been unpickled.
 
         Args:
             arguments: Its arguments for the history.
-            cut: As in `KeptCall`.
+            lost_at: As in `KeptCall`.
             is_current: As in `KeptCall`.
             is_listed: As in `KeptCall`.
         """
@@ -251,7 +251,7 @@ class Call:
             self.failure,
             arguments if is_listed or not self.ended else None,
             tuple(self._known_statuses()),
-            cut,
+            lost_at,
         )
 
     def to_answer(self) -> Answer | None:

@@ -140,13 +140,10 @@ def _find(root: TreeMember, name: str) -> TreeMember | None:
     """Return the member of the tree with this full name, or `None`."""
     if name == root._node.name:
         return root
-    member = root
-    for key in name.removeprefix(f"{root._node.name}.").split("."):
-        child = member._node.children.get(key)
-        if child is None:
-            return None
-        member = child
-    return member
+    try:
+        return find_component(root, name.removeprefix(f"{root._node.name}."))
+    except AttributeError:
+        return None
 
 
 def _call_waiting(member: TreeMember, waiting: dict[str, Callable[[TreeMember], None]]) -> None:

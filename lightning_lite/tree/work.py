@@ -44,8 +44,9 @@ class LightningWork(Component):
     """A long job that runs in a process of its own; override `run`.
 
     Args:
-        parallel: Whether the flow continues while a call runs. If not, a pass of the flow ends at the line of
-            the call, until the call has ended.
+        parallel: Whether the flow continues while a call runs. If not, a pass of the flow waits at the line
+            of the call until the call has ended. If something else changes first, the pass is cut there, and
+            the flow runs from its first line.
         cache_calls: Whether a call with the same arguments is run only once. If not, the flow gets each value
             once, and the call is run again when the flow reaches the line again.
         raise_exception: Whether a failed call ends the app with the exception of the work.
@@ -200,7 +201,8 @@ class LightningWork(Component):
         Returns:
             In the flow: the return value of the call if it has succeeded. `None` if it has failed, if it was
             stopped, or if it has not ended and the work is parallel. If it has not ended and the work is not
-            parallel, the method does not return: it ends the pass of the flow.
+            parallel, the pass waits here: the method returns when the call has ended, unless another change
+            cuts the pass.
 
         Raises:
             ArgumentError: In the flow: an argument can't be pickled, or no key can be computed from it.

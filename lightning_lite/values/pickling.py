@@ -210,11 +210,6 @@ def _is_plain(value: Any) -> bool:
     return kind in _SMALL or (kind is dict and not value)
 
 
-def pack_plain(value: Any) -> bytes:
-    """Return `value` as bytes, in half the time of `pack`; only for plain data without objects of a user."""
-    return _pickle.dumps(value, _PROTOCOL)
-
-
 def why_not(value: Any, error: Exception, pack_part: Callable[[Any], object] = pack) -> str:
     """Return why a value can't be pickled, with the part of it that can't: a global, an attribute, an item.
 

@@ -11,6 +11,7 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, extras
 from lightning_lite.api import Delete, Get, Post, Put, Route
 from lightning_lite.app.api_routes import collect_routes
+from lightning_lite.context import current_caller
 from lightning_lite.errors import ComponentDefinitionError
 
 from tests.support.processes import run_python
@@ -113,3 +114,16 @@ def test_an_app_without_routes_imports_nothing_for_them(own_place):
     done: subprocess.CompletedProcess[str] = run_python("-c", program)
 
     assert (done.stdout, done.stderr) == ("[]\n", ""), sys.executable
+
+
+def test_configure_api_is_called_as_the_flow_of_this_run():
+    seen = []
+
+    def make(flow: LightningFlow) -> list[Route]:
+        seen.append(current_caller())
+        return []
+
+    LightningApp(Root(make), durable=True).run("inline")
+
+    assert {(caller.kind, caller.component, caller.durable) for caller in seen} == {("flow", "root", True)}
+    assert all(caller.values for caller in seen)

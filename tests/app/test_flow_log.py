@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.runners.output.flow_log import FlowLog
 
 from tests.support.forked_scripts import ForkedScripts
@@ -214,3 +215,18 @@ def test_a_log_that_can_not_be_written_is_reported_once(tmp_path: Path, caplog: 
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
         f"the output of the flow can't be written to {str(tmp_path)!r}"
     ]
+
+
+def test_an_error_that_the_caller_of_the_app_handles_is_not_in_the_log():
+    class Stops(LightningFlow):
+        def run(self) -> None:
+            self.stop("all is well")
+
+    app = LightningApp(Stops())
+    try:
+        raise ValueError("of the caller")
+    except ValueError:
+        app.run("inline")
+
+    (log,) = Path(os.environ["LIGHTNING_LITE_ROOT"]).glob("runs/*/logs/root.log")
+    assert log.read_text() == "all is well\n"

@@ -67,7 +67,7 @@ def requests_of(app: LightningApp) -> FlowRequests:
     """Return the object that takes requests to the flow of a running app, once the run has begun."""
     poll_until(lambda: app._session is not None, DEADLINE)
     assert app._session is not None
-    return app._session.requests
+    return app._session.flow_requests
 
 
 def test_another_thread_sets_the_state_while_nothing_happens(idle: LightningApp):

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.app.layout import MAX_TABS, collect_layout, has_layout
+from lightning_lite.app.layout import _MAX_TABS, collect_layout, has_layout
 from lightning_lite.errors import LayoutError
 from lightning_lite.frontends import Frontend
 from lightning_lite.lightning_app.helpers import collect_layout as collect_as_lightning_app
@@ -186,9 +186,9 @@ def test_by_default_each_child_flow_that_shows_something_is_a_tab():
 
 
 def test_more_tabs_than_the_page_shows_are_counted():
-    root = Shows(lambda flow: [{"content": f"http://a/{number}"} for number in range(MAX_TABS + 5)])
+    root = Shows(lambda flow: [{"content": f"http://a/{number}"} for number in range(_MAX_TABS + 5)])
     found = collect_layout(root).root
-    assert (len(found["tabs"]), found["left_out"]) == (MAX_TABS, 5)
+    assert (len(found["tabs"]), found["left_out"]) == (_MAX_TABS, 5)
 
 
 @pytest.mark.parametrize(

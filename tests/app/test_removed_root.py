@@ -127,6 +127,19 @@ def test_a_flow_that_stops_in_the_same_pass_is_told_too():
         LightningApp(Stops()).run("inline")
 
 
+def test_an_app_that_runs_in_an_except_block_is_told_too():
+    class Stops(LightningFlow):
+        def run(self) -> None:
+            shutil.rmtree(os.environ["LIGHTNING_LITE_ROOT"])
+            self.stop("all is well")
+
+    try:
+        raise ValueError("of the caller")
+    except ValueError:
+        with pytest.raises(JournalGone):
+            LightningApp(Stops()).run("inline")
+
+
 def test_a_journal_that_is_removed_while_it_is_compacted_is_gone(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(recorder, "_ROOM", 2000)
     monkeypatch.setattr(recorder, "_GROWTH", 0.0)

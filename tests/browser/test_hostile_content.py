@@ -80,7 +80,7 @@ def make_odd_run(root: str) -> None:
             Moment(0.0, 0.0),
         )
     Path(run.logs, f"{work}.log").write_text(f"{IMAGE % 'line'}\n")
-    run.ended(IMAGE % "state", {IMAGE % "stage": 1}, IMAGE % "error")
+    run.note_end(IMAGE % "state", {IMAGE % "stage": 1}, IMAGE % "error")
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def compare(machine, records):
         assert remembered(folded) == remembered(known)
         assert not history.works[name].is_detached
         for key, call in folded.current.items():
-            shown = history.works[name].shown[key]
+            shown = history.works[name].newest_by_key[key]
             assert [status.stage for status in shown.statuses] == [status.stage for status in call.statuses]
 
 

@@ -119,7 +119,7 @@ def test_a_new_run_its_end_and_its_removal_are_seen(tmp_path: Path):
     (run,) = runs.page()["runs"]
     assert (run["state"], run["pid"], run["ended"]) == ("running", os.getpid(), None)
     assert runs.find(folder.id).state == "running"
-    folder.ended("failed", {"failed": 1})
+    folder.note_end("failed", {"failed": 1})
     journal.close()
     (run,) = runs.page()["runs"]
     assert (run["state"], run["works"]) == ("failed", {"failed": 1})

@@ -11,6 +11,7 @@ from contextlib import suppress
 import pytest
 
 from lightning_lite.runners.output.display_queue import DisplayQueue, Piece
+from lightning_lite.runners.output.log_reader import read_tail
 from lightning_lite.runners.output.pump import OutputPump
 
 #: Seconds after which a test says that something hangs; not a measure of speed.
@@ -66,6 +67,11 @@ def log(tmp_path):
 
 
 @pytest.fixture
+def tail(tmp_path):
+    return lambda work, nlines: read_tail(str(tmp_path / "logs" / f"{work}.log"), nlines)
+
+
+@pytest.fixture
 def pipe(pump):
     end = pump.attach("root.a")
     yield end
@@ -102,7 +108,7 @@ def test_no_control_character_gets_into_the_log_or_onto_the_display(pump, pipe, 
     assert display.lines == [f"root.a | {line}" for line in log().splitlines()]
 
 
-def test_colours_stay_in_the_log_and_each_line_ends_its_own(pump, pipe, display, log):
+def test_colours_stay_in_the_log_and_each_line_ends_its_own(pump, pipe, display, log, tail):
     os.write(pipe, b"\x1b[1;31mred\nred, too\x1b[0m and \x1b[3")
     os.write(pipe, b"2mgreen\x1b[K\x1b[m\n")
     pump.flush("root.a")
@@ -111,7 +117,7 @@ def test_colours_stay_in_the_log_and_each_line_ends_its_own(pump, pipe, display,
         "\x1b[0;31;1mred\x1b[0m\n\x1b[0;31;1mred, too\x1b[0m and \x1b[0;32mgreen\\x1b[K\x1b[0m\n"
     )
     assert display.lines == [f"root.a | {line}" for line in log().splitlines()]
-    assert pump.tail("root.a", 1) == "red, too and green\\x1b[K\n"
+    assert tail("root.a", 1) == "red, too and green\\x1b[K\n"
 
 
 def test_a_line_without_its_end_is_shown_at_the_flush_and_goes_on_in_the_log(pump, pipe, display, log):
@@ -269,7 +275,7 @@ def test_a_work_that_closes_its_output_costs_no_time(pump, display):
     assert display.lines == ["root.b | still here"]
 
 
-def test_a_work_that_is_started_again_goes_on_in_its_log(pump, display, log):
+def test_a_work_that_is_started_again_goes_on_in_its_log(pump, display, log, tail):
     for text in (b"first life", b"second life\n"):
         end = pump.attach("root.a")
         os.write(end, text)
@@ -277,15 +283,15 @@ def test_a_work_that_is_started_again_goes_on_in_its_log(pump, display, log):
         pump.detach("root.a")
 
     assert log() == "first life\nsecond life\n"
-    assert pump.tail("root.a", 1) == "second life\n"
+    assert tail("root.a", 1) == "second life\n"
 
 
-def test_the_tail_of_a_log_is_its_last_lines(pump, pipe):
+def test_the_tail_of_a_log_is_its_last_lines(pump, pipe, tail):
     os.write(pipe, b"".join(b"%d\n" % i for i in range(1_000)))
     pump.flush("root.a")
 
-    assert pump.tail("root.a", 3) == "997\n998\n999\n"
-    assert pump.tail("root.other", 3) == ""
+    assert tail("root.a", 3) == "997\n998\n999\n"
+    assert tail("root.other", 3) == ""
 
 
 def test_no_process_inherits_a_pipe_by_accident(pump):

@@ -53,7 +53,7 @@ def test_a_cleaner_removes_no_run_that_begins(tmp_path: Path):
                 journal.write(b"an event")
                 run.note_works({})
                 assert os.path.exists(os.path.join(run.path, "run.json"))
-                run.ended("stopped")
+                run.note_end("stopped")
                 journal.close()
         finally:
             cleaner.kill()
@@ -120,7 +120,7 @@ def test_many_apps_that_begin_at_once_do_not_wait_for_each_other(tmp_path: Path)
                 begun.wait(60)  # all of them are in the block at the same time
                 run = RunFolder.create(str(tmp_path), app="Root", identity=IDENTITY)
                 journal = Journal.create(run.path, IDENTITY)
-            clean_runs(str(tmp_path), keep=2, now=time.time())
+            clean_runs(str(tmp_path), keep=2)
             journal.close()
         except Exception as error:  # noqa: BLE001 - the test shows it
             errors.append(error)
@@ -180,11 +180,11 @@ def test_a_start_waits_for_nothing_to_clean(tmp_path: Path, monkeypatch, held: s
     fd = os.open(path[held], os.O_RDONLY)
     fcntl.flock(fd, kind)
 
-    clean_runs(str(tmp_path), keep=1, now=time.time())
+    clean_runs(str(tmp_path), keep=1)
     assert old.exists()
     os.close(fd)
 
-    clean_runs(str(tmp_path), keep=1, now=time.time())
+    clean_runs(str(tmp_path), keep=1)
     assert len(list_runs(str(tmp_path / "runs"))) == 1
 
 
@@ -192,7 +192,7 @@ def test_a_start_takes_no_lock_of_all_runs_for_runs_in_use(tmp_path: Path, monke
     begun = [begin(tmp_path)[1] for _ in range(4)]
     monkeypatch.setattr(retention, "remove_run", lambda *_, **__: pytest.fail("it takes the lock"))
 
-    clean_runs(str(tmp_path), keep=1, max_age=0.0, now=time.time() + 60)
+    clean_runs(str(tmp_path), keep=1)
 
     for journal in begun:
         journal.close()
@@ -207,7 +207,7 @@ def test_a_run_that_began_while_the_clock_was_ahead_is_not_the_latest_for_ever(
     with monkeypatch.context() as patch:
         patch.setattr(folder.time, "time", lambda: now + ahead)
         first, journal = begin(tmp_path)
-        first.ended(state)
+        first.note_end(state)
         journal.close()
     assert find_resumable(str(tmp_path), IDENTITY) == (first.path if state == "failed" else None)
 
@@ -247,7 +247,7 @@ def test_a_run_that_was_changed_while_the_clock_was_ahead_is_removed_when_it_is_
     for number in (1, 2, 3):
         touch(make_run(tmp_path, number), time.time() + seconds)
 
-    clean_runs(str(tmp_path), keep=1, now=time.time())
+    clean_runs(str(tmp_path), keep=1)
 
     assert [run.rpartition("-")[2] for run in list_runs(str(tmp_path / "runs"))] == ["000003"]
 

@@ -46,7 +46,7 @@ def test_a_run_that_is_starting_is_running(tmp_path: Path):
 
 def test_the_summary_of_an_ended_run_has_its_end(tmp_path: Path):
     run, journal = begin(tmp_path)
-    run.ended("failed", {"succeeded": 2, "failed": 1})
+    run.note_end("failed", {"succeeded": 2, "failed": 1})
     journal.close()
 
     seen = read_run(run.path)

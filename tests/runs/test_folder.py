@@ -45,7 +45,7 @@ def test_the_end_of_a_run_is_recorded(tmp_path, state):
     run = RunFolder.create(str(tmp_path), app="a")
     before = details(run)
 
-    run.ended(state)
+    run.note_end(state)
 
     after = details(run)
     assert after["state"] == state
@@ -90,8 +90,8 @@ def test_a_reader_of_run_json_never_sees_a_part_of_it(tmp_path):
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as reader:
         assert reader.stdout.read(5) == b"ready"
         for _ in range(200):
-            run.ended("stopped")
-        run.ended("failed")
+            run.note_end("stopped")
+        run.note_end("failed")
 
     assert reader.returncode == 0
 
@@ -103,7 +103,7 @@ def test_a_file_of_a_process_that_died_in_a_write_prevents_no_later_one(tmp_path
     run = RunFolder.create(str(tmp_path), app="a")
     put(kind, Path(run.path, "run.json.new"))
 
-    run.ended("stopped")
+    run.note_end("stopped")
 
     assert details(run)["state"] == "stopped"
     assert not os.path.lexists(os.path.join(run.path, "run.json.new"))

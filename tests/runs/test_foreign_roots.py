@@ -182,7 +182,7 @@ def test_an_own_run_is_resumed_also_below_a_root_that_others_may_read(place: Pat
     [
         lambda root: read_runs(str(root)),
         lambda root: find_resumable(str(root), "app"),
-        lambda root: clean_runs(str(root), now=1e10, keep=1, max_age=1.0),
+        lambda root: clean_runs(str(root), keep=1),
         lambda root: run_app(root, ""),
     ],
     ids=["ps", "resume", "clean", "run"],

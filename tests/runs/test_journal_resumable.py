@@ -35,7 +35,7 @@ def test_a_real_folder_of_a_run_is_found_until_the_flow_has_ended_it(tmp_path: P
 
     assert find_resumable(str(tmp_path), IDENTITY) == folder.path == run_path(str(tmp_path), folder.id)
 
-    folder.ended("stopped")
+    folder.note_end("stopped")
     assert find_resumable(str(tmp_path), IDENTITY) is None
 
 

@@ -7,14 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from old_runs import DAY, FIRST, IDENTITY, make_run, touch
+from old_runs import IDENTITY, make_run
 
 from lightning_lite.runs import retention
 from lightning_lite.runs.folder import creating_run
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.retention import clean_runs
-
-NOW = FIRST + 100 * DAY
 
 
 def numbers(root: Path) -> list[int]:
@@ -26,7 +24,7 @@ def test_the_newest_runs_are_kept(tmp_path: Path):
     for number in range(1, 7):
         make_run(tmp_path, number)
 
-    clean_runs(str(tmp_path), keep=4, now=NOW)
+    clean_runs(str(tmp_path), keep=4)
 
     assert numbers(tmp_path) == [3, 4, 5, 6]
 
@@ -35,7 +33,7 @@ def test_the_same_number_of_older_runs_that_can_be_resumed_is_kept(tmp_path: Pat
     for number, state in enumerate(["failed", "running", "interrupted", "stopped", "stopped", "failed"], 1):
         make_run(tmp_path, number, state)
 
-    clean_runs(str(tmp_path), keep=2, now=NOW)
+    clean_runs(str(tmp_path), keep=2)
 
     assert numbers(tmp_path) == [2, 3, 5, 6]
 
@@ -45,28 +43,9 @@ def test_an_older_run_without_a_journal_is_removed(tmp_path: Path):
     make_run(tmp_path, 2, "failed")
     make_run(tmp_path, 3)
 
-    clean_runs(str(tmp_path), keep=1, now=NOW)
+    clean_runs(str(tmp_path), keep=1)
 
     assert numbers(tmp_path) == [2, 3]
-
-
-def test_max_age_removes_runs_in_any_state(tmp_path: Path):
-    for number, state in enumerate(["stopped", "failed", "stopped", "failed"], 1):
-        make_run(tmp_path, number, state)
-
-    clean_runs(str(tmp_path), max_age=97.5 * DAY, now=NOW)
-
-    assert numbers(tmp_path) == [3, 4]
-
-
-def test_the_age_of_a_run_counts_from_its_last_change(tmp_path: Path):
-    long = make_run(tmp_path, 1, "running")
-    make_run(tmp_path, 2, "running")
-    os.utime(long / "journal.log", (NOW - DAY, NOW - DAY))
-
-    clean_runs(str(tmp_path), max_age=2 * DAY, now=NOW)
-
-    assert numbers(tmp_path) == [1]
 
 
 def test_a_run_in_use_is_kept(tmp_path: Path):
@@ -74,22 +53,20 @@ def test_a_run_in_use_is_kept(tmp_path: Path):
     make_run(tmp_path, 2)
     make_run(tmp_path, 3)
     journal = Journal.open(str(used), IDENTITY)
-    touch(used, FIRST)
 
-    clean_runs(str(tmp_path), keep=1, max_age=1.0, now=NOW)
-    assert numbers(tmp_path) == [1]
+    clean_runs(str(tmp_path), keep=1)
+    assert numbers(tmp_path) == [1, 3]
     journal.close()
-    touch(used, FIRST)
 
-    clean_runs(str(tmp_path), keep=1, max_age=1.0, now=NOW)
-    assert numbers(tmp_path) == []
+    clean_runs(str(tmp_path), keep=1)
+    assert numbers(tmp_path) == [3]
 
 
 def test_a_run_that_is_starting_is_kept(tmp_path: Path):
     with creating_run(str(tmp_path)):
         for number in (1, 2):
-            touch(make_run(tmp_path, number, "running", journal=False), NOW - 1)
-        clean_runs(str(tmp_path), keep=1, max_age=0.0, now=NOW)
+            make_run(tmp_path, number, "running", journal=False)
+        clean_runs(str(tmp_path), keep=1)
 
         assert numbers(tmp_path) == [1, 2]
 
@@ -100,7 +77,7 @@ def test_files_that_are_not_runs_are_kept(tmp_path: Path):
     (tmp_path / "runs" / "notes").mkdir()
     (tmp_path / "runs" / "20261122.txt").touch()
 
-    clean_runs(str(tmp_path), keep=1, now=NOW)
+    clean_runs(str(tmp_path), keep=1)
 
     assert len(os.listdir(tmp_path / "runs")) == 3
 
@@ -108,16 +85,14 @@ def test_files_that_are_not_runs_are_kept(tmp_path: Path):
 def test_with_few_runs_only_one_folder_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     make_run(tmp_path, 1)
     monkeypatch.setattr(retention, "can_resume", pytest.fail)
-    monkeypatch.setattr(retention, "last_change", pytest.fail)
 
-    clean_runs(str(tmp_path), now=NOW)
+    clean_runs(str(tmp_path))
 
     assert numbers(tmp_path) == [1]
 
 
 def test_a_root_without_runs_is_no_error(tmp_path: Path):
-    clean_runs(str(tmp_path), now=NOW)
-    clean_runs(str(tmp_path), max_age=1.0, now=NOW)
+    clean_runs(str(tmp_path))
 
 
 def test_a_cleaner_that_dies_leaves_no_part_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -126,12 +101,12 @@ def test_a_cleaner_that_dies_leaves_no_part_of_a_run(tmp_path: Path, monkeypatch
     pid = os.fork()
     if pid == 0:
         monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: os._exit(0))
-        clean_runs(str(tmp_path), keep=2, now=NOW)
+        clean_runs(str(tmp_path), keep=2)
         os._exit(1)
     assert os.waitpid(pid, 0)[1] == 0
     assert len(os.listdir(tmp_path / "runs")) == 3
 
-    clean_runs(str(tmp_path), keep=1, now=NOW)
+    clean_runs(str(tmp_path), keep=1)
 
     assert numbers(tmp_path) == [3]
 
@@ -147,14 +122,14 @@ def test_a_run_that_can_not_be_removed_is_kept_until_the_next_time(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "rename", refuse)
-        clean_runs(str(tmp_path), keep=1, now=NOW)
+        clean_runs(str(tmp_path), keep=1)
     assert numbers(tmp_path) == [1, 2]
 
-    clean_runs(str(tmp_path), keep=1, now=NOW)
+    clean_runs(str(tmp_path), keep=1)
     assert numbers(tmp_path) == [2]
 
 
 @pytest.mark.parametrize("keep", [0, -1])
 def test_at_least_one_run_must_be_kept(tmp_path: Path, keep: int):
     with pytest.raises(ValueError, match=f"keep={keep}"):
-        clean_runs(str(tmp_path), keep=keep, now=NOW)
+        clean_runs(str(tmp_path), keep=keep)

@@ -144,7 +144,7 @@ def known(history: RunHistory, *, limit: int = EVERYTHING) -> dict[str, object]:
         counts = book.num_calls, book.num_failures, book.num_successes, book.num_timeouts, book.has_started
         books[name] = calls, counts, book.status, book.process_statuses, book.newest and book.newest.key
         for call in work.calls:
-            shown = call.number, call.statuses, call.arguments, call.cut, call.ended, call.attempts
+            shown = call.number, call.statuses, call.arguments, call.lost_at, call.ended, call.attempts
             listed.setdefault(name, []).append((call.asked, call.key, *shown))
     return {
         "books": {name: book for name, book in books.items() if not history.works[name].is_detached},

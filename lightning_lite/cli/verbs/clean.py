@@ -25,8 +25,8 @@ from lightning_lite.cli.options import (
 from lightning_lite.cli.output import say, say_json, say_table, show_moment
 from lightning_lite.errors import JournalError
 from lightning_lite.formats import count, format_bytes
-from lightning_lite.runs.catalog import RunSummary, can_resume, read_runs
-from lightning_lite.runs.retention import KEEP_RUNS, last_change, remove_leftovers, remove_run, size_of
+from lightning_lite.runs.catalog import RunSummary, read_runs
+from lightning_lite.runs.retention import beyond_limit, last_change, remove_leftovers, remove_run, size_of
 from lightning_lite.storage.stores import sweep
 from lightning_lite.store_url import is_url
 
@@ -93,7 +93,8 @@ def command(
     if takes_all:
         chosen = newest_first
     elif keep is None and older_than is None:
-        chosen = _spare_resumable(newest_first[KEEP_RUNS:])
+        paths = set(beyond_limit([run.path for run in newest_first]))
+        chosen = [run for run in newest_first if run.path in paths]
     else:
         chosen = newest_first[keep or 0 :]
     now = time.time()
@@ -115,12 +116,6 @@ def command(
             with command_line_errors():
                 num_objects = sweep(drives)
     _report(removed, num_objects, dry_run, as_json)
-
-
-def _spare_resumable(newest_first: list[RunSummary]) -> list[RunSummary]:
-    """Return the runs without the newest ones that can be resumed."""
-    spared = [run for run in newest_first if can_resume(run.path)][:KEEP_RUNS]
-    return [run for run in newest_first if run not in spared]
 
 
 def _ask(old: list[_Old]) -> None:

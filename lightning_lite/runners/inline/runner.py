@@ -38,20 +38,17 @@ from lightning_lite.machine_messages import (
 )
 from lightning_lite.messages import (
     AcknowledgeState,
-    Failure,
     RunCall,
     RunEnded,
-    StartFailed,
     StateChanged,
     StopWork,
     WriteState,
 )
 from lightning_lite.process_places import Place
-from lightning_lite.runners.base import Runner, RunnerOptions
+from lightning_lite.runners.base import Runner, RunnerOptions, start_failed
 from lightning_lite.runners.inline.work import Connections, InlineWork, Job
 from lightning_lite.runners.output.pump import Display, OutputPump
 from lightning_lite.runners.output.redirect import WorkStreams
-from lightning_lite.values.pickling import pack
 
 logger = logging.getLogger(__name__)
 
@@ -239,9 +236,7 @@ class InlineRunner(Runner):
         self._works[name] = work
 
     def _refuse(self, name: str, why: str) -> None:
-        message = f"{name} could not start: {why}"
-        failure = Failure("start_failed", message, error=pack(RunnerError(message)))
-        self._report(StartFailed(name, failure))
+        self._report(start_failed(name, why))
         self._report(WorkExited(name, None))
 
     def _report(self, message: Report) -> None:

@@ -1,4 +1,4 @@
-"""Writes the log file of one work: its output without control characters, but with its colours."""
+"""Writes the log file of a work or of the flow: its output without control characters, with its colours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from time import time
 from lightning_lite.regular_files import open_regular
 from lightning_lite.runners.output.display_queue import Piece
 from lightning_lite.runners.output.line_times import TimesWriter
-from lightning_lite.runners.output.log_reader import read_tail
 from lightning_lite.runners.output.output_mask import OutputMask
 from lightning_lite.text import HarmlessStream
 
@@ -17,13 +16,13 @@ _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 
 class WorkLog:
-    """Writes the output of a work to a file, and returns the lines that are complete.
+    """Writes the output of a work or of the flow to a file, and returns the lines that are complete.
 
     A piece of output is a range of the file. If the log can't be written, flow and work continue: the lines
     are shown from memory, and when the log can be written again, it notes how much is missing.
 
     Args:
-        work: Name of the work.
+        work: Name of the work, or `root` for the flow.
         path: The file; appended to if it exists.
         complain: Called with the error if the file can't be written.
         clock: Returns when what is appended was printed, in seconds since 1970.
@@ -76,10 +75,6 @@ class WorkLog:
             self._fd = None
         self._times.close()
         return pieces
-
-    def tail(self, nlines: int) -> str:
-        """Return the last lines of the file, or nothing if there is none."""
-        return read_tail(self._path, nlines)
 
     def _append(self, text: str) -> list[Piece]:
         if not text:

@@ -139,10 +139,6 @@ class OutputPump:
         if self._queue is not None:
             self._queue.flush()
 
-    def tail(self, work: str, nlines: int) -> str:
-        """Return the last lines of the log of `work`, without control characters; "" if it has none."""
-        return self._new_log(work).tail(nlines)
-
     def limit_close(self) -> None:
         """Do not let `close` wait for a blocked display; callable from signal handlers."""
         if self._queue is not None:
@@ -169,11 +165,9 @@ class OutputPump:
             self._queue = DisplayQueue(self._display)
         output = self._outputs.get(work)
         if output is None:
-            output = self._outputs[work] = _Output(self._new_log(work))
+            log = WorkLog(work, os.path.join(self._logs, f"{work}.log"), self._complain)
+            output = self._outputs[work] = _Output(log)
         return output
-
-    def _new_log(self, work: str) -> WorkLog:
-        return WorkLog(work, os.path.join(self._logs, f"{work}.log"), self._complain)
 
     def _complain(self, error: OSError) -> None:
         if not self._has_complained:

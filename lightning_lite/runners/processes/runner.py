@@ -38,15 +38,13 @@ from lightning_lite.machine_messages import (
 )
 from lightning_lite.messages import (
     AcknowledgeState,
-    Failure,
     RunCall,
     RunEnded,
-    StartFailed,
     StopWork,
     WriteState,
 )
 from lightning_lite.process_places import Place
-from lightning_lite.runners.base import RunnerOptions
+from lightning_lite.runners.base import RunnerOptions, start_failed
 from lightning_lite.runners.output.pump import Display, OutputPump, WorkOutput
 from lightning_lite.runners.polling_runner import PollingRunner
 from lightning_lite.runners.processes.factory import ProcessFactory
@@ -57,7 +55,6 @@ from lightning_lite.runners.processes.spawn import inherited_settings
 from lightning_lite.runners.processes.terminal_access import TerminalAccess
 from lightning_lite.runners.start_limits import name_limit
 from lightning_lite.runners.wire.terminal_messages import ControlMessage, TerminalReleased, TerminalRequested
-from lightning_lite.values.pickling import pack
 
 if TYPE_CHECKING:
     from lightning_lite.runners.wire.poller import Writer
@@ -210,7 +207,7 @@ class ProcessRunner(PollingRunner):
         try:
             process.send_descriptors(request.descriptors)
         except (OSError, RunnerError) as error:
-            self._reports.append(_start_failed(process.name, error))
+            self._reports.append(start_failed(process.name, name_limit(error)))
             self._kill(process)
             return
         process.calls.put_bytes(marshal.dumps(request.secrets))
@@ -228,7 +225,7 @@ class ProcessRunner(PollingRunner):
             process = self._factory.make(request)
         except (OSError, RuntimeError) as error:
             self._output.detach(name)
-            self._reports += _start_failed(name, error), WorkExited(name, None)
+            self._reports += start_failed(name, name_limit(error)), WorkExited(name, None)
             return None
         self._processes[name] = process
         self._poller.watch(process.messages, partial(self._on_readable, process))
@@ -245,7 +242,7 @@ class ProcessRunner(PollingRunner):
         while self._launched:
             process = self._launched.popleft()
             if process.start_error is not None:
-                self._reports.append(_start_failed(process.name, process.start_error))
+                self._reports.append(start_failed(process.name, name_limit(process.start_error)))
             if process.start_error is not None or not process.pid:
                 self._finish(process)
             elif process.sentinel >= 0:
@@ -369,11 +366,6 @@ class ProcessRunner(PollingRunner):
             self._processes.clear()
             self._factory.close_after_fork()
             self._poller.close_after_fork()
-
-
-def _start_failed(work: str, error: Exception) -> StartFailed:
-    message = f"{work} could not start: {name_limit(error)}"
-    return StartFailed(work, Failure("start_failed", message, error=pack(RunnerError(message))))
 
 
 _runners: WeakSet[ProcessRunner] = WeakSet()

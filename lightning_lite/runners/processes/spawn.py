@@ -68,7 +68,7 @@ def spawn_program(
     inherited: Sequence[int],
     output: int | None,
 ) -> int:
-    """Start a program of this folder in a process group of its own, and return its process id.
+    """Start a program of `runners/worker` in a process group of its own, and return its process id.
 
     It has the flags of this interpreter and the null device as its standard input.
 

@@ -17,18 +17,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from lightning_lite.errors import RunnerError
 from lightning_lite.machine_messages import Report, Request, WorkExited
-from lightning_lite.messages import Failure, StartFailed, StopWork, WorkStarted
+from lightning_lite.messages import StopWork, WorkStarted
 from lightning_lite.process_places import Place
 from lightning_lite.resources import Resources
+from lightning_lite.runners.base import start_failed
 from lightning_lite.runners.remote.cluster import CallUncertain, Cluster, Death, Placement
 from lightning_lite.runners.remote.direct_channel import DirectClient, pack_body, split_body
 from lightning_lite.runners.remote.lease import LOSS, read_clock
 from lightning_lite.runners.remote.message_queue import ReceiveQueue, SendQueue
 from lightning_lite.runners.remote.server_output import Printed
 from lightning_lite.runners.remote.work_server import ServerSetup, versions
-from lightning_lite.values.pickling import pack
 
 #: Seconds until a call is made again whose answer was lost.
 _AGAIN = 0.2
@@ -461,9 +460,7 @@ class RemoteWork:
         self._bury(WorkExited(self.name, None, detail))
 
     def _fail(self, why: str) -> None:
-        message = f"{self.name} could not start: {why}"
-        failure = Failure("start_failed", message, error=pack(RunnerError(message)))
-        self._context.report(StartFailed(self.name, failure))
+        self._context.report(start_failed(self.name, why))
         self._give_up("")
 
     def _bury(self, exited: WorkExited | None) -> None:

@@ -34,16 +34,14 @@ from lightning_lite.machine_messages import (
 )
 from lightning_lite.messages import (
     AcknowledgeState,
-    Failure,
     RunCall,
     RunEnded,
-    StartFailed,
     StopWork,
     WriteState,
 )
 from lightning_lite.process_places import Place
 from lightning_lite.root_access import opened
-from lightning_lite.runners.base import RemoteOptions, RunnerOptions
+from lightning_lite.runners.base import RemoteOptions, RunnerOptions, start_failed
 from lightning_lite.runners.output.pump import Display, OutputPump
 from lightning_lite.runners.polling_runner import PollingRunner
 from lightning_lite.runners.processes.spawn import finder_modules, inherited_settings
@@ -51,7 +49,6 @@ from lightning_lite.runners.remote.cluster import Cluster
 from lightning_lite.runners.remote.remote_work import RemoteWork, WorkContext
 from lightning_lite.runners.remote.work_server import ServerSetup
 from lightning_lite.store_url import PLACE_FOR_ALL_MACHINES, is_url
-from lightning_lite.values.pickling import pack
 from lightning_lite.values.secret_texts import texts_in
 
 logger = logging.getLogger(__name__)
@@ -159,12 +156,11 @@ class RemoteRunner(PollingRunner):
         """Report that a work can't start: objects with file descriptors can't leave this machine."""
         for descriptor in request.descriptors:
             os.close(descriptor.fd)
-        message = (
-            f"{request.work} could not start: it shares queues, locks or memory of multiprocess with the "
-            "app, which works on one machine only; use runner='processes', or exchange files and state"
+        why = (
+            "it shares queues, locks or memory of multiprocess with the app, which works on one machine "
+            "only; use runner='processes', or exchange files and state"
         )
-        failure = Failure("start_failed", message, error=pack(RunnerError(message)))
-        self._reports.append(StartFailed(request.work, failure))
+        self._reports.append(start_failed(request.work, why))
 
     def _setup_of(self, request: PrepareWork | StartWork) -> ServerSetup:
         options = self._options
