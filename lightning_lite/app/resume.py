@@ -68,6 +68,7 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
         # Before the folder is reopened, so that a refused run stays unchanged.
         replay = Replay(os.path.basename(path), fold_entries(journal.entries(), journal.path))
         _restore(replay, root, options.retry_failed)
+        replay.history.check_values()
         with suppress(OSError):  # the next resume removes them
             remove_unneeded(path, replay.history.value_files())
         _check_values(os.path.join(path, "values"), replay.history.value_files())

@@ -402,7 +402,8 @@ class Session:
         step = self._machine.close(now, reports)
         if not self._recorder.is_journal_gone:
             self._record(step.events, now)
-        self._remove_values(step)
+        if not self._recorder.has_unwritten:
+            self._remove_values(step)
 
     def _note_end(self, state: str, error: BaseException | None) -> None:
         """Record how the run has ended, while its lock prevents a resume by another process."""

@@ -16,7 +16,7 @@ from typing import Any
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.component import Component
-from lightning_lite.tree.node import TreeMember
+from lightning_lite.tree.node import Node, TreeMember
 from lightning_lite.tree.structures import List
 from lightning_lite.values.base import Transferable
 from lightning_lite.values.codec import decode
@@ -25,7 +25,7 @@ from lightning_lite.values.codec import decode
 PROCESS_ATTRIBUTES = frozenset({"_url", "_port"})
 
 #: Numbers in order, by the values of some attributes.
-_ByValues = dict[tuple[bytes, ...], list[int]]
+_ByValues = dict[tuple[bytes | None, ...], list[int]]
 
 #: The same for many components, by their class and the names of the compared attributes.
 _Index = dict[tuple[str, str], dict[tuple[str, ...], _ByValues]]
@@ -43,6 +43,8 @@ class EarlierLists:
         self._members: dict[str, dict[str, str]] = {}  # of lists and dicts: full name, by key
         self._next_numbers: dict[str, int] = {}
         self._first: dict[str, dict[str, bytes]] = {}  # results of `_first_values`
+        # Of the member that is looked for, and of all in it: values of attributes, encoded once.
+        self._encoded: dict[Node, dict[str, bytes | None]] = {}
         for name in history.states.keys() | history.works.keys():
             self._add(name, is_present=name in history.states)
 
@@ -94,18 +96,18 @@ class EarlierLists:
                 for attribute, value in sorted(self._history.states[name].items())
                 if attribute not in written
                 and attribute not in PROCESS_ATTRIBUTES
-                and not _has_transferable(decode(value))
+                and not isinstance(decode(value), Transferable)
             }
         return first
 
     def _take(self, earlier: dict[int, str], index: _Index, member: TreeMember) -> int | None:
         """Return the lowest number of a member that is the same, and remove it; `None` if there is none."""
+        self._encoded.clear()
         if isinstance(member, Component):
-            by_class = index.get(class_identity(type(member)), {})
-            alike = [by_values.get(_values_of(member, names), []) for names, by_values in by_class.items()]
+            alike = self._components_like(member, index)
         else:
             alike = [self._structures_like(member, earlier)]
-        number = next((n for n in merge(*alike) if self._agrees_inside(earlier[n], member)), None)
+        number = next((number for number in merge(*alike) if self._agrees(earlier[number], member)), None)
         if number is not None:
             del earlier[number]
             for numbers in alike:
@@ -113,47 +115,52 @@ class EarlierLists:
                     numbers.remove(number)
         return number
 
+    def _components_like(self, member: Component, index: _Index) -> list[list[int]]:
+        """Return the numbers of the components with the class and the attributes of a member."""
+        alike = []
+        for names, by_values in index.get(class_identity(type(member)), {}).items():
+            values = self._values_of(member, names)
+            if None not in values:
+                alike.append(by_values.get(values, []))
+            else:  # the class has lost an attribute
+                alike += [numbers for known, numbers in by_values.items() if _agree(known, values)]
+        return alike
+
     def _structures_like(self, member: TreeMember, earlier: dict[int, str]) -> list[int]:
-        """Return the numbers of the lists and dicts with the same keys as a member, in order."""
+        """Return the numbers of the lists and dicts with all keys of a member, in order."""
         keys = member._node.children.keys()
         known = ((number, self._members.get(name)) for number, name in sorted(earlier.items()))
-        return [number for number, members in known if members is not None and members.keys() == keys]
+        return [number for number, members in known if members is not None and keys <= members.keys()]
 
     def _agrees(self, name: str, member: TreeMember) -> bool:
-        """Return whether a component has the class and attributes of an earlier one, with all in it."""
+        """Return whether a member has the class and attributes of an earlier one, and so has all in it.
+
+        Only what both have is compared: a flow may have got further members in its `run`.
+        """
         if isinstance(member, Component):
             if self._history.identities.get(name) != class_identity(type(member)):
                 return False
             first = self._first_values(name)
-            if _values_of(member, tuple(first)) != tuple(first.values()):
+            if not _agree(tuple(first.values()), self._values_of(member, tuple(first))):
                 return False
         elif name not in self._members:
             return False
-        return self._agrees_inside(name, member)
-
-    def _agrees_inside(self, name: str, member: TreeMember) -> bool:
-        """Return whether all in a member agrees with an earlier one of that name.
-
-        Only what both have is compared: a flow may have got further members in its `run`.
-        """
         inner = ((f"{name}.{key}", child) for key, child in member._node.children.items())
         return all(self._agrees(full, child) for full, child in inner if self._is_known(full))
+
+    def _values_of(self, component: Component, attributes: tuple[str, ...]) -> tuple[bytes | None, ...]:
+        """Return the encoded values of attributes; `None` for one that the component has not."""
+        node = component._node
+        encoded = self._encoded.setdefault(node, {})
+        for attribute in attributes:
+            if attribute not in encoded:
+                encoded[attribute] = node.encode(attribute) if attribute in node.names else None
+        return tuple(encoded[attribute] for attribute in attributes)
 
     def _is_known(self, name: str) -> bool:
         return name in self._history.states or name in self._members
 
 
-def _values_of(component: Component, attributes: tuple[str, ...]) -> tuple[bytes, ...]:
-    """Return the encoded values of attributes; none of them if the component has not all."""
-    node = component._node
-    if not all(attribute in node.names for attribute in attributes):
-        return ()
-    return tuple(node.encode(attribute) for attribute in attributes)
-
-
-def _has_transferable(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_has_transferable, value.values()))
-    if isinstance(value, list | tuple):
-        return any(map(_has_transferable, value))
-    return isinstance(value, Transferable)
+def _agree(known: tuple[bytes | None, ...], values: tuple[bytes | None, ...]) -> bool:
+    """Return whether encoded values are equal, except for attributes that a component has not."""
+    return all(value is None or value == before for before, value in zip(known, values, strict=True))

@@ -37,6 +37,7 @@ from lightning_lite.events import (
     ScheduleFired,
     StateReported,
     StateWritten,
+    StoredValue,
     WorkKept,
     WorkStatusChanged,
     is_below,
@@ -351,15 +352,29 @@ class RunHistory:
         The size is 0 for a value that another process has written, which is not a part of the journal.
         """
         files: dict[str, int] = {}
-        for work in self.works.values():
-            values = [call.stored_value for call in work.records.current.values()]
-            values += [value for some in work.answers for value in some.values]
-            for value in values:
-                if isinstance(value, JournalValue):
-                    files[value.name] = value.size
-                elif type(value) is bytes and value.startswith(REFERENCE):
-                    files.update(dict.fromkeys(files_of(value), 0))
+        for value in self._values():
+            if isinstance(value, JournalValue):
+                files[value.name] = value.size
+            elif type(value) is bytes and value.startswith(REFERENCE):
+                files.update(dict.fromkeys(files_of(value), 0))
         return files
+
+    def check_values(self) -> None:
+        """Check that the files of the values of remembered calls are there.
+
+        Raises:
+            JournalCorrupt: One is missing, or has another size.
+            JournalError: The status of one can't be read.
+        """
+        for value in self._values():
+            if isinstance(value, JournalValue):
+                value.check()
+
+    def _values(self) -> Iterator[bytes | StoredValue | None]:
+        """Yield the values of all remembered calls."""
+        for work in self.works.values():
+            yield from (call.stored_value for call in work.records.current.values())
+            yield from (value for some in work.answers for value in some.values)
 
     def end_process(self) -> None:
         """Count the end of a process of the app against the calls that it had just sent."""
@@ -613,4 +628,6 @@ def read_history(path: str) -> RunHistory:
         NothingToResume: It has no journal.
         JournalError: The journal is damaged, of another version or another user, or can't be read.
     """
-    return fold_entries(read_entries(path), os.path.join(path, FILE_NAME), is_lazy=True)
+    history = fold_entries(read_entries(path), os.path.join(path, FILE_NAME), is_lazy=True)
+    history.check_values()
+    return history

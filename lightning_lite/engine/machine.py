@@ -159,7 +159,6 @@ class Machine:
         self._outbox = Outbox(ArgumentWatch(), values, durable=caller.durable)
         self._timers = Timers()
         self._requests: list[Request] = []  # to send after the step
-        self._acknowledgements: list[Request] = []  # held until the next pass has run
         self._supervisors = Supervisors(self._outbox, self._timers, self._requests, max_running, kinds)
         self._kinds = kinds
         self.is_waiting = False
@@ -282,22 +281,15 @@ class Machine:
             for name in self._timers.pop_due(now) if is_due else ():
                 self._wake(name, now)
             self._advance(now)
-            return self._take_step(is_before_pass=self.wants_pass)
-        if self.wants_pass:
+        elif self.wants_pass:
             self._run_pass()
         return self._take_step()
 
-    def _take_step(self, *, is_before_pass: bool = False) -> Step:
-        """Return the results since the last time; no requests if the app has ended.
-
-        Acknowledgements wait for the pass that comes next: to send one takes as long as a small pass.
-        """
+    def _take_step(self) -> Step:
+        """Return the results since the last time; no requests if the app has ended."""
         outbox = self._outbox
         if outbox.writes:
             outbox.emit_writes()
-        if not is_before_pass and self._acknowledgements:
-            self._requests += self._acknowledgements
-            self._acknowledgements.clear()
         requests = [] if self.ended else self._requests[:]
         self._requests.clear()
         step = Step(outbox.events, requests, outbox.unneeded, self._has_exits, self._answers)
@@ -316,7 +308,7 @@ class Machine:
         match report:
             case StateChanged():
                 supervisor.state_sync.take(report.changes, report.applied)
-                self._acknowledgements.append(AcknowledgeState(report.work))
+                self._requests.append(AcknowledgeState(report.work))
                 if not report.changes:
                     return  # it only confirms a write of the flow
             case RunEnded():

@@ -96,6 +96,11 @@ class Recorder:
         """Whether the journal was removed, and an error has said so."""
         return self._journal.is_gone
 
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether events could not be written yet: a resume needs the values that they say are unneeded."""
+        return bool(self._unencoded) or self._journal.has_unwritten
+
     def begin(self, now: Moment) -> None:
         """Record that a process starts or resumes the run."""
         self._journal.write(encode_events([RunBegun(now.wall)], self._journal.keep_value))

@@ -83,7 +83,7 @@ def decode_events(entries: Iterable[bytes], file: str) -> Iterator[Event]:
 
     Raises:
         JournalVersion: An event is of an unknown kind, or has unknown fields.
-        JournalCorrupt: The file of a value is missing.
+        JournalCorrupt: A value that should be in a file does not refer to one.
     """
     for entry in entries:
         yield from decode_entry(entry, file)

@@ -155,6 +155,11 @@ class Journal:
         return self._log.end.offset
 
     @property
+    def has_unwritten(self) -> bool:
+        """Whether an entry could not be written yet."""
+        return bool(self._waiting)
+
+    @property
     def is_gone(self) -> bool:
         """Whether it was removed, and a method has raised `JournalGone`."""
         return self._is_gone
@@ -209,6 +214,7 @@ class Journal:
         """
         self._check_process()
         self._check_existence()
+        self._flush()  # later, the values of waiting entries would not be among the new ones
         self._new_values.clear()
         self.size_of_new_values = 0
         try:

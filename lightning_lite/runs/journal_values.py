@@ -92,22 +92,30 @@ class JournalValue:
 
     @classmethod
     def from_reference(cls, folder: str, reference: bytes) -> Self:
-        """Return the value that an entry refers to, after a check of the size of its file.
+        """Return the value that an entry refers to.
+
+        Its file may be gone, because a later entry may say that the value is not needed any more.
+
+        Raises:
+            JournalCorrupt: It is not a reference.
+        """
+        if len(reference) != _REFERENCE.size:
+            raise _corrupt(folder, "the entry does not refer to a file")
+        return cls(folder, *_REFERENCE.unpack(reference))
+
+    def check(self) -> None:
+        """Check that its file is there and has its size; `load` also checks the content.
 
         Raises:
             JournalCorrupt: There is no such file of that size.
             JournalError: Its status can't be read.
         """
-        if len(reference) != _REFERENCE.size:
-            raise _corrupt(folder, "the entry does not refer to a file")
-        value = cls(folder, *_REFERENCE.unpack(reference))
         try:
-            found = os.lstat(value.path)
+            found = os.lstat(self.path)
         except OSError as error:
-            raise _unreadable(value.path, error) from None
-        if not stat.S_ISREG(found.st_mode) or found.st_size != value.size:
-            raise _corrupt(value.path, f"it is not a file of {value.size} bytes")
-        return value
+            raise _unreadable(self.path, error) from None
+        if not stat.S_ISREG(found.st_mode) or found.st_size != self.size:
+            raise _corrupt(self.path, f"it is not a file of {self.size} bytes")
 
     @property
     def reference(self) -> bytes:

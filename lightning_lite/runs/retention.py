@@ -51,7 +51,7 @@ def clean_runs(root: str, *, keep: int = KEEP_RUNS) -> None:
     remove_leftovers(root)
 
 
-def beyond_limit(newest_first: Sequence[str], keep: int = KEEP_RUNS) -> list[str]:
+def beyond_limit(newest_first: Sequence[str], keep: int) -> list[str]:
     """Return the runs to remove: not the newest ones, and not the newest of the others that can be resumed.
 
     Args:

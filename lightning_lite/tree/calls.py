@@ -446,8 +446,7 @@ class CallRecords:
                 if (used := self.current.get(event.key)) is not None:
                     for unneeded in self.unneeded_after(used):
                         unneeded.release_used()
-                    newest = self._newest_used(used)
-                    self.used = [] if newest is used else [newest]
+                        self.used.remove(unneeded)
                     used.answered = True
                     self._add_used(used)
                     if len(self._all_used) > _MAX_USED:
@@ -494,12 +493,8 @@ class CallRecords:
         The answer with the highest number stays: if the app dies before the next call has ended, `wait_for`
         returns that one in the resumed run.
         """
-        newest = self._newest_used(call)
+        newest = max((call, *self.used), key=lambda used: used.number)
         return [used for used in self.used if used is not newest]
-
-    def _newest_used(self, call: Call) -> Call:
-        """Return the call with the highest number among `call`, whose answer is used now, and `used`."""
-        return max((call, *self.used), key=lambda used: used.number)
 
     def _add_used(self, call: Call) -> None:
         self.used.append(call)
@@ -524,7 +519,7 @@ class CallRecords:
 
     def _enter(self, key: str, number: int, arguments: bytes) -> Call:
         call = self.current[key] = Call(key, number, arguments)
-        if self._all_used and (used := self._all_used.pop(key, None)) in self.used:
+        if (used := self._all_used.pop(key, None)) in self.used:
             self.used.remove(used)
         if number > self.num_calls:
             self.num_calls = number

@@ -328,6 +328,52 @@ def test_a_list_in_a_list_has_its_name_again_if_its_members_are_the_same():
     assert ran == ["a", "b", "c", "d", "a"]
 
 
+@pytest.mark.parametrize(
+    ("make", "add"),
+    [
+        (lambda: List(Tagged("a")), lambda group: None if len(group) > 1 else group.append(Tagged("b"))),
+        (List, lambda group: group.extend([] if group else [Tagged("a"), Tagged("b")])),
+        (Dict, lambda group: group.update({} if group else {"x": Tagged("a"), "y": Tagged("b")})),
+    ],
+    ids=["a list that grows", "an empty list", "an empty dict"],
+)
+def test_a_list_or_dict_in_a_list_is_found_by_the_members_that_it_has_when_it_is_added(make, add):
+    def script(flow):
+        if not flow.groups:
+            flow.groups.append(make())
+        add(flow.groups[0])
+        flow.found = [(work.name, work.run(work.tag)) for work in flow.works()]
+        flow.fail()
+
+    before, _ = start(script, groups=List(), found=[])
+    after, _ = start(script, resume=True, groups=List(), found=[])
+
+    assert after.found == before.found
+    assert ran == ["a", "b"]
+
+
+def test_a_member_whose_class_has_lost_an_attribute_is_found(monkeypatch):
+    def script(flow):
+        if not flow.steps:
+            flow.steps.extend([Tagged("a"), Tagged("b")])
+        flow.found = [(work.name, work.run(work.tag)) for work in flow.works()]
+        flow.fail()
+
+    create = Tagged.__init__
+
+    def create_with_more(self, tag):
+        create(self, tag)
+        self.more = 1
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tagged, "__init__", create_with_more)
+        before, _ = start(script, steps=List(), found=[])
+    after, _ = start(script, resume=True, steps=List(), found=[])
+
+    assert after.found == before.found
+    assert ran == ["a", "b"]
+
+
 class Trial(LightningFlow):
     """Has no attributes of its own, but a work with some."""
 
@@ -786,3 +832,80 @@ def test_a_failure_is_reported_before_the_next_call_is_sent(monkeypatch):
     first, reported, second = order
     assert reported == "report"
     assert first != second
+
+
+USED_VALUES = """
+    import os, signal
+    from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+    class Work(LightningWork):
+        def run(self, number):
+            return bytes([number]) * {size}
+
+    class Flow(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.work = Work(cache_calls=False)
+            self.number = 0
+        def run(self):
+            while self.number < 12:
+                assert self.work.run(self.number)[0] == self.number
+                self.number += 1
+                if self.number in (4, 8) and not os.path.exists(f"killed at {{self.number}}"):
+                    open(f"killed at {{self.number}}", "w").close()
+                    os.kill(os.getpid(), signal.SIGKILL)
+            self.stop("the end")
+
+    LightningApp(Flow()).run(resume=True)
+"""
+
+
+@pytest.mark.parametrize("size", [70_000, 2_000_000])
+def test_a_run_with_released_values_is_resumed_again(forked_scripts: ForkedScripts, size: int):
+    app = Path("app.py").absolute()
+    app.write_text(textwrap.dedent(USED_VALUES.format(size=size)))
+
+    codes = [forked_scripts.run_to_end(app).returncode for _ in range(4)]
+
+    assert codes == [-signal.SIGKILL, -signal.SIGKILL, 0, 0]
+
+
+FULL_DISK = """
+    import glob, os, resource
+    from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+    class Work(LightningWork):
+        def run(self, number):
+            return bytes([number]) * 2_000_000
+
+    class Flow(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.work = Work(parallel=True, cache_calls=False)
+        def run(self):
+            for number in (1, 2):
+                if self.work.call(number) is None:
+                    self.work.run(number)
+            if not all(call.ended for call in map(self.work.call, (1, 2))):
+                return
+            if not os.path.exists("was full"):
+                open("was full", "w").close()
+                (journal,) = glob.glob(os.environ["LIGHTNING_LITE_ROOT"] + "/runs/*/journal.log")
+                resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(journal), resource.RLIM_INFINITY))
+            self.stop([len(self.work.run(number)) for number in (1, 2)])
+
+    LightningApp(Flow()).run(resume=True)
+"""
+
+
+def test_a_value_stays_if_its_use_could_not_be_recorded_on_a_full_disk(forked_scripts: ForkedScripts):
+    app = Path("app.py").absolute()
+    app.write_text(textwrap.dedent(FULL_DISK))
+
+    full, resumed = forked_scripts.run_to_end(app), forked_scripts.run_to_end(app)
+
+    assert full.returncode == 1
+    assert "JournalError" in full.stderr
+    assert (resumed.returncode, resumed.stdout.splitlines()[-1:]) == (0, ["[2000000, 2000000]"]), (
+        resumed.stderr
+    )

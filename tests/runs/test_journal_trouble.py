@@ -112,6 +112,28 @@ def test_the_events_of_a_step_with_a_value_that_can_not_be_written_are_written_l
     assert work.records.current["b" * 64].stored_value.load() == big.value
 
 
+def test_the_value_of_an_entry_that_waits_for_space_survives_a_compaction(new: Journal, tmp_path: Path):
+    recorder, now = Recorder(new), Moment(1.0, 1.0)
+    recorder.begin(now)
+    recorder.record([ATTACHED], now)
+    for number in range(1, 41):  # more than what is compacted at the end
+        key = f"{number:064}"
+        recorder.record([CallAsked("root.work", key, 1.0, number, None)], now)
+        recorder.record([CallSucceeded("root.work", key, 1.0, os.urandom(40_000))], now)
+    big = CallSucceeded("root.work", "b" * 64, 3.0, os.urandom(100_000))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (new.size + 10, limits[1]))
+    try:
+        with pytest.raises(JournalError, match="can't be read or written"):
+            recorder.record([CallAsked("root.work", "b" * 64, 2.0, 41, None), big], now)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    recorder.close()
+
+    (work,) = read_history(str(tmp_path)).works.values()
+    assert work.records.current["b" * 64].stored_value.load() == big.value
+
+
 def test_a_removed_journal_is_reported_once_also_with_a_big_value(new: Journal, tmp_path: Path):
     recorder, now = Recorder(new), Moment(1.0, 1.0)
     recorder.record([ATTACHED], now)

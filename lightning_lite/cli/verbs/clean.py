@@ -26,7 +26,14 @@ from lightning_lite.cli.output import say, say_json, say_table, show_moment
 from lightning_lite.errors import JournalError
 from lightning_lite.formats import count, format_bytes
 from lightning_lite.runs.catalog import RunSummary, read_runs
-from lightning_lite.runs.retention import beyond_limit, last_change, remove_leftovers, remove_run, size_of
+from lightning_lite.runs.retention import (
+    KEEP_RUNS,
+    beyond_limit,
+    last_change,
+    remove_leftovers,
+    remove_run,
+    size_of,
+)
 from lightning_lite.storage.stores import sweep
 from lightning_lite.store_url import is_url
 
@@ -93,7 +100,7 @@ def command(
     if takes_all:
         chosen = newest_first
     elif keep is None and older_than is None:
-        paths = set(beyond_limit([run.path for run in newest_first]))
+        paths = set(beyond_limit([run.path for run in newest_first], KEEP_RUNS))
         chosen = [run for run in newest_first if run.path in paths]
     else:
         chosen = newest_first[keep or 0 :]
