@@ -36,7 +36,7 @@ from lightning_lite.app.reporting import (
 from lightning_lite.app.resume import find_run, name_of_app, open_run
 from lightning_lite.app.running_apps import add_running, remove_running
 from lightning_lite.app.shown_layout import ShownLayout
-from lightning_lite.app.terminal_view import AppView
+from lightning_lite.app.terminal_view import TerminalView
 from lightning_lite.app.web_page import WebPage
 from lightning_lite.app.work_rows import snapshot_work
 from lightning_lite.clock import Clock, Moment, RealClock
@@ -120,7 +120,7 @@ class Session:
         self._end_lock = threading.Lock()  # held from the first request to end the app
         self._end_requested = False
         self._channel: CommandChannel | None = None
-        self._view: AppView | None = None
+        self._view: TerminalView | None = None
         self._page: WebPage | None = None
         self.api: Api | None = None
         self._knows_page = False  # whether it is decided that there is a page or none
@@ -163,7 +163,7 @@ class Session:
             # After the lock is taken, so that this run is not removed.
             clean_runs(options.root_dir)
             if options.view:  # before the runner is created, which may replace the standard streams
-                self._view = AppView.open(name_of_app(root), self._terminal, self.snapshot_works)
+                self._view = TerminalView.open(name_of_app(root), self._terminal, self.snapshot_works)
             self._terminal.keep_lines_whole()  # before the runner is created, too
             self.runner = self._make_runner(options)
             self.flow_requests = FlowRequests(self.runner.wake)

@@ -15,7 +15,7 @@ from lightning_lite.ui.terminal import Terminal
 from lightning_lite.work_row import WorkRow
 
 
-class AppView:
+class TerminalView:
     """The live view of one app, and its summary at the end; `open` creates one if there is a terminal.
 
     Args:

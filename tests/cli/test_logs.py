@@ -14,8 +14,8 @@ import pytest
 
 from lightning_lite.runners.output.flow_log import FlowLog
 from lightning_lite.runners.output.line_times import LogTimes, TimesWriter
-from lightning_lite.runners.output.log import WorkLog
 from lightning_lite.runners.output.log_reader import LogReader, RunLogs
+from lightning_lite.runners.output.log_writer import LogWriter
 
 from tests.cli.short_apps import DEADLINE, running
 from tests.cli.verbs import call
@@ -300,7 +300,7 @@ def test_lines_of_the_flow_and_of_works_within_a_millisecond_keep_their_order(tm
     logs = tmp_path / "logs"
     logs.mkdir()
     flow = FlowLog(str(logs))
-    works = [WorkLog(name, str(logs / f"{name}.log"), lambda error: None) for name in ("root.a", "root.z")]
+    works = [LogWriter(name, str(logs / f"{name}.log"), lambda error: None) for name in ("root.a", "root.z")]
     printed = []
     for number in range(100):
         for position, work in enumerate(works):

@@ -47,8 +47,8 @@ from lightning_lite.messages import (
 from lightning_lite.process_places import Place
 from lightning_lite.runners.base import Runner, RunnerOptions, start_failed
 from lightning_lite.runners.inline.work import Connections, InlineWork, Job
+from lightning_lite.runners.inline.work_streams import WorkStreams
 from lightning_lite.runners.output.pump import Display, OutputPump
-from lightning_lite.runners.output.redirect import WorkStreams
 
 logger = logging.getLogger(__name__)
 

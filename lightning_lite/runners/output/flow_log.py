@@ -1,6 +1,6 @@
 """Writes the output of the flow to its log, in a thread of its own, so that a print waits for no disk.
 
-    print in the flow ── write ──▶ queue ── thread ──▶ WorkLog of `root`
+    print in the flow ── write ──▶ queue ── thread ──▶ LogWriter of `root`
 
 A print puts one entry into the queue. 20 ms after the first, the thread takes all entries that are there, and
 writes them at once. If the process is killed, or ends by `os._exit`, the lines of that time are lost; every
@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from time import time
 
 from lightning_lite.runners.output.line_times import RESOLUTION, take_turn
-from lightning_lite.runners.output.log import WorkLog
+from lightning_lite.runners.output.log_writer import LogWriter
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class FlowLog:
         self._moment = 0.0  # when the text that is being written was printed
         self._turn = 0  # as `line_times.take_turn` gave it then
         self._path = os.path.join(logs, f"{FLOW}.log")
-        self._log = WorkLog(FLOW, self._path, self._complain, lambda: self._moment, lambda: self._turn)
+        self._log = LogWriter(FLOW, self._path, self._complain, lambda: self._moment, lambda: self._turn)
         self._logs = logs
         self._pid = os.getpid()
         # `SimpleQueue`, because a signal handler or a finaliser may print while this thread prints.

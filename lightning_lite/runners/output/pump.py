@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from lightning_lite.runners.output.display_queue import Display, DisplayQueue, Piece
-from lightning_lite.runners.output.log import WorkLog
+from lightning_lite.runners.output.log_writer import LogWriter
 
 __all__ = ["Display", "OutputPump", "WorkOutput"]
 
@@ -165,7 +165,7 @@ class OutputPump:
             self._queue = DisplayQueue(self._display)
         output = self._outputs.get(work)
         if output is None:
-            log = WorkLog(work, os.path.join(self._logs, f"{work}.log"), self._complain)
+            log = LogWriter(work, os.path.join(self._logs, f"{work}.log"), self._complain)
             output = self._outputs[work] = _Output(log)
         return output
 
@@ -218,7 +218,7 @@ class _Output:
 
     __slots__ = ("log", "pipe", "size")
 
-    def __init__(self, log: WorkLog) -> None:
+    def __init__(self, log: LogWriter) -> None:
         self.log = log
         self.pipe: int | None = None
         self.size = bytearray(4)  # a C int for FIONREAD

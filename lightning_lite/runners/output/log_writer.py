@@ -15,7 +15,7 @@ from lightning_lite.text import HarmlessStream
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 
-class WorkLog:
+class LogWriter:
     """Writes the output of a work or of the flow to a file, and returns the lines that are complete.
 
     A piece of output is a range of the file. If the log can't be written, flow and work continue: the lines
