@@ -82,8 +82,8 @@ _log = logging.getLogger("lightning_lite")
 #: most half of the time.
 PATIENCE = 5e-6
 
-#: A warning is given after this many passes in a row without a report or a timer: some seconds of them. Flows
-#: that count their passes make fewer while a process starts.
+#: A warning is given after this many passes in a row that the flow has caused itself: some seconds of them.
+#: Flows that count their passes make fewer while a process starts.
 _MANY_ALONE = 20_000
 
 
@@ -149,7 +149,10 @@ class Machine:
         self.error: BaseException | None = None
         self.failed_work = ""
         self.num_passes = 0
-        self._num_alone = 0  # passes in a row without a report or a timer
+        # Passes in a row that the flow has caused by its own changes. Those after a report are not counted, but
+        # they do not begin another row: a work may report all the time.
+        self._num_alone = 0
+        self._has_news = False  # whether reports have come since the last pass began
         self._acting = acting_as(caller)
         self._handling = acting_as(caller)  # another one, because the pass that waits is in a block of it
         self._answers: list[Callable[[], None]] = []  # of handlers in this step
@@ -275,7 +278,7 @@ class Machine:
         self.now, self._outbox.wall = now, now.wall
         is_due = self._timers.next is not None and self._timers.next <= now.monotonic
         if reports or is_due:
-            self._num_alone = 0
+            self._has_news |= bool(reports)
             for report in reports:
                 self._apply(report, now)
             for name in self._timers.pop_due(now) if is_due else ():
@@ -338,6 +341,7 @@ class Machine:
             supervisor.tick(now)
             self._supervisors.changed(supervisor)
         else:
+            self._num_alone = 0
             self._outbox.argument_watch.state_changed()
             self._outbox.events.append(ScheduleFired(name, now.wall))
             self._outbox.changed(name)
@@ -352,6 +356,7 @@ class Machine:
         """
         if self.ended or (handler := wanted.begin()) is None:
             return
+        self._num_alone = 0
         outbox, value = self._outbox, None
         error: Exception | None = None
         waiting = outbox.begin_handler()
@@ -382,7 +387,11 @@ class Machine:
 
     def _run_pass(self) -> None:
         """Run one pass of the flow, and handle its requests."""
-        self._num_alone += 1
+        has_news, self._has_news = self._has_news, False
+        if "" not in self._outbox.reasons.values():
+            self._num_alone = 0
+        elif not has_news:
+            self._num_alone += 1
         try:
             self._run_root()
         except BaseException:

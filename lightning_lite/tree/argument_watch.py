@@ -1,4 +1,4 @@
-"""Finds a line of the flow that calls a work with new arguments in each pass: such a flow never ends."""
+"""Finds a line of the flow that makes a new call in each pass: such a flow never ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from reprlib import repr as shortened
 
 from lightning_lite.errors import LightningFlowWarning
-from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.masking import mask
 from lightning_lite.values.call_key import call_key
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-#: Number of passes in a row with new arguments after which a warning is given.
+    from lightning_lite.tree.calls import Call
+
+#: Number of passes in a row with a new call after which a warning is given.
 _MANY = 300
 
 _PACKAGE = __name__.partition(".")[0]
@@ -25,61 +27,78 @@ class ArgumentWatch:
 
     A flow should make a new call after a change of the state. So is a loop that reaches its earlier calls
     again before it makes a new one. Only if neither is so, the arguments come from outside: a random number,
-    the time, a new id.
+    the time, a new id. A change that the flow itself has made, or a new work, is no reason either if the last
+    call of that line has not ended: then each pass adds a call to those that wait.
     """
 
     def __init__(self) -> None:
         self._pass = 0
-        self._num_changes = 0
+        self._num_written = 0  # changes of the state by the flow
+        self._num_outside = 0  # other changes: by works and handlers, and schedules
         self._answers: dict[str, int] = {}  # which a pass has used, of works with `cache_calls=False`
-        self._lines: dict[tuple[str, str, int], _Line] = {}
-        self._warned: set[tuple[str, int]] = set()
+        self._lines: dict[tuple[str, int], _Line] = {}
 
     def begin_pass(self) -> None:
         """Register that a pass begins at the first line of the flow."""
         self._pass += 1
 
+    def flow_wrote(self) -> None:
+        """Register that the flow has changed the state."""
+        self._num_written += 1
+
     def state_changed(self) -> None:
-        """Register that a state has changed, or that a schedule has fired."""
-        self._num_changes += 1
+        """Register that other code has changed the state, or that a schedule has fired."""
+        self._num_outside += 1
 
     def answer_used(self, work: str) -> None:
         """Register that the flow has used an answer of a work with `cache_calls=False`."""
-        self._num_changes += 1
+        self._num_outside += 1
         self._answers[work] = self._answers.get(work, 0) + 1
 
-    def called(self, work: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Register the first call of a work in a pass, if its arguments are new; warn after many in a row.
+    def called(self, work: str, args: tuple[Any, ...], kwargs: dict[str, Any], call: Call) -> None:
+        """Register the first call of a work in a pass, if it is new; warn after many in a row.
 
         Args:
             work: Name of the work.
             args: The positional arguments of the call.
             kwargs: The keyword arguments of the call.
+            call: The record of the call.
         """
         frame = _frame_of_user()
         if frame is None:
             return
-        place = frame.f_code.co_filename, frame.f_lineno
-        line = self._lines.setdefault((work, *place), _Line())
-        num_changes = self._num_changes - self._answers.get(work, 0)
-        is_next = line.last_pass < self._pass and line.num_changes == num_changes
-        line.num_passes = line.num_passes + 1 if is_next else 0
-        line.last_pass, line.num_changes = self._pass, num_changes
+        line = self._lines.setdefault((frame.f_code.co_filename, frame.f_lineno), _Line())
+        num_outside = self._num_outside - self._answers.get(work, 0)
+        last, line.last = line.last, _Last(self._pass, call, work, self._num_written, num_outside)
+        is_next = last is not None and last.number < self._pass and last.num_outside == num_outside
+        waits = last is not None and not last.call.ended
+        is_same = last is not None and (last.work, last.num_written) == (work, self._num_written)
+        line.num_passes = line.num_passes + 1 if is_next and (waits or is_same) else 0
         if line.num_passes == _MANY - 1:
             line.keys = _keys(args, kwargs)
-        elif line.num_passes == _MANY and place not in self._warned:
-            self._warned.add(place)
-            _warn(frame, work, _first_changed(line.keys, args, kwargs))
+        elif line.num_passes == _MANY and not line.is_reported:
+            line.is_reported = True
+            _warn(frame, work, _first_changed(line.keys, args, kwargs), waits=waits)
+
+
+class _Last(NamedTuple):
+    """The last new call of a line, with the number of the pass and the numbers of changes up to then."""
+
+    number: int
+    call: Call
+    work: str
+    num_written: int
+    num_outside: int
 
 
 class _Line:
-    """The record of one line that calls one work."""
+    """The record of one line that calls works."""
 
     def __init__(self) -> None:
-        self.last_pass = 0
-        self.num_changes = -1
+        self.last: _Last | None = None
         self.num_passes = 0
         self.keys: dict[int | str, str] = {}
+        self.is_reported = False
 
 
 def _frame_of_user() -> FrameType | None:
@@ -117,16 +136,21 @@ def _first_changed(keys: dict[int | str, str], args: tuple[Any, ...], kwargs: di
             except Exception:  # noqa: BLE001 - a broken repr of the user must not end the pass
                 shown = type(value).__qualname__
             return f"argument {name!r}, now {shown}, is new each time"
-    return "its arguments are new each time"
+    return "the work is a new one each time" if now == keys else "its arguments are new each time"
 
 
-def _warn(frame: FrameType, work: str, what: str) -> None:
+def _warn(frame: FrameType, work: str, what: str, *, waits: bool) -> None:
     import warnings  # noqa: PLC0415 - 1 ms for each child, and only flows call it
 
+    if waits:
+        why = "and the last one has not ended"
+        advice = "Make the next call, or create the next work, when the last call has ended."
+    else:
+        why = "and no state has changed"
+        advice = "Compute such a value once: in __init__ of the flow, as an attribute, or in a work."
     warnings.warn_explicit(
-        f"{work}.run(...) makes a new call in each pass, {_MANY} by now, and no state has changed: {what}. "
-        f"So the flow never ends. Compute such a value once: in __init__ of the flow, as an attribute, or in "
-        f"a work.",
+        f"{work}.run(...) makes a new call in each pass, {_MANY} by now, {why}: {what}. So the flow never "
+        f"ends. {advice}",
         LightningFlowWarning,
         frame.f_code.co_filename,
         frame.f_lineno,

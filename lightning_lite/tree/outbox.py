@@ -406,9 +406,10 @@ class Outbox:
                 arguments = pack((args, kwargs), folder=self.values, durable=self.durable)
             except PackingError as error:
                 raise _packing_error(name, args, kwargs, error) from error
-            if call is None and name not in self.this_pass.reached:
-                self.argument_watch.called(name, args, kwargs)
+            is_first = call is None and name not in self.this_pass.reached
             call = self._request_call(work, key, arguments, call)
+            if is_first:
+                self.argument_watch.called(name, args, kwargs, call)
         if self.explain is not None:
             self.explain(name, call, is_new, args, kwargs)
         self.this_pass.reached[name] = call
@@ -547,11 +548,12 @@ class Outbox:
 
     def _add_write(self, node: Node, name: str, before: Stored) -> None:
         """Register that the main process changed an attribute, which had another value before."""
-        self.argument_watch.state_changed()
         reason = f"{node.name}.{name}"
         if self.is_handling:
             reason += ", changed by a handler"
+            self.argument_watch.state_changed()
         else:
+            self.argument_watch.flow_wrote()
             self.this_pass.written.setdefault(reason, (node, name, before))
         self.reasons[reason] = ""
         self.writes.setdefault(node.name, (node, set()))[1].add(name)

@@ -11,6 +11,7 @@ import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import LightningFlowWarning
+from lightning_lite.structures import Dict, List
 
 NUM_PASSES = 320
 
@@ -70,9 +71,47 @@ def test_new_arguments_in_each_pass_are_reported_once_with_line_and_argument(opt
 
 
 class Counts(Flow):
+    """Counts when a call has ended."""
+
+    def call(self, new: int) -> None:
+        if self.work.run("same", self.step) is not None:
+            self.step += 1
+
+
+class RunsAway(Flow):
+    """Counts before each call, so that the pass is cut there, and counts again."""
+
     def call(self, new: int) -> None:
         self.step += 1
         self.work.run("same", self.step)
+
+
+class NewWorks(Flow):
+    def __init__(self, several: Dict[Any] | List[Any]) -> None:
+        super().__init__(Echo())
+        self.several = several
+
+    def call(self, new: int) -> None:
+        work = Echo(parallel=True)
+        if isinstance(self.several, List):
+            self.several.append(work)
+        else:
+            self.several["a"] = work
+        work.run("same", 1)
+
+
+class Tasks(Flow):
+    """Calls one work after the other on the same line, each when the one before has succeeded."""
+
+    def __init__(self, work: LightningWork) -> None:
+        super().__init__(work)
+        self.several = List(*(Echo() for _ in range(NUM_PASSES)))
+
+    def call(self, new: int) -> None:
+        for work in self.several:
+            if not work.has_succeeded:
+                work.run("same", 1)
+                break
 
 
 class Loops(Flow):
@@ -97,11 +136,45 @@ class Reaches(Flow):
 
 @pytest.mark.parametrize(
     "root",
-    [Counts(Echo()), Loops(Echo()), Flow(Sees()), Answers(Echo()), Reaches(Echo(parallel=True))],
-    ids=["counter in the state", "loop in one pass", "state of the work", "new answers", "earlier calls"],
+    [
+        Counts(Echo(parallel=True)),
+        Loops(Echo()),
+        Flow(Sees()),
+        Answers(Echo()),
+        Reaches(Echo(parallel=True)),
+        Tasks(Echo()),
+    ],
+    ids=[
+        "counter in the state",
+        "loop in one pass",
+        "state of the work",
+        "new answers",
+        "earlier calls",
+        "one work after the other",
+    ],
 )
 def test_calls_that_follow_from_the_state_or_from_other_calls_are_not_reported(root: Flow):
     assert warnings_of(root) == []
+
+
+@pytest.mark.parametrize(
+    ("root", "what"),
+    [
+        (
+            RunsAway(Echo()),
+            "root.work.run(...) makes a new call in each pass, 300 by now, and the last one has ",
+        ),
+        (RunsAway(Echo()), "has not ended: argument 1, now 301, is new each time"),
+        (NewWorks(List()), "has not ended: the work is a new one each time"),
+        (NewWorks(Dict()), "the work is a new one each time. So the flow never ends."),
+    ],
+    ids=["counter before the call", "its argument", "list of works", "dict of works"],
+)
+def test_calls_that_each_pass_adds_to_those_that_wait_are_reported(root: Flow, what: str):
+    (warning,) = warnings_of(root)
+
+    assert what in str(warning.message)
+    assert warning.filename == __file__
 
 
 def test_the_report_survives_an_argument_that_can_not_be_shown():

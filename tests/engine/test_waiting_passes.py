@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 import re
+import threading
+import warnings
 from collections import deque
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.clock import ManualClock
 from lightning_lite.context import Caller, current_caller
 from lightning_lite.engine import machine
@@ -300,6 +303,57 @@ def test_a_flow_that_changes_the_state_in_each_pass_is_warned(monkeypatch):
 
     with pytest.warns(LightningFlowWarning, match=r"1,000 passes in a row, .* changed root\.count: it never"):
         driver.run()
+
+
+class Reports(LightningWork):
+    """Reports another number every millisecond, until it is stopped."""
+
+    def __init__(self) -> None:
+        super().__init__(parallel=True)
+        self.number = 0
+
+    def run(self) -> None:
+        while True:
+            self.number += 1
+            threading.Event().wait(0.001)
+
+
+class Spins(LightningFlow):
+    def __init__(self) -> None:
+        super().__init__()
+        self.reports = Reports()
+        self.count = 0
+
+    def run(self) -> None:
+        self.reports.run()
+        self.count += 1
+        if self.count == 20_000:
+            self.stop()
+
+
+class Sums(Spins):
+    """Changes only what a report has changed."""
+
+    def run(self) -> None:
+        self.reports.run()
+        self.count = self.reports.number
+        if self.count >= 300:
+            self.stop()
+
+
+def test_reports_do_not_hide_that_a_flow_changes_the_state_in_each_pass(monkeypatch):
+    monkeypatch.setattr(machine, "_MANY_ALONE", 1000)
+
+    with pytest.warns(LightningFlowWarning, match=r"1,000 passes in a row, .* changed root\.count: it never"):
+        LightningApp(Spins()).run("inline")
+
+
+def test_a_flow_that_changes_the_state_after_each_report_is_not_warned(monkeypatch):
+    monkeypatch.setattr(machine, "_MANY_ALONE", 100)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LightningFlowWarning)
+        LightningApp(Sums()).run("inline")
 
 
 def test_a_change_cuts_a_pass_with_many_answers_only_after_some_time():
