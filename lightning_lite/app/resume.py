@@ -12,10 +12,11 @@ from lightning_lite.engine.history import fold_entries
 from lightning_lite.engine.replay import Replay
 from lightning_lite.root_access import opened
 from lightning_lite.run_options import RunOptions
-from lightning_lite.runs.catalog import find_resumable, run_path
+from lightning_lite.runs.catalog import find_renamed, find_resumable, run_path
 from lightning_lite.runs.folder import RunFolder, creating_run
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.journal_values import remove_unneeded
+from lightning_lite.text import one_line
 from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.flow import LightningFlow, RootFlow
 from lightning_lite.values.pickling import value_files
@@ -35,6 +36,13 @@ def find_run(root: LightningFlow, options: RunOptions) -> str | None:
     path = find_resumable(root_dir, _identity(root))
     if path is None:
         print_notice(f"There is nothing to resume for {name_of_app(root)} in {root_dir}: a new run starts.")
+        if (renamed := find_renamed(root_dir, _identity(root))) is not None:
+            run, identity = renamed
+            print_notice(
+                f"The run {run} there is of {one_line(identity, limit=200)}, and this app is "
+                f"{_identity(root)}. If it is the same app, restore the name of the class or the path of the "
+                "script to resume it."
+            )
     return path
 
 

@@ -149,8 +149,8 @@ class Machine:
         self.error: BaseException | None = None
         self.failed_work = ""
         self.num_passes = 0
-        # Passes in a row that the flow has caused by its own changes. Those after a report are not counted, but
-        # they do not begin another row: a work may report all the time.
+        # Passes in a row that the flow has caused by its own changes. Those after a report are not counted,
+        # but do not end the row: a work may report all the time.
         self._num_alone = 0
         self._has_news = False  # whether reports have come since the last pass began
         self._acting = acting_as(caller)

@@ -302,6 +302,26 @@ def find_resumable(root: str, identity: str) -> str | None:
     return None
 
 
+def find_renamed(root: str, identity: str) -> tuple[str, str] | None:
+    """Return the latest run that could be resumed, if only the class or only the script had not changed.
+
+    Args:
+        root: Absolute folder that holds everything.
+        identity: Identity of the app, as in `Journal.create`: the script or module, `:`, the class.
+
+    Returns:
+        The id of the run and the identity of its app, or `None`.
+    """
+    runs = runs_folder(root)
+    script, _, name = identity.rpartition(":")
+    for run_id in reversed(list_runs(runs)):
+        path = os.path.join(runs, run_id)
+        found = str(read_details(path).get("identity", ""))
+        if can_resume(path) and (found.startswith(f"{script}:") or found.endswith(f":{name}")):
+            return run_id, found
+    return None
+
+
 def _check_run(path: str) -> None:
     if os.path.islink(path):
         raise RootRefused(

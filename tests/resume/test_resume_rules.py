@@ -550,6 +550,40 @@ def test_a_work_that_the_flow_has_stopped_stays_stopped():
     assert ran == ["a"]
 
 
+def test_a_new_run_after_the_class_of_the_root_was_renamed_names_the_earlier_one(capfd):
+    def script(flow):
+        flow.step.run("a")
+        flow.fail()
+
+    class Renamed(Scripted):
+        pass
+
+    start(script, step=Step())
+    run = last_run()
+
+    with pytest.raises(AppFailed):
+        LightningApp(Renamed(script, step=Step())).run("inline", resume=True)
+
+    printed = capfd.readouterr().err
+    assert (
+        f"The run {run} there is of {__name__}:Scripted, and this app is {__name__}:test_a_new_run" in printed
+    )
+    assert "restore the name of the class or the path of the script to resume it" in printed
+    assert ran == ["a", "a"]
+
+
+def test_a_new_run_after_the_script_was_moved_names_the_earlier_one(forked_scripts: ForkedScripts):
+    (before := Path("before/app.py").absolute()).parent.mkdir()
+    before.write_text(textwrap.dedent(USED_VALUES.format(size=1)))
+    assert forked_scripts.run_to_end(before).returncode == -signal.SIGKILL
+    run = last_run()
+
+    after = before.parent.rename("after") / "app.py"
+    done = forked_scripts.run_to_end(after.absolute())
+
+    assert f"The run {run} there is of {before}:Flow, and this app is {after.absolute()}:Flow" in done.stderr
+
+
 def test_a_run_that_its_flow_has_stopped_is_resumed_only_by_its_id(capfd):
     def script(flow):
         flow.step.run("a")
