@@ -1,12 +1,9 @@
-"""Says how to go on with a run that failed or was interrupted, and shows Ctrl-C without a traceback."""
+"""Says how to go on with a run that failed or was interrupted."""
 
 from __future__ import annotations
 
 import os
 import shlex
-import sys
-import traceback
-from types import TracebackType
 
 from lightning_lite.errors import AppIdle, JournalCorrupt, SettingError, WorkingDirectoryGone
 from lightning_lite.runs.catalog import can_resume, read_details
@@ -33,35 +30,6 @@ def add_resume_note(error: BaseException, path: str, root: str) -> None:
     if not _is_default(root):
         options += f" --root {shlex.quote(root)}"
     add_note(error, f"To go on with this run: lightning-lite resume {run}{options}")
-
-
-def show_without_traceback(error: KeyboardInterrupt) -> None:
-    """Let Python show `error` in one line, with its notes, if it ends the program.
-
-    A hook of another program, such as IPython, is not replaced.
-    """
-    hook = sys.excepthook
-    if hook is sys.__excepthook__:
-        sys.excepthook = _InterruptHook(error)
-    elif isinstance(hook, _InterruptHook):
-        hook.error = error
-
-
-class _InterruptHook:
-    """The `sys.excepthook` of Python, except for one exception.
-
-    Attributes:
-        error: That exception.
-    """
-
-    def __init__(self, error: KeyboardInterrupt) -> None:
-        self.error = error
-
-    def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if error is not self.error:
-            sys.__excepthook__(kind, error, trace)
-        elif sys.stderr is not None:
-            sys.stderr.write("".join(traceback.format_exception_only(error)))
 
 
 def _is_default(root: str) -> bool:

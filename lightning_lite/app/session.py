@@ -23,9 +23,10 @@ from importlib import import_module
 from typing import ClassVar, Literal
 
 from lightning_lite import timeouts
-from lightning_lite.app.api_routes import collect_commands, collect_routes, hidden_by_verbs
+from lightning_lite.app.api_routes import collect_routes
 from lightning_lite.app.at_rest import idle_error, is_kept, rest_notice
 from lightning_lite.app.commands import Api, Commands
+from lightning_lite.app.flow_commands import collect_commands, hidden_by_verbs
 from lightning_lite.app.flow_requests import FlowRequests
 from lightning_lite.app.remote_works import make_remote_runner, remote_options
 from lightning_lite.app.reporting import (

@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 
 import click
 
-from lightning_lite.app.api_routes import CLIENT_FIELD, COMMANDS
+from lightning_lite.app.flow_commands import CLIENT_FIELD, COMMANDS
 from lightning_lite.app_state import AppState
 from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.options import BadInput

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lightning_lite import LightningFlow
-from lightning_lite.app.api_routes import collect_commands
+from lightning_lite.app.flow_commands import collect_commands
 from lightning_lite.app_state import AppState
 from lightning_lite.client_command import ClientCommand
 from lightning_lite.errors import ComponentDefinitionError, DetachedError
