@@ -14,17 +14,23 @@ from pathlib import Path
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
-def lowest_versions(requirements: Iterable[str]) -> Iterator[str]:
-    """Yield `name==version` for each requirement.
+def lowest_versions(requirements: Iterable[str], project: str) -> Iterator[str]:
+    """Yield `name==version` for each requirement of another project.
+
+    Args:
+        requirements: The requirements.
+        project: Name of this project: `project[ui]` includes its own requirements, which are listed, too.
 
     Raises:
         ValueError: A requirement has no lower bound.
 
     Example:
-        >>> list(lowest_versions(["filelock>=3.30,<5", "rich>=13.7"]))
+        >>> list(lowest_versions(["filelock>=3.30,<5", "ours[ui]", "rich>=13.7"], "ours"))
         ['filelock==3.30', 'rich==13.7']
     """
     for requirement in requirements:
+        if requirement.startswith(f"{project}["):
+            continue
         found = re.fullmatch(r"([\w.-]+)>=([\w.]+)(,.*)?", requirement)
         if found is None:
             raise ValueError(f"{PYPROJECT.name}: {requirement!r} has no lower bound; write name>=version.")
@@ -33,7 +39,8 @@ def lowest_versions(requirements: Iterable[str]) -> Iterator[str]:
 
 if __name__ == "__main__":
     project = tomllib.loads(PYPROJECT.read_text("utf-8"))["project"]
-    extras = [
-        each for extra in ("notify", "ui", "lightning") for each in project["optional-dependencies"][extra]
-    ]
-    sys.stdout.write("\n".join(lowest_versions([*project["dependencies"], *extras])) + "\n")
+    extras = project["optional-dependencies"]
+    requirements = [*project["dependencies"]]
+    for extra in ("notify", "ui", "lightning", "s3", "otel"):
+        requirements += extras[extra]
+    sys.stdout.write("\n".join(lowest_versions(requirements, project["name"])) + "\n")
