@@ -8,6 +8,7 @@ app.start() ─▶ RunningApp ── thread ──▶ the same as app.run()
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import traceback
 from collections.abc import Callable
@@ -22,9 +23,11 @@ from lightning_lite.colours import without_colours
 from lightning_lite.errors import ComponentError
 from lightning_lite.html_tables import html_table, html_title
 from lightning_lite.masking import mask
-from lightning_lite.runners.output.log_reader import RunLogs
+from lightning_lite.runners.output.flow_log import FLOW
+from lightning_lite.runners.output.log_reader import RunLogs, list_logs
 from lightning_lite.text import one_line
 from lightning_lite.tracebacks import leave_out_own_frames
+from lightning_lite.work_names import find_work_name
 
 if TYPE_CHECKING:
     from lightning_lite.app.session import Session
@@ -132,18 +135,21 @@ class RunningApp:
         """Return the output of the flow and the works up to now, without colours.
 
         Args:
-            work: Name of the work, or `root` for the flow. `None` returns the lines of all in the order of
-                their times, each after the name of its work.
+            work: Name of the work or the end of it, or `root` for the flow. `None` returns the lines of all
+                in the order of their times, each after the name of its work.
             n: Number of the last lines of each work; `None` returns all lines.
 
         Raises:
-            ComponentError: `n` is not a valid number of lines.
+            ComponentError: `n` is not a valid number of lines, no work has this name, or several have.
         """
         if n is not None and (type(n) is not int or n < 0):
             raise ComponentError(f"n must be a whole number, 0 or more, or None. Found {n!r}")
+        if work is not None and not isinstance(work, str):
+            raise ComponentError(f"work must be the name of a work, or None. Found {work!r}")
         if self._session is None:
             return ""
-        lines = RunLogs(self._session.folder, [] if work is None else [work], nlines=n).read(to_end=True)
+        works = [] if work is None else [self._find_work(self._session, work)]
+        lines = RunLogs(self._session.folder, works, nlines=n).read(to_end=True)
         prefix = "" if work is not None else "{} | "
         return "".join(f"{prefix.format(line.work)}{without_colours(line.text)}\n" for line in lines)
 
@@ -192,6 +198,12 @@ class RunningApp:
         """Wait until the run has begun, or could not begin; at once in the thread of the app."""
         if threading.current_thread() is not self._thread:
             self._has_begun.wait()
+
+    def _find_work(self, session: Session, work: str) -> str:
+        """Return the full name of a work; one that the flow has removed has a log, too."""
+        names = {FLOW, *(row.name for row in session.snapshot_works())}
+        names.update(list_logs(os.path.join(session.folder, "logs")))
+        return find_work_name(work, names, f"run {session.run_id}")
 
     def _take_session(self, session: Session) -> None:
         self._session = session

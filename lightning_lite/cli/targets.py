@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from difflib import get_close_matches
 
 from lightning_lite.cli.options import BadInput, check_root
-from lightning_lite.errors import CommandError
+from lightning_lite.errors import CommandError, ComponentError
 from lightning_lite.monitor.run_status import read_status
 from lightning_lite.process_places import Place
 from lightning_lite.runs.catalog import (
@@ -20,9 +20,7 @@ from lightning_lite.runs.catalog import (
     read_run,
     runs_folder,
 )
-
-#: Maximum number of names that an error lists.
-_MAX_NAMES = 5
+from lightning_lite.work_names import find_work_name, list_names
 
 #: The beginning of the id of a run, a date; no work has such a name.
 _DATE = re.compile(r"\d{6,}")
@@ -50,66 +48,91 @@ def find_run(root: str, text: str | None, *, running: bool = False) -> RunSummar
     return run
 
 
+def read_work_names(run: RunSummary) -> list[str]:
+    """Return the names of the works of a run."""
+    return [work.name for work in read_status(run, journal=False).works]
+
+
 def find_target(
-    root: str, words: Sequence[str], *, running: bool = False
+    root: str,
+    words: Sequence[str],
+    *,
+    running: bool = False,
+    read_names: Callable[[RunSummary], Iterable[str]] = read_work_names,
+    kind: str = "a work",
 ) -> tuple[RunSummary, tuple[str, ...]]:
     """Return the run that the first word names, if it is a run, and the other words, which name works.
 
+    Args:
+        root: The root folder.
+        words: The words of the user.
+        running: Whether the run must be still running.
+        read_names: Returns the names in a run that the other words may mean.
+        kind: What these names are, with an article, for the message.
+
     Raises:
-        BadInput: No run matches, several match, the run has ended and `running` is true, or the first word is
-            the name of a run and of a work of another run.
+        BadInput: No run matches, several match, the run has ended and `running` is true, or the first word
+            means a run and also a work.
     """
-    if words and list_named(runs_folder(root), words[0]):
-        _check_is_no_work(root, words[0])
-    if words and (_matching(root, words[0]) or _DATE.match(words[0])):
+    matching = _matching(root, words[0]) if words else []
+    if matching:
+        _check_is_only_run(root, words[0], matching, running, read_names, kind)
+    if words and (matching or _DATE.match(words[0])):
         return find_run(root, words[0], running=running), tuple(words[1:])
     return find_run(root, None, running=running), tuple(words)
 
 
-def _check_is_no_work(root: str, name: str) -> None:
-    """Refuse the name of a run if it also means a work of the run that a verb takes without a RUN.
+def _check_is_only_run(
+    root: str,
+    word: str,
+    matching: list[str],
+    running: bool,
+    read_names: Callable[[RunSummary], Iterable[str]],
+    kind: str,
+) -> None:
+    """Refuse a word for a run if it also means a work of the run that a verb takes without a RUN.
 
     Raises:
         BadInput: It does.
     """
-    try:
-        run = _choose(root)
-    except BadInput:  # several runs go on: without a RUN, a verb takes none
+    if word in matching:  # a full id
         return
-    works = [work.name for work in read_status(run, journal=False).works]
-    if run.name != name and any(work.endswith(f".{name}") for work in works):
+    try:
+        run = find_run(root, None, running=running)
+    except BadInput:  # several runs go on, or none: without a RUN, a verb takes none
+        return
+    names = [name for name in read_names(run) if name.endswith(f".{word}")]
+    if names:
         raise BadInput(
-            f"{name!r} is the name of a run, and of a work of run {run.id}: type the id of the run, or the "
-            "full name of the work."
+            f"{word!r} means a run, and also {kind} of run {run.id}. Type the id of the run: "
+            f"{list_names(reversed(matching))}; or the full name: {list_names(names)}."
         )
 
 
-def find_work(run: str, text: str, names: Collection[str]) -> str:
-    """Return the full name of the work that the user named.
+def find_named_works(
+    run: RunSummary, words: Sequence[str], target: Sequence[str], names: Collection[str]
+) -> list[str]:
+    """Return the full names of the works that the user named.
 
     Args:
-        run: Id of the run, for the message.
-        text: The name of the work, or the end of it.
+        run: The run.
+        words: The words that name works, as `find_target` returns them.
+        target: All words of the user: if the first one is no run, it may be a mistyped one.
         names: The names of all works.
 
     Raises:
-        BadInput: No work matches, or several match.
+        BadInput: No work matches a word, or several match.
     """
-    for name in (text, f"root.{text}"):
-        if name in names:
-            return name
-    matching = [name for name in names if name.endswith(f".{text}")]
-    if len(matching) == 1:
-        return matching[0]
-    if matching:
-        raise BadInput(f"{text!r} matches several works of run {run}: {_list(matching)}.")
-    by_end = {name.rpartition(".")[2]: name for name in names}
-    similar = get_close_matches(text, [*names, *by_end], n=_MAX_NAMES, cutoff=0.5)
-    if similar:
-        hint = f"did you mean {_list(dict.fromkeys(by_end.get(name, name) for name in similar))}?"
-    else:
-        hint = f"there are {_list(sorted(names))}." if names else "it has none."
-    raise BadInput(f"there is no work {text!r} in run {run}: {hint}")
+    found = []
+    for word in words:
+        try:
+            found.append(find_work_name(word, names, f"run {run.id}"))
+        except ComponentError as error:
+            is_first = word == target[0] and len(words) == len(target)
+            runs = _similar_runs(os.path.dirname(run.path), word, cutoff=0.8) if is_first else []
+            hint = f" If {word!r} means a run: did you mean {list_names(runs)}?" if runs else ""
+            raise BadInput(f"{error}{hint}") from None
+    return found
 
 
 def find_works(root: str, words: Sequence[str]) -> tuple[RunSummary, dict[str, Place | None]]:
@@ -126,7 +149,7 @@ def find_works(root: str, words: Sequence[str]) -> tuple[RunSummary, dict[str, P
     if not status.is_answering:
         raise CommandError(status.trouble)
     places = {work.name: work.place for work in status.works}
-    return run, {name: places[name] for name in (find_work(run.id, text, places) for text in texts)}
+    return run, {name: places[name] for name in find_named_works(run, texts, words, places)}
 
 
 def _find(root: str, text: str, running: bool) -> RunSummary:
@@ -137,18 +160,31 @@ def _find(root: str, text: str, running: bool) -> RunSummary:
     if len(matching) == 1:
         return matching[0]
     if matching:
-        which = _list(run.id for run in reversed(matching))
+        which = list_names(run.id for run in reversed(matching))
         if matching[0].name == text:
             raise BadInput(f"{len(matching)} runs have the name {text!r}: {which}; type the id of one.")
         raise BadInput(f"{text!r} matches {len(matching)} runs: {which}; type more of the id.")
-    ids = list_runs(runs)
-    by_end = {name.rpartition("-")[2]: name for name in ids}
-    similar = get_close_matches(text, ids, n=3, cutoff=0.5)
-    similar = similar or [by_end[end] for end in get_close_matches(text, by_end, n=3, cutoff=0.5)]
-    names = {str(name) for run_id in ids if (name := read_details(os.path.join(runs, run_id)).get("name"))}
-    similar = get_close_matches(text, names, n=3, cutoff=0.6) or similar
-    hint = f"did you mean {_list(similar)}?" if similar else "`lightning-lite ps` lists them."
+    similar = _similar_runs(runs, text, cutoff=0.5)
+    hint = f"did you mean {list_names(similar)}?" if similar else "`lightning-lite ps` lists them."
     raise BadInput(f"there is no run {text!r} in {root}: {hint}")
+
+
+def _similar_runs(runs: str, text: str, cutoff: float) -> list[str]:
+    """Return the names of runs that are similar to a text, else such ids.
+
+    Args:
+        runs: Folder of the runs.
+        text: What the user typed for a run.
+        cutoff: How similar an id, or its last part, must be, from 0 to 1.
+    """
+    ids = list_runs(runs)
+    names = {str(name) for run_id in ids if (name := read_details(os.path.join(runs, run_id)).get("name"))}
+    by_end = {name.rpartition("-")[2]: name for name in ids}
+    return (
+        get_close_matches(text, names, n=3, cutoff=0.6)
+        or get_close_matches(text, ids, n=3, cutoff=cutoff)
+        or [by_end[end] for end in get_close_matches(text, by_end, n=3, cutoff=cutoff)]
+    )
 
 
 def _choose(root: str) -> RunSummary:
@@ -177,7 +213,7 @@ def find_running(root: str) -> list[RunSummary]:
 
 def list_with_names(runs: Iterable[RunSummary]) -> str:
     """Return the ids of runs, with their names and the names of their apps, in words."""
-    return _list(f"{run.id} ({', '.join(filter(None, (run.name, run.app)))})" for run in runs)
+    return list_names(f"{run.id} ({', '.join(filter(None, (run.name, run.app)))})" for run in runs)
 
 
 def _matching(root: str, text: str) -> list[str]:
@@ -194,9 +230,3 @@ def _matching(root: str, text: str) -> list[str]:
 def _describe_end(run: RunSummary) -> str:
     known = {"died": "has died", "failed": "has failed", "unknown": "has no record of its end"}
     return known.get(run.state, f"was {run.state}")
-
-
-def _list(names: Iterable[str]) -> str:
-    found = list(names)
-    more = f" and {len(found) - _MAX_NAMES} more" if len(found) > _MAX_NAMES else ""
-    return ", ".join(found[:_MAX_NAMES]) + more

@@ -49,6 +49,7 @@ LAYERS = [
         "light_typing",
         "text",
         "formats",
+        "work_names",
         "work_row",
         "colours",
         "text_forms",

@@ -21,6 +21,7 @@ from lightning_lite.runs.catalog import read_runs
 from tests.cli.short_apps import running
 from tests.cli.verbs import call, is_refused
 from tests.support.processes import run_python
+from tests.support.run_folders import make_run_folder, runs_folder
 
 
 class Train(LightningWork):
@@ -39,6 +40,18 @@ class Ends(LightningFlow):
         self.train.run()
         if not os.path.exists("fixed"):
             self.fail("not fixed")
+        self.stop()
+
+
+class Short(LightningFlow):
+    """Has a work whose name is also a digit of ids."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = Train()
+
+    def run(self) -> None:
+        self.a.run()
         self.stop()
 
 
@@ -120,9 +133,65 @@ def test_a_word_that_means_a_run_and_a_work_is_refused(capfd: pytest.CaptureFixt
     old = run(name="train")
     latest = run()
 
-    is_refused(call(capfd, "logs", "train"), 2, f"name of a run, and of a work of run {latest}")
+    is_refused(
+        call(capfd, "logs", "train"),
+        2,
+        f"'train' means a run, and also a work of run {latest}. Type the id of the run: {old}; "
+        "or the full name: root.train.",
+    )
     assert "training" in call(capfd, "logs", "root.train").out
     assert "training" in call(capfd, "logs", old, "train").out
+
+
+@pytest.mark.parametrize("verb", ["logs", "status"])
+def test_a_word_that_means_a_run_and_a_work_of_the_same_run_is_refused(
+    verb: str, capfd: pytest.CaptureFixture[str]
+):
+    run_id = run(name="train")
+
+    is_refused(call(capfd, verb, "train"), 2, f"the id of the run: {run_id}; ", "the full name: root.train.")
+    assert call(capfd, verb, run_id).code == call(capfd, verb, "root.train").code == 0
+
+
+def test_a_part_of_an_id_that_is_also_a_work_is_refused(capfd: pytest.CaptureFixture[str]):
+    LightningApp(Short()).run("inline")
+    runs = Path(os.environ["LIGHTNING_LITE_ROOT"], "runs")
+    (path,) = runs.iterdir()
+    run_id = path.rename(runs / f"{path.name[:-1]}a").name
+
+    is_refused(call(capfd, "logs", "a"), 2, f"the id of the run: {run_id}; ", "the full name: root.a.")
+    assert call(capfd, "logs", run_id[-4:]).code == call(capfd, "logs", "root.a").code == 0
+
+
+@pytest.mark.parametrize("verb", ["stop", "kill", "restart", "stack", "logs", "status"])
+def test_a_running_run_with_the_name_of_its_work_goes_on(
+    verb: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LIGHTNING_LITE_NAME", "one")
+    with running(tmp_path, root=os.environ["LIGHTNING_LITE_ROOT"]) as app:
+        app.wait_for_output("up\n")
+
+        is_refused(call(capfd, verb, "one"), 2, "means a run, and also a work", app.run.id, ": root.one.")
+
+        assert "one has stopped" not in app.output
+        assert call(capfd, "stop", "root.one").out == "root.one: stopped\n"
+        assert call(capfd, "stop", app.run.id).code == 0
+
+
+def test_a_mistyped_name_of_a_run_is_not_only_an_unknown_work(capfd: pytest.CaptureFixture[str]):
+    run_id = make_run_folder(runs_folder(), "20260101-000000000-abcdef", name="lr-high").name
+
+    for verb in ("logs", "status"):
+        is_refused(
+            call(capfd, verb, "lr-hihg"),
+            2,
+            f"there is no work 'lr-hihg' in run {run_id}: ",
+            "If 'lr-hihg' means a run: did you mean lr-high?",
+        )
+        is_refused(call(capfd, verb, "abcdee"), 2, f"means a run: did you mean {run_id}?")
+    second = call(capfd, "logs", "lr-high", "lr-hihg")  # only the first word can be a run
+    is_refused(second, 2, "no work 'lr-hihg'")
+    assert "means a run" not in second.err
 
 
 def test_a_run_is_resumed_by_its_name_and_keeps_name_and_tags(monkeypatch: pytest.MonkeyPatch):

@@ -44,6 +44,19 @@ def test_what_can_not_be_shown_is_named(capfd: pytest.CaptureFixture[str], run: 
     is_refused(call(capfd, "numbers"), 1, "can't be read", NUMBERS_NAME)
 
 
+def test_a_word_that_means_a_run_and_an_attribute_is_refused(capfd: pytest.CaptureFixture[str], run: Path):
+    make_run_folder(runs_folder(), "20251231-000000000-111111", name="loss")
+
+    is_refused(
+        call(capfd, "numbers", "loss"),
+        2,
+        f"'loss' means a run, and also an attribute of run {run.name}",
+        "the id of the run: 20251231-000000000-111111",
+        "the full name: root.train.loss",
+    )
+    assert list(call(capfd, "numbers", "train.loss", "--json").data) == ["root.train.loss"]
+
+
 def test_private_attributes_are_left_out_also_those_of_an_old_log(
     capfd: pytest.CaptureFixture[str], run: Path
 ):

@@ -69,8 +69,26 @@ def test_the_end_of_the_flow_is_the_end():
     assert sorted(running.logs().splitlines()) == ["root.a | one", "root.a | three", "root.b | two"]
     assert running.logs("root.a") == "one\nthree\n"
     assert running.logs("root.a", n=1) == "three\n"
-    assert running.logs(n=0) == running.logs("root.unknown") == ""
+    assert running.logs("a") == running.logs("root.a")
+    assert running.logs(n=0) == running.logs("root") == ""
     assert running.run_id in repr(running)
+
+
+@pytest.mark.parametrize(
+    ("work", "message"),
+    [
+        ("no.such.work", r"there is no work 'no\.such\.work' in run .*: there are root, root\.a, root\.b\.$"),
+        ("root.aa", r"no work 'root\.aa' .* did you mean root\.a"),
+        ("", "there is no work ''"),
+        (3, "work must be the name of a work, or None. Found 3"),
+    ],
+)
+def test_logs_of_an_unknown_work_name_the_works(work, message):
+    running = LightningApp(Talk()).start(runner="inline")
+    running.wait(DEADLINE)
+
+    with pytest.raises(ComponentError, match=message):
+        running.logs(work)
 
 
 @pytest.mark.parametrize("n", [-1, 1.0, "1", True])

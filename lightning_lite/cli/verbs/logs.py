@@ -14,9 +14,8 @@ import click
 from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.completion import complete_targets
 from lightning_lite.cli.options import BadInput, ParamType, examples, plain_option, read_age, root_option
-from lightning_lite.cli.targets import find_target, find_work
+from lightning_lite.cli.targets import find_named_works, find_target, read_work_names
 from lightning_lite.colours import without_colours
-from lightning_lite.monitor.run_status import read_status
 from lightning_lite.runners.output.flow_log import FLOW
 from lightning_lite.runners.output.log_reader import Line, RunLogs, list_logs
 from lightning_lite.runs.catalog import RunSummary, read_run
@@ -96,7 +95,7 @@ def command(
             f"the logs of run {run.id} can't be read: {folder!r} is not a folder; links in the folder of a "
             "run are not followed. Move the logs back to that place."
         )
-    works = {find_work(run.id, word, _known_works(run)) for word in words}
+    works = find_named_works(run, words, target, _known_works(run)) if words else ()
     logs = RunLogs(run.path, works, nlines=nlines, since=since)
     show = _to_json if as_json else _Text(timestamps=timestamps, prefix=not no_prefix)
     pause = Event()
@@ -110,8 +109,7 @@ def command(
 
 
 def _known_works(run: RunSummary) -> set[str]:
-    works = {work.name for work in read_status(run, journal=False).works} | {FLOW}
-    return works.union(list_logs(os.path.join(run.path, "logs")))
+    return {FLOW, *read_work_names(run), *list_logs(os.path.join(run.path, "logs"))}
 
 
 def _write(lines: Iterable[Line], show: Callable[[Line], str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from math import isfinite
 
 import click
@@ -12,6 +13,7 @@ from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import BadInput, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say_json, say_table
 from lightning_lite.cli.targets import find_target
+from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.runs.numbers_log import Point, read_numbers
 from lightning_lite.values.json_form import json_number
 
@@ -35,7 +37,7 @@ def command(root: str, target: tuple[str, ...], as_json: bool) -> None:
     are kept. With --json, each point is a list of the time in seconds since 1970 and the value; values that
     are not finite are the texts nan, inf and -inf.
     """
-    run, words = find_target(root, target)
+    run, words = find_target(root, target, read_names=_read_names, kind="an attribute")
     try:
         numbers = read_numbers(run.path)
     except OSError as error:
@@ -60,6 +62,13 @@ def command(root: str, target: tuple[str, ...], as_json: bool) -> None:
         )
     else:
         say_table(["ATTRIBUTE", "POINTS", "LAST", "LOWEST", "HIGHEST", "OVER TIME"], _rows(chosen))
+
+
+def _read_names(run: RunSummary) -> Iterable[str]:
+    """Return the attributes with numbers, or none if they can't be read: the verb itself reports that."""
+    with suppress(OSError):
+        return read_numbers(run.path)
+    return ()
 
 
 def _is_meant(name: str, word: str) -> bool:

@@ -12,7 +12,7 @@ from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.completion import complete_targets
 from lightning_lite.cli.options import examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment, show_share
-from lightning_lite.cli.targets import find_target, find_work
+from lightning_lite.cli.targets import find_named_works, find_target
 from lightning_lite.engine.history import CallHistory
 from lightning_lite.formats import format_seconds
 from lightning_lite.monitor.run_status import RunStatus, describe_work, read_status, tree_order
@@ -35,7 +35,7 @@ def command(root: str, target: tuple[str, ...], as_json: bool) -> None:
     """Show the flows and works of a run, or the calls of some of its works."""
     run, words = find_target(root, target)
     status = read_status(run, usage=run.state == "running")
-    names = [find_work(run.id, word, [work.name for work in status.works]) for word in words]
+    names = find_named_works(run, words, target, [work.name for work in status.works])
     if as_json:
         say_json(_describe(status, names))
         return
