@@ -243,7 +243,7 @@ class Component(TreeMember, metaclass=ComponentType):
         return object.__getattribute__(self, name)
 
     def __delattr__(self, name: str) -> None:
-        if name in self._node.names or name in self._node.children:
+        if name in self._node.names:
             raise StateError(
                 f"{self._node.attribute_path(name)} is part of the state, so it can't be deleted. "
                 "Set it to None instead."
@@ -344,20 +344,20 @@ class Component(TreeMember, metaclass=ComponentType):
         """Add a public attribute to the state.
 
         Raises:
-            StateError: `__init__` has ended, or a method has this name.
+            StateError: A method has this name, or `__init__` has ended.
             ComponentError: The name is not a valid key.
         """
+        if callable(getattr(type(self), name, None)):
+            owner = defining_class(type(self), name).__qualname__
+            raise StateError(
+                f"{node.attribute_path(name)} is a method of {owner}; give the attribute another name.",
+                attribute=name,
+            )
         if node.sealed:
             raise StateError(
                 f"Cannot set attributes that were not defined in __init__: {name}. "
                 f"Declare self.{name} = ... in {type(self).__qualname__}.__init__, "
                 f"or use a private attribute, self._{name}, which is not shared.",
-                attribute=name,
-            )
-        if callable(getattr(type(self), name, None)):
-            owner = defining_class(type(self), name).__qualname__
-            raise StateError(
-                f"{node.attribute_path(name)} is a method of {owner}; give the attribute another name.",
                 attribute=name,
             )
         if isinstance(value, ComponentType):

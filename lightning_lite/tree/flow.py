@@ -20,7 +20,7 @@ from lightning_lite.tree.hierarchy import attach, call_when_attached, find_compo
 from lightning_lite.tree.node import STATE_PARTS, TreeMember, check_name, join
 from lightning_lite.tree.outbox import outbox_of
 from lightning_lite.tree.schedule import ScheduledFlow
-from lightning_lite.tree.structures import as_structure, collect, components_below, refuse_mixed
+from lightning_lite.tree.structures import Structure, as_structure, collect, components_below, refuse_mixed
 from lightning_lite.tree.work import LightningWork
 
 
@@ -340,10 +340,9 @@ class LightningFlow(ScheduledFlow):
             return
         if name in node.children:
             if value is not node.children[name]:
-                kind = "work" if isinstance(node.children[name], LightningWork) else "flow"
+                kind, removal = _kind_and_removal(name, node.children[name])
                 raise StateError(
-                    f"Cannot set attributes as the {kind} can't be changed once defined: {name}. "
-                    "Use a Dict or a List for components that change."
+                    f"Cannot set attributes as the {kind} can't be changed once defined: {name}. {removal}"
                 )
             return
         if type(value) in (list, dict):
@@ -362,6 +361,12 @@ class LightningFlow(ScheduledFlow):
     if not TYPE_CHECKING:  # as in `Component`
         __setattr__ = _set_attribute
 
+    def __delattr__(self, name: str) -> None:
+        if name in self._node.children:
+            kind, removal = _kind_and_removal(name, self._node.children[name])
+            raise StateError(f"{join(self.name, name)} is a {kind}, so it can't be deleted. {removal}")
+        super().__delattr__(name)
+
     def _attach(self, name: str, child: TreeMember) -> None:
         """Attach a component that was assigned to a public attribute.
 
@@ -370,15 +375,15 @@ class LightningFlow(ScheduledFlow):
             ComponentError: The name is not a valid key, or the component is in a tree already.
         """
         node = self._node
+        if callable(getattr(type(self), name, None)):
+            owner = defining_class(type(self), name).__qualname__
+            raise StateError(f"{self.name}.{name} is a method of {owner}; give it another name.")
         if node.sealed and not node.depth:
             raise StateError(
                 f"Cannot set attributes that were not defined in __init__: {name}. "
                 "A flow or work may be added in __init__, in load_state_dict or in the flow's own run."
             )
         check_name(name, f"an attribute of {type(self).__qualname__}")
-        if callable(getattr(type(self), name, None)):
-            owner = defining_class(type(self), name).__qualname__
-            raise StateError(f"{self.name}.{name} is a method of {owner}; give it another name.")
         if name in node.names and self.__dict__.get(name, ...) is not None:
             raise StateError(
                 f"{self.name}.{name} has a value; only an attribute that is None can become a component."
@@ -401,6 +406,18 @@ class LightningFlow(ScheduledFlow):
             outbox.this_pass.ending = ending
             outbox.end_left_blocks()
         raise ending
+
+
+def _kind_and_removal(name: str, child: TreeMember) -> tuple[str, str]:
+    """Return what a child of a flow is, and how it, or its content, is removed."""
+    if isinstance(child, Structure):
+        return type(child).__name__, (
+            f"self.{name}.clear() removes all components in it, and self.{name}.pop(...) removes one."
+        )
+    removal = "Put components that are removed later in a Dict or a List: its method pop removes one."
+    if isinstance(child, LightningWork):
+        return "work", f"self.{name}.stop() ends its process. {removal}"
+    return "flow", removal
 
 
 def _child_flows(parent: TreeMember) -> Iterator[LightningFlow]:

@@ -299,15 +299,28 @@ def test_a_float_of_numpy_becomes_the_float_that_it_is():
     assert (type(flow.score), flow.score) == (float, math.sqrt(2))
 
 
-@pytest.mark.parametrize(("old", "kind"), [(Work, "work"), (lambda: ScriptedFlow(do_nothing), "flow")])
-def test_a_component_can_not_be_replaced_by_assignment(old, kind):
-    root = ScriptedFlow(do_nothing, child=old())
+@pytest.mark.parametrize(
+    ("make", "kind", "advice"),
+    [
+        (Work, "work", r"self\.child\.stop\(\) ends its process\. Put .* in a Dict or a List"),
+        (lambda: ScriptedFlow(do_nothing), "flow", "Put components .* in a Dict or a List"),
+        (lambda: [Work()], "List", r"self\.child\.clear\(\) removes all components in it"),
+        (lambda: {"a": Work()}, "Dict", r"self\.child\.clear\(\) removes all components in it"),
+    ],
+)
+def test_a_component_can_not_be_replaced_or_deleted(make, kind, advice):
+    root = ScriptedFlow(do_nothing, child=make())
+    child = root.child
 
     with pytest.raises(
-        StateError, match=rf"Cannot set attributes as the {kind} can't be changed once defined: child"
+        StateError,
+        match=rf"Cannot set attributes as the {kind} can't be changed once defined: child\. {advice}",
     ):
-        root.child = 3
+        root.child = []
+    with pytest.raises(StateError, match=rf"^root\.child is a {kind}, so it can't be deleted\. {advice}"):
+        del root.child
     root.child = root.child
+    assert root.child is child
 
 
 def test_an_attribute_that_holds_a_value_does_not_become_a_component():
@@ -516,11 +529,11 @@ def test_values_keep_their_types_exactly():
 
 
 def test_state_can_not_be_deleted():
-    root = ScriptedFlow(do_nothing, value=1, work=Work())
+    root = ScriptedFlow(do_nothing, value=1)
 
-    for name in ("value", "work"):
-        with pytest.raises(StateError, match=rf"root\.{name} is part of the state, so it can't be deleted"):
-            delattr(root, name)
+    with pytest.raises(StateError, match=r"root\.value is part of the state, so it can't be deleted"):
+        del root.value
+    root.value = None
 
 
 def test_an_attribute_that_is_not_there_is_an_attribute_error():
@@ -548,6 +561,13 @@ def test_a_value_can_not_take_the_name_of_a_method(name):
             ScriptedFlow(do_nothing, run=3)
     else:
         assert ScriptedFlow(do_nothing, state_like=3).state_like == 3
+
+
+@pytest.mark.parametrize("value", [3, Work])
+def test_a_method_is_not_replaced_later_either(value):
+    for component in (Work(), ScriptedFlow(do_nothing)):
+        with pytest.raises(StateError, match=r"run is a method of \w+; give"):
+            component.run = value() if value is Work else value
 
 
 class WithProperty(LightningFlow):
