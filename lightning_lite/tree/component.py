@@ -212,8 +212,8 @@ class Component(TreeMember, metaclass=ComponentType):
                 object.__setattr__(self, name, value)
             except AttributeError:
                 owner = defining_class(type(self), name)
-                if not owner.__module__.startswith(_PACKAGE):
-                    raise  # a property of the user
+                if not owner.__module__.startswith(_PACKAGE) or getattr(vars(owner)[name], "fset", None):
+                    raise  # a property of the user, or code of the user that a setter has called
                 raise StateError(_read_only(self, owner, name), attribute=name) from None
         elif node is None:
             raise StateError(

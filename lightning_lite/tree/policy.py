@@ -57,11 +57,11 @@ class WorkPolicy(NamedTuple):
             ComponentError: A setting is invalid; the message names it, its value, and the valid values.
         """
         for name in ("parallel", "cache_calls", "raise_exception", "start_with_flow"):
-            _expect(isinstance(getattr(self, name), bool), what, name, getattr(self, name), "True or False")
+            expect(isinstance(getattr(self, name), bool), what, name, getattr(self, name), "True or False")
         for name in ("retries", "max_restarts"):
             value = getattr(self, name)
-            _expect(type(value) is int and value >= 0, what, name, value, "a whole number, 0 or more")
-        _expect(
+            expect(type(value) is int and value >= 0, what, name, value, "a whole number, 0 or more")
+        expect(
             _is_number(self.retry_delay) and self.retry_delay >= 0,
             what,
             "retry_delay",
@@ -71,7 +71,7 @@ class WorkPolicy(NamedTuple):
         for name in ("timeout", "restart_period"):
             value = getattr(self, name)
             optional = name == "timeout" and value is None
-            _expect(
+            expect(
                 optional or (_is_number(value) and value > 0),
                 what,
                 name,
@@ -83,15 +83,15 @@ class WorkPolicy(NamedTuple):
                 isinstance(name, str) and "\0" not in name and _is_text(value)
                 for name, value in self.env.items()
             )
-            _expect(
+            expect(
                 good and all(name and "=" not in name for name in self.env),
                 what,
                 "env",
                 self.env,
                 "a dict of strings, or of Secrets under strings",
             )
-        _expect(self.cwd is None or isinstance(self.cwd, str), what, "cwd", self.cwd, "the path of a folder")
-        _expect(
+        expect(self.cwd is None or isinstance(self.cwd, str), what, "cwd", self.cwd, "the path of a folder")
+        expect(
             self.call_key is None or callable(self.call_key), what, "call_key", self.call_key, "a function"
         )
         return self
@@ -115,7 +115,19 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and "\0" not in value
 
 
-def _expect(good: bool, what: str, name: str, value: Any, expected: str) -> None:
+def expect(good: bool, what: str, name: str, value: Any, expected: str) -> None:
+    """Refuse an argument of a work unless it is good.
+
+    Args:
+        good: Whether it is.
+        what: Name of the work's class, for the message.
+        name: Name of the argument.
+        value: Its value.
+        expected: The valid values, for the message.
+
+    Raises:
+        ComponentError: It is not good.
+    """
     if not good:
         raise ComponentError(
             f"{what}({name}={value!r}): {name} must be {expected}.", argument=name, found=value

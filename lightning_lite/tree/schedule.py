@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from lightning_lite.errors import ScheduleError
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.cron import next_event
 from lightning_lite.tree.outbox import outbox_of
@@ -55,7 +56,7 @@ class ScheduledFlow(Component):
             Whether an event is due.
 
         Raises:
-            ScheduleError: The pattern is invalid, or a schedule of this name was used before in this pass.
+            ScheduleError: An argument is invalid, or a schedule of this name was used before in this pass.
 
         Example:
             >>> from lightning_lite.testing import EmptyFlow
@@ -63,6 +64,17 @@ class ScheduledFlow(Component):
             >>> flow.schedule("daily"), flow.schedule("daily")
             (True, False)
         """
+        if start_time is not None and not isinstance(start_time, datetime):
+            raise ScheduleError(
+                f"{self.name}: start_time must be a datetime, or None. Found {start_time!r}",
+                start_time=start_time,
+            )
+        if timezone is not None and not isinstance(timezone, str):
+            raise ScheduleError(
+                f"{self.name}: timezone must be the name of a time zone, such as 'Europe/Prague', or None. "
+                f"Found {timezone!r}",
+                timezone=timezone,
+            )
         key = user_key or cron_pattern
         outbox = outbox_of(self)
         what = f"{self.name}: schedule {key!r}"

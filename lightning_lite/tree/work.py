@@ -24,16 +24,18 @@ from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatu
 from lightning_lite.tree.cloud import BuildConfig, CloudCompute
 from lightning_lite.tree.component import Component, refuse_deferred_run, replace_method
 from lightning_lite.tree.node import Node, TreeMember
-from lightning_lite.tree.policy import WorkPolicy
+from lightning_lite.tree.policy import WorkPolicy, expect
 from lightning_lite.values.codec import SCALARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Self
+    from typing import Any, Self, TypeVar
 
     from lightning_lite.tree.calls import Call, CallRecords
     from lightning_lite.tree.outbox import Outbox
     from lightning_lite.values.secret import Secret
+
+    T = TypeVar("T")
 
 # Imported by name: only the process of the flow makes calls and keeps their records.
 _CALL_KEY = "lightning_lite.values.call_key"
@@ -128,13 +130,10 @@ class LightningWork(Component):
                 stacklevel=2,
             )
             cache_calls = run_once
-        if port is not None and (type(port) is not int or not 0 < port < 65536):
-            raise ComponentError(
-                f"{type(self).__qualname__}(port={port!r}): "
-                "port must be a whole number from 1 to 65535, or None.",
-                argument="port",
-                found=port,
-            )
+        what = type(self).__qualname__
+        expect(isinstance(host, str), what, "host", host, "an address as text")
+        is_port = port is None or (type(port) is int and 0 < port < 65536)
+        expect(is_port, what, "port", port, "a whole number from 1 to 65535, or None")
         self._policy = WorkPolicy(
             parallel=parallel,
             cache_calls=cache_calls,
@@ -148,8 +147,10 @@ class LightningWork(Component):
             timeout=timeout,
             max_restarts=max_restarts,
             restart_period=restart_period,
-        ).checked(type(self).__qualname__)
-        self._cloud_compute = cloud_compute or CloudCompute()
+        ).checked(what)
+        if cloud_compute is None:
+            cloud_compute = CloudCompute()
+        self._cloud_compute = self._checked("cloud_compute", cloud_compute, CloudCompute)
         self._local_build_config: BuildConfig | None = None
         self._cloud_build_config: BuildConfig | None = None
         if local_build_config is not None:
@@ -517,7 +518,7 @@ class LightningWork(Component):
 
     @local_build_config.setter
     def local_build_config(self, config: BuildConfig) -> None:
-        self._local_build_config = config
+        self._local_build_config = self._checked("local_build_config", config, BuildConfig)
         config.on_work_init(self)
 
     @property
@@ -530,7 +531,7 @@ class LightningWork(Component):
 
     @cloud_build_config.setter
     def cloud_build_config(self, config: BuildConfig) -> None:
-        self._cloud_build_config = config
+        self._cloud_build_config = self._checked("cloud_build_config", config, BuildConfig)
         config.on_work_init(self, self._cloud_compute)
 
     @property
@@ -540,7 +541,7 @@ class LightningWork(Component):
 
     @cloud_compute.setter
     def cloud_compute(self, compute: CloudCompute) -> None:
-        self._cloud_compute = compute
+        self._cloud_compute = self._checked("cloud_compute", compute, CloudCompute)
 
     # The state.
 
@@ -561,6 +562,15 @@ class LightningWork(Component):
         self._set_values(state.get("vars", {}))
 
     # Not public: requests of the flow, and checks.
+
+    def _checked(self, name: str, value: T, kind: type[T]) -> T:
+        """Return the value of a setting, or refuse it if it is of another class.
+
+        Raises:
+            ComponentError: It is of another class.
+        """
+        expect(isinstance(value, kind), type(self).__qualname__, name, value, f"a {kind.__name__}")
+        return value
 
     def _state_written(self) -> None:
         """Do nothing; called in the process of the work when the flow has set attributes during a call."""

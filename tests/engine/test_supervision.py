@@ -21,6 +21,7 @@ from lightning_lite.errors import (
 from lightning_lite.machine_messages import WorkExited
 from lightning_lite.messages import Failure, StartFailed
 from lightning_lite.process_places import Place
+from lightning_lite.tree.cloud import BuildConfig, CloudCompute
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.pickling import unpack
 
@@ -900,6 +901,13 @@ def test_a_process_that_comes_up_late_gets_no_call_after_the_stop():
         ("call_key", "key", "a function"),
         ("port", "8000", "a whole number from 1 to 65535, or None"),
         ("port", 0, "a whole number from 1 to 65535, or None"),
+        ("host", 3, "an address as text"),
+        ("host", None, "an address as text"),
+        ("cloud_compute", "cpu", "a CloudCompute"),
+        ("cloud_compute", 0, "a CloudCompute"),
+        ("cloud_compute", CloudCompute, "a CloudCompute"),
+        ("cloud_build_config", 3, "a BuildConfig"),
+        ("local_build_config", {"requirements": []}, "a BuildConfig"),
     ],
 )
 def test_an_argument_that_makes_no_sense_is_refused_with_its_name(argument, value, expected):
@@ -909,6 +917,21 @@ def test_an_argument_that_makes_no_sense_is_refused_with_its_name(argument, valu
         Work(**{argument: value})
 
     assert refusal.value.argument == argument
+
+
+@pytest.mark.parametrize("name", ["cloud_compute", "cloud_build_config", "local_build_config"])
+def test_a_setting_is_checked_when_it_is_set_later_too(name):
+    with pytest.raises(ComponentError, match=rf"Work\({name}=3\): {name} must be a "):
+        setattr(Work(), name, 3)
+
+
+def test_an_attribute_error_of_the_configuration_of_a_user_is_that_error():
+    class Own(BuildConfig):
+        def on_work_init(self, work, cloud_compute=None):
+            work.unknown  # noqa: B018
+
+    with pytest.raises(AttributeError, match="no attribute 'unknown'"):
+        Work(cloud_build_config=Own())
 
 
 def test_environment_and_directory_travel_with_the_start(tmp_path):

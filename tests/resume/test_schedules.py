@@ -94,6 +94,24 @@ def test_an_unknown_time_zone_is_refused_by_name():
         EmptyFlow().schedule("daily", timezone="Europe/Nowhere")
 
 
+@pytest.mark.parametrize(
+    ("argument", "value", "expected"),
+    [
+        ("start_time", "now", "a datetime, or None"),
+        ("start_time", 5, "a datetime, or None"),
+        ("timezone", 3, "the name of a time zone, such as 'Europe/Prague', or None"),
+        ("timezone", UTC, "the name of a time zone, such as 'Europe/Prague', or None"),
+    ],
+)
+def test_an_argument_of_another_type_is_refused_by_name(argument, value, expected):
+    flow = EmptyFlow()
+
+    with pytest.raises(ScheduleError, match=f"root: {argument} must be {expected}. Found {value!r}"):
+        flow.schedule("daily", **{argument: value})
+
+    assert flow.schedule("daily")  # the refused schedule has left nothing
+
+
 # Times of events.
 
 
