@@ -177,7 +177,7 @@ class WorkLost(WorkFailed):
 
 
 class WorkTimeout(WorkFailed):
-    """The call took longer than the `timeout` of the work, and its process was killed."""
+    """The call took longer than the `timeout` of the work and was ended."""
 
 
 class WorkStartFailed(WorkFailed):

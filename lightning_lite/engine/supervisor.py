@@ -266,7 +266,7 @@ class Supervisor:
             self._deadline = None
             message = (
                 f"{self._describe(self.running)} took longer than its timeout of "
-                f"{self._policy.timeout:g} s; its process was killed"
+                f"{self._policy.timeout:g} s and was ended"
             )
             self._end_process(Failure(WorkFailureReasons.TIMEOUT, message), 0.0)
         self._ensure_process(now)

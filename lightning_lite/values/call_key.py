@@ -40,7 +40,8 @@ def call_key(
         custom: The user's function that returns plain data for the arguments, or `None`.
 
     Raises:
-        ArgumentError: An argument has no key that is the same in every run; the message names the argument.
+        ArgumentError: An argument, or the value that `custom` returned, has no key that is the same in every
+            run; the message names it.
 
     Example:
         >>> call_key(([1, 2],), {}) == call_key(([2, 1],), {})
@@ -62,16 +63,23 @@ def call_key(
     except ArgumentError:
         raise
     except NotShareable as error:
-        where = f"{work}.run: argument {which!r}" if work else f"run: argument {which!r}"
+        where = _describe_place(work, which, custom)
         raise ArgumentError(f"{where} can't be sent to another process: {error}.", where=where) from error
     except (Exception, SystemExit) as error:  # the `__reduce_ex__` of a user's class may raise anything
-        where = f"{work}.run: argument {which!r}" if work else f"run: argument {which!r}"
+        where = _describe_place(work, which, custom)
+        advice = "Pass plain data, or define the key with a function: LightningWork(call_key=...)."
         raise ArgumentError(
             f"{where} has no key that is the same in every run: {str(error).removesuffix('.')}. "
-            "Pass plain data, or define the key with a function: LightningWork(call_key=...).",
+            + (advice if custom is None else "Let that function return plain data."),
             where=where,
         ) from error
     return blake2b(b"".join(parts), digest_size=_DIGEST_SIZE).hexdigest()
+
+
+def _describe_place(work: str, which: int | str, custom: Callable[..., Any] | None) -> str:
+    """Return which value has no key, for a message."""
+    what = f"argument {which!r}" if custom is None else "the value that call_key returned"
+    return f"{work}.run: {what}" if work else f"run: {what}"
 
 
 def _encode(value: Any, parts: list[bytes], above: _Above) -> None:

@@ -156,7 +156,7 @@ def test_an_attempt_that_takes_too_long_is_killed_and_has_failed_by_timeout():
     work = stage.root.work
     assert work.has_timeout
     assert (work.status.reason, work.num_timeouts, work.num_failures) == ("timeout", 1, 1)
-    assert "root.work.run(1) took longer than its timeout of 10 s" in work.status.message
+    assert "root.work.run(1) took longer than its timeout of 10 s and was ended" in work.status.message
 
 
 def test_a_time_limit_ends_the_app_with_work_timeout():

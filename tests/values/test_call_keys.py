@@ -312,6 +312,16 @@ def test_an_argument_without_a_stable_key_is_refused_by_name(bad):
         call_key((), {"model": bad()}, "root.work")
 
 
+def test_a_value_of_call_key_without_a_stable_key_is_not_called_an_argument():
+    with pytest.raises(ArgumentError) as refusal:
+        call_key((1,), {}, "root.work", lambda x: threading.Lock())
+
+    assert str(refusal.value).startswith(
+        "root.work.run: the value that call_key returned has no key that is the same in every run: "
+    )
+    assert str(refusal.value).endswith(". Let that function return plain data.")
+
+
 def test_a_key_does_not_depend_on_addresses():
     class Plain:
         pass
