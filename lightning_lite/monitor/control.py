@@ -31,6 +31,9 @@ ANSWER_TIMEOUT = 5.0
 #: Seconds to wait until a run has ended, or a killed process has exited.
 _EXIT_TIMEOUT = 30.0
 
+#: Seconds after which a command says that it waits: works have 5 s to end, so most runs have ended by then.
+_PATIENCE = 6.0
+
 #: Seconds to wait for a new process, after the time for the old one to end.
 _START_TIMEOUT = 10.0
 
@@ -50,16 +53,24 @@ class Outcome(NamedTuple):
     is_expected: bool = True
 
 
-def stop_run(run: RunSummary) -> Outcome:
+def stop_run(run: RunSummary, notify: Callable[[str], object] = lambda text: None) -> Outcome:
     """End a run in order, and wait until its process has ended.
+
+    Args:
+        run: The run.
+        notify: Gets a sentence if the run has not ended after a few seconds.
 
     Raises:
         CommandError: It has not ended in time, or its process is not visible here.
         OSError: Its process belongs to another user.
     """
     end_in_order(run)
-    if not wait_until(partial(has_ended, run), _EXIT_TIMEOUT):
-        raise CommandError(f"run {run.id} has not ended yet; `lightning-lite kill {run.id}` ends it at once")
+    if not wait_until(partial(has_ended, run), _PATIENCE):
+        late = f"run {run.id} has not ended yet"
+        advice = f"`lightning-lite kill {run.id}` ends it at once"
+        notify(f"{late}; waiting {_EXIT_TIMEOUT - _PATIENCE:g} s more. {advice}.")
+        if not wait_until(partial(has_ended, run), _EXIT_TIMEOUT - _PATIENCE):
+            raise CommandError(f"{late}; {advice}")
     return Outcome(f"{run.id}: {read_run(run.path).state}")
 
 

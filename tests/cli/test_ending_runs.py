@@ -22,6 +22,24 @@ pytestmark = pytest.mark.dependencies
 Capture = pytest.CaptureFixture[str]
 
 
+#: A flow that catches each exception, also the one that ends it.
+SWALLOWING = """
+import threading
+from lightning_lite import LightningApp, LightningFlow
+
+class Root(LightningFlow):
+    def run(self):
+        print("up", flush=True)
+        while True:
+            try:
+                threading.Event().wait(1000)
+            except BaseException:
+                pass
+
+LightningApp(Root()).run()
+"""
+
+
 def works_of(app: RunningApp, capfd: Capture) -> dict[str, Any]:
     data = call(capfd, "status", "--json", "--root", app.root).data
     return {work["name"].removeprefix("root."): work for work in data["works"]}
@@ -113,6 +131,25 @@ def test_the_status_of_a_run_without_a_channel_is_read_from_its_files(tmp_path: 
         assert [work["state"] for work in data["works"]] == ["running", "running"]
         is_refused(call(capfd, "stop", "one", "--root", app.root), 1, "takes no commands")
         is_refused(call(capfd, "stack", "--root", app.root), 1, "takes no commands")
+
+
+def test_stop_says_that_it_waits_for_a_run_that_does_not_end(
+    tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("lightning_lite.monitor.control._PATIENCE", 0.2)
+    monkeypatch.setattr("lightning_lite.monitor.control._EXIT_TIMEOUT", 0.5)
+    with running(tmp_path, source=SWALLOWING) as app:
+        app.wait_for_output("up")
+
+        output = call(capfd, "stop", "--root", app.root)
+
+        advice = f"`lightning-lite kill {app.run.id}` ends it at once"
+        assert (output.code, output.out) == (1, "")
+        assert output.err.splitlines() == [
+            f"run {app.run.id} has not ended yet; waiting 0.3 s more. {advice}.",
+            f"Error: run {app.run.id} has not ended yet; {advice}",
+        ]
+        assert call(capfd, "kill", "--root", app.root).code == 0
 
 
 def test_stop_ends_a_suspended_run_in_order(tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch):

@@ -19,8 +19,9 @@ from lightning_lite.monitor.control import check_is_here, kill_run, kill_works
 def command(root: str, target: tuple[str, ...]) -> None:
     """End a run, or some of its works, at once, even if they hang.
 
-    Nothing is cleaned up: the process of the app gets SIGKILL, and its works end with it. The journal is
-    whole, so the run can be resumed.
+    Nothing is cleaned up. If only works are killed, their processes get SIGKILL, and the app continues. If
+    the run is killed, the process of the app gets it, and its works end with it; the journal is whole, so the
+    run can be resumed.
     """
     run, works = find_works(root, target)
     for name, place in works.items():

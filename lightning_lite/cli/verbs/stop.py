@@ -27,4 +27,8 @@ def command(root: str, target: tuple[str, ...], timeout: float) -> None:
     seconds.
     """
     run, works = find_works(root, target)
-    say_outcomes(stop_works(run, works, timeout) if works else [stop_run(run)])
+    say_outcomes(stop_works(run, works, timeout) if works else [stop_run(run, _say_late)])
+
+
+def _say_late(text: str) -> None:
+    click.echo(text, err=True)
