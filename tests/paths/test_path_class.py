@@ -143,8 +143,8 @@ def test_a_lit_path_is_in_the_root_in_each_working_directory(tmp_path: pathlib.P
 
     assert path == tmp_path / "root/paths/models/best.ckpt"
     assert Path("lit://models", "best.ckpt") == path
-    with acting_as(Caller("work", "root.train", "/app")):
-        assert Path("lit://models") == pathlib.Path("/app/paths/models")
+    with acting_as(Caller("work", "root.train", str(tmp_path / "app"))):  # a work creates the folder `paths`
+        assert Path("lit://models") == tmp_path / "app/paths/models"
 
 
 def test_to_dict_has_all_that_a_path_knows(path: Path):
