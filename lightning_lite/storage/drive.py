@@ -325,8 +325,10 @@ class Drive(DriveHandle):
         with translate_errors("put", path, "the old content is kept"):
             if symlinks not in get_args(Symlinks):
                 raise DriveTypeError(f"symlinks must be 'copy' or 'keep', got {shown(symlinks)}.")
-            folder = self._folder()
-            paths, several = folder.select(_given(path), folder.names, folder.exists)
+            folder, given = self._folder(), _given(path)
+            if given == ():
+                raise DriveSourceMissing(_EMPTY_LIST)
+            paths, several = folder.select_local(given)
             if not paths:
                 raise DriveSourceMissing(
                     f"The provided path {shown(path)} doesn't exist; no file has such a name."
@@ -337,9 +339,14 @@ class Drive(DriveHandle):
                 target = Target(path_parts(to, portable=self.portable_names), path_text(to))
                 is_folder = partial(store.is_folder, owner=None)
                 names = destinations(paths, target, several, is_folder, folder.is_folder)
+            elif () in paths and path != "":
+                raise DrivePathError(
+                    f"{_shown_top(path)} is the whole folder {shown(folder.path)}, which has no name that it "
+                    "could get in the drive; put it alone, with a name such as to='all'."
+                )
             others = {folder.local(parts) for parts in paths} if several else ()
             for parts, target_parts in zip(paths, names, strict=True):
-                name = require_name(target_parts, path if to is None else to)
+                name = require_name(target_parts, path)
                 source = folder.source(
                     parts, name, follow_symlinks=follow_symlinks, keep_links=symlinks == "keep", others=others
                 )
@@ -479,11 +486,15 @@ class Drive(DriveHandle):
                 is_folder = partial(store.is_folder, owner=owner)
                 places = destinations(paths, target, several, folder.is_folder, is_folder)
             for parts, target_parts in zip(paths, places, strict=True):
-                place = require_name(target_parts, path if to is None else to)
-                destination = Destination(folder.path, place, overwrite, follow_symlinks)
+                if not target_parts:
+                    raise DrivePathError(
+                        f"to={shown(to)} is the whole folder {shown(folder.path)}, and a folder of the drive "
+                        f"gets this name; write to={f'{to}/'!r} to get it into that folder."
+                    )
+                destination = Destination(folder.path, target_parts, overwrite, follow_symlinks)
                 with progress(f"get {'/'.join(parts)}", partial(self._size, parts, owner)) as on_progress:
                     store.get(parts, destination, owner=owner, on_progress=on_progress)
-                found.append("/".join((folder.path, *place)))
+                found.append("/".join((folder.path, *target_parts)))
         return found if several else found[0]
 
     def delete(self, path: PathLike | Iterable[PathLike]) -> None:
@@ -501,9 +512,10 @@ class Drive(DriveHandle):
         removed = 0
         with translate_errors("delete", path, "nothing was removed"):
             owner, durable = self._owner(caller), self._is_durable(caller)
-            paths = self._select(_given(path), self._folder(), owner).paths
+            given = _given(path)
+            paths = self._select(given, self._folder(), owner).paths
             if not paths:
-                raise _no_match(path)
+                raise _no_match(given)
             store = self._store()
             for parts in paths:
                 with translate_errors("delete", "/".join(parts), f"{removed} of {len(paths)} were removed"):
@@ -569,6 +581,8 @@ class Drive(DriveHandle):
     ) -> Selection:
         """Return the same as `_select`, once all these paths exist."""
         selection = self._select(path, folder, owner)
+        if path == ():
+            raise _no_match(path)
 
         def is_there() -> bool:
             nonlocal selection
@@ -625,7 +639,12 @@ def _folder_advice(name: Parts, target: Target | None) -> Iterator[None]:
         ) from None
 
 
-def _no_match(path: object) -> DriveNotFound:
+_EMPTY_LIST = "The list of paths is empty; name at least one path."
+
+
+def _no_match(path: Given) -> DriveNotFound:
+    if path == ():
+        return DriveNotFound(_EMPTY_LIST)
     return DriveNotFound(f"We didn't find any match for the associated {shown(path)}; see list().")
 
 
@@ -679,22 +698,37 @@ class UserFolder:
 
     def target(self, to: PathLike) -> Target:
         """Return the argument `to` of a get."""
-        return Target(self.parts(to), path_text(to))
+        return Target(self.parts(to, is_local=True), path_text(to))
 
-    def parts(self, path: PathLike, *, magic: bool = False) -> Parts:
+    def parts(self, path: PathLike, *, magic: bool = False, is_local: bool = False) -> Parts:
         """Return the parts of a path, which may be absolute if it is inside this folder.
 
         Args:
             path: Path given by the user.
             magic: Whether it may be a pattern.
+            is_local: Whether it is the path of a file in this folder, for the error; else in the drive.
         """
         text = path_text(path)
         if text.startswith("/"):
             text = self._relative(text)
+        if is_local and ".." in text.split("/"):
+            raise DrivePathError(
+                f"'..' is not allowed in {shown(path)}; a local path can't leave the folder "
+                f"{shown(self.path)}. Name another folder with Drive(..., root_folder=...)."
+            )
         return path_parts(text, portable=self._portable and not (magic and has_magic(text)))
 
+    def select_local(self, path: Given) -> Selection:
+        """Return the same as `select`, for the files of this folder."""
+        return self.select(path, self.names, self.exists, is_local=True)
+
     def select(
-        self, path: Given, names: Callable[[Parts], list[str]], exists: Callable[[Parts], bool]
+        self,
+        path: Given,
+        names: Callable[[Parts], list[str]],
+        exists: Callable[[Parts], bool],
+        *,
+        is_local: bool = False,
     ) -> Selection:
         """Return the paths to which an argument refers; a path that is not a pattern need not exist.
 
@@ -702,11 +736,12 @@ class UserFolder:
             path: Argument of the user. A pattern that exists as a path is that path.
             names: Returns the paths in a folder.
             exists: Returns whether a path exists.
+            is_local: Whether it refers to files in this folder, for the error; else in the drive.
         """
         if isinstance(path, tuple):
-            chosen = [self.select(one, names, exists).paths for one in path]
+            chosen = [self.select(one, names, exists, is_local=is_local).paths for one in path]
             return Selection(list(dict.fromkeys(parts for paths in chosen for parts in paths)), several=True)
-        parts = self.parts(path, magic=True)
+        parts = self.parts(path, magic=True, is_local=is_local)
         if not has_magic(path_text(path)) or exists(parts):
             return Selection([parts], several=False)
         return Selection(expand(parts, names, exists), several=True)
@@ -780,5 +815,12 @@ class UserFolder:
 def require_name(parts: Parts, path: object) -> Parts:
     """Return `parts`, to which the user's `path` refers, unless they are the top of the drive."""
     if not parts:
-        raise DrivePathError(f"The name {shown(path)} is empty; name a file or a folder in the drive.")
+        if path == "":
+            raise DrivePathError("The name '' is empty; name a file or a folder in the drive.")
+        raise DrivePathError(f"{_shown_top(path)} is the whole drive; name a file or a folder in it.")
     return parts
+
+
+def _shown_top(path: object) -> str:
+    """Return the text for a path of the user without parts, which may be one of several."""
+    return f"The path {shown(path)}" if isinstance(path, (str, os.PathLike)) else f"A path in {shown(path)}"

@@ -26,6 +26,13 @@ def test_a_program_prints_the_text_below_it(program: Program, own_place: Path, f
     assert run_program(program, own_place, forked_scripts) == program.printed
 
 
+def test_each_step_of_the_tutorial_runs_twice_in_one_folder(own_place: Path, forked_scripts: ForkedScripts):
+    for program in programs():
+        if program.place.startswith("docs/tutorial.md:"):
+            assert run_program(program, own_place, forked_scripts) == program.printed
+            run_program(program, own_place, forked_scripts)  # fails if its process does
+
+
 @pytest.mark.parametrize(("page", "file"), TYPED.items())
 def test_a_typed_program_on_a_page_is_the_one_that_is_checked(page: str, file: str):
     first = next(program for program in programs() if program.place.startswith(f"{page}:"))

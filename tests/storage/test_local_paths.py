@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import filelock  # noqa: F401 - loaded before a test gives up its rights
@@ -30,6 +31,7 @@ from lightning_lite.storage.errors import (
 from lightning_lite.storage.fs import syscalls
 
 from tests.support.files import write
+from tests.support.processes import DEADLINE
 
 # The working directory was removed.
 
@@ -322,6 +324,60 @@ def test_the_whole_folder_does_not_replace_the_folder_that_takes_it(several: boo
 
     drive.put(".", to="all")
     assert drive.list(recursive=True) == ["all/a.txt"]
+
+
+@pytest.mark.parametrize("path", [".", "./", Path(), ["f", "."]], ids=str)
+def test_a_put_of_the_whole_folder_without_a_name_says_that_it_needs_one(drive: Drive, path: object):
+    write("f")
+
+    with pytest.raises(DrivePathError, match=r"is the whole folder .* with a name such as to='all'"):
+        drive.put(path)
+
+    assert drive.list() == []
+
+
+@pytest.mark.parametrize("verb", ["get", "delete", "open", "exists"])
+def test_the_top_of_the_drive_is_called_the_whole_drive(drive: Drive, verb: str):
+    with pytest.raises(DrivePathError, match=r"The path '\.' is the whole drive; name a file"):
+        getattr(drive, verb)(".")
+
+
+def test_a_get_that_would_replace_the_whole_folder_says_how_to_get_into_it(drive: Drive, own_place: Path):
+    write("t/f")
+    drive.put("t")
+
+    with pytest.raises(DrivePathError, match=rf"write to='{own_place}/' to get it into"):
+        drive.get("t", to=own_place)
+
+    assert drive.get("t", to=f"{own_place}/", overwrite=True) == f"{own_place}/t"
+
+
+@pytest.mark.parametrize("empty", [[], (), iter(())], ids=lambda empty: type(empty).__name__)
+def test_an_empty_list_of_paths_is_called_empty(drive: Drive, empty: Iterable[str]):
+    verbs = {"put": DriveSourceMissing, "get": DriveNotFound, "delete": DriveNotFound}
+
+    for verb, kind in verbs.items():
+        with pytest.raises(kind, match="The list of paths is empty; name at least one path"):
+            getattr(drive, verb)(empty)
+    with pytest.raises(DriveNotFound, match="The list of paths is empty"):
+        drive.get(empty, timeout=2 * DEADLINE)  # there is nothing to wait for
+    assert drive.list(empty) == []
+
+
+def test_a_local_path_that_leaves_the_folder_is_not_said_to_leave_the_drive(drive: Drive, own_place: Path):
+    write("f")
+    drive.put("f")
+    left = rf"'\.\.' is not allowed in .*; a local path can't leave the folder '{own_place}'.* root_folder="
+
+    for put in ("../f", ["f", "../f"], "../*"):
+        with pytest.raises(DrivePathError, match=left):
+            drive.put(put)
+    with pytest.raises(DrivePathError, match=left):
+        drive.get("f", to="../../x")
+    with pytest.raises(DrivePathError, match="can't leave the drive"):
+        drive.get("../f")
+    with pytest.raises(DrivePathError, match="can't leave the drive"):
+        drive.put("f", to="../f")
 
 
 def test_two_paths_with_the_same_last_name_do_not_replace_each_other(drive: Drive):

@@ -204,7 +204,7 @@ def _local_sources(paths: tuple[str, ...], *, portable: bool) -> tuple[list[tupl
     for path in paths:
         top, inner = split_local(refuse_drive(path))
         folder = UserFolder(top, portable=portable)
-        selection = folder.select(inner, folder.names, folder.exists)
+        selection = folder.select_local(inner)
         several = several or selection.several
         if not selection.paths or not (
             selection.several or os.path.lexists(folder.local(selection.paths[0]))
