@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -175,11 +176,26 @@ def examples(*lines: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  lightning-lite {line}" for line in lines)])
 
 
+#: Seconds in a year: the largest value of an option that waits; `inf` would overflow.
+LONGEST = 31_536_000
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds in a range; NaN, which click finds in each range, is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number for a text of the user."""
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return seconds
+
+
 #: `timeout`: seconds.
 timeout_option = click.option(
     "-t",
     "--timeout",
-    type=click.FloatRange(min=0),
+    type=Seconds(min=0, max=LONGEST),
     default=timeouts.STOP_TIMEOUT,
     show_default=True,
     metavar="SECONDS",

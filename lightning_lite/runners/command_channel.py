@@ -301,13 +301,13 @@ class _Peer:
         return not self.answer
 
 
-def ask(folder: str, command: str, timeout: float = 10.0, **arguments: Any) -> Message:
+def ask(folder: str, command: str, patience: float = 10.0, **arguments: Any) -> Message:
     """Send a command to the app that runs in another process, and return its answer.
 
     Args:
         folder: Absolute path of the folder of the run.
         command: Name of the command.
-        timeout: Seconds to wait for the answer.
+        patience: Seconds to wait for the answer. Not named timeout, because commands have such an argument.
         **arguments: Data that JSON can represent.
 
     Raises:
@@ -323,7 +323,7 @@ def ask(folder: str, command: str, timeout: float = 10.0, **arguments: Any) -> M
             run=run,
             is_too_long=True,
         )
-    due = monotonic() + timeout
+    due = monotonic() + patience
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         with _address(folder) as address:
@@ -341,7 +341,7 @@ def ask(folder: str, command: str, timeout: float = 10.0, **arguments: Any) -> M
                 raise CommandError(f"run {run} answers with more than {_ANSWER_LIMIT} bytes", run=run)
     except TimeoutError:
         raise CommandError(
-            f"run {run} does not answer within {timeout:g} s: it hangs, or was suspended (Ctrl-Z)",
+            f"run {run} does not answer within {patience:g} s: it hangs, or was suspended (Ctrl-Z)",
             run=run,
             is_late=True,
         ) from None

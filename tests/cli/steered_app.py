@@ -58,7 +58,7 @@ class Steered(LightningFlow):
         super().__init__()
         self.once = Once()
         self.train, self.stopped, self.killed, self.restarted = Wait(), Wait(), Wait(), Wait()
-        self.stubborn = Stubborn()
+        self.stubborn, self.hasty = Stubborn(), Stubborn()
         self.part = Part()
 
     def run(self) -> None:
@@ -66,6 +66,7 @@ class Steered(LightningFlow):
         for work in (self.train, self.stopped, self.killed, self.restarted):
             work.run(0.1, name=work.display_name)
         self.stubborn.run()
+        self.hasty.run()
         self.part.run()
 
 

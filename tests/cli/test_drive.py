@@ -218,6 +218,15 @@ def test_get_waits_for_a_missing_file(drive: DriveVerb):
     is_refused(output, 1, "never.txt", "0.01 seconds")
 
 
+@pytest.mark.parametrize("seconds", ["-1", "-inf", "nan", "soon"])
+def test_get_refuses_a_timeout_that_is_no_time_to_wait(drive: DriveVerb, models: Drive, seconds: str):
+    output = drive("get", "models", "notes.txt", "--to", "copy.txt", "--timeout", seconds)
+
+    assert output.code == 2
+    assert "Invalid value for '--timeout'" in output.err
+    assert not Path("copy.txt").exists()
+
+
 def test_ctrl_c_ends_a_get_that_waits():
     get = [sys.executable, "-m", "lightning_lite", "drive", "get", "shared", "never.txt", "--timeout", "600"]
 

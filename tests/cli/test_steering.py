@@ -31,7 +31,7 @@ from tests.support.processes import DEADLINE, is_gone
 
 pytestmark = pytest.mark.dependencies
 
-WORKS = ["killed", "once", "part.inner", "restarted", "stopped", "stubborn", "train"]
+WORKS = ["hasty", "killed", "once", "part.inner", "restarted", "stopped", "stubborn", "train"]
 
 #: The works that print three lines and then report a progress of 25 %.
 WAITING_WORKS = ["killed", "part.inner", "restarted", "stopped", "train"]
@@ -76,7 +76,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunSummary]:
             return (
                 all(log.exists() and log.read_text().count("\n") == 3 for log in logs)
                 and all(works[f"root.{name}"].progress == 0.25 for name in WAITING_WORKS)
-                and works["root.stubborn"].state == "running"
+                and all(works[f"root.{name}"].state == "running" for name in ("stubborn", "hasty"))
             )
 
         poll_until(is_up, DEADLINE)
@@ -332,6 +332,24 @@ def test_stop_kills_a_work_that_does_not_end_in_time(verb: Verb):
     output = end_work(verb, "stop", "stubborn", "-t", "0.3")
 
     assert output.out.startswith("root.stubborn: killed,")
+
+
+def test_a_timeout_of_zero_is_that_of_the_work_and_not_of_the_answer(verb: Verb):
+    output = verb("stop", "hasty", "--timeout", "0")
+
+    assert output.out.startswith("root.hasty: ")
+    poll_until(lambda: work_of(verb, "hasty")["state"] == "stopped", DEADLINE)
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan", "inf", "1e300", "soon"])
+@pytest.mark.parametrize(
+    "words", [("stop", "train", "-t"), ("restart", "train", "-t"), ("top", "--interval")]
+)
+def test_seconds_that_are_no_time_to_wait_are_refused(verb: Verb, words: tuple[str, ...], seconds: str):
+    output = verb(*words, seconds)
+
+    assert output.code == 2
+    assert output.err.splitlines()[-1].startswith(f"Error: Invalid value for '{words[-1]}'")
 
 
 # The channel.

@@ -44,6 +44,7 @@ def test_a_request_is_answered_and_nothing_is_left_at_the_end(folder: str):
     channel = CommandChannel(folder, echo)
     try:
         answers = [ask(folder, "greet", number=number) for number in range(3)]
+        assert ask(folder, "greet", timeout=0.5)["heard"]["timeout"] == 0.5
         line = {"version": VERSION, "command": "greet", "text": ""}
         longest = "x" * (REQUEST_LIMIT - len(json.dumps(line)))
         assert ask(folder, "greet", text=longest)["heard"]["text"] == longest
@@ -333,7 +334,7 @@ def test_an_answer_without_end_or_sense_ends_the_question(
         server(tmp_path, lambda connection: send_all(connection, data, pause)),
         pytest.raises(CommandError, match=words),
     ):
-        ask(str(tmp_path), "greet", timeout=0.3 if pause else 30.0)
+        ask(str(tmp_path), "greet", patience=0.3 if pause else 30.0)
 
 
 def test_an_app_that_accepts_no_connection_does_not_answer(tmp_path: Path):
@@ -346,7 +347,7 @@ def test_an_app_that_accepts_no_connection_does_not_answer(tmp_path: Path):
             peer.connect_ex(str(tmp_path / "commands.sock"))
 
         with pytest.raises(CommandError, match=r"does not answer within 0\.2 s: it hangs, or was suspended"):
-            ask(str(tmp_path), "greet", timeout=0.2)
+            ask(str(tmp_path), "greet", patience=0.2)
 
 
 def test_too_many_connections_at_once_are_refused_and_later_ones_answered(tmp_path: Path):

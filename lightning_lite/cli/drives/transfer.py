@@ -20,7 +20,7 @@ from lightning_lite.cli.drives.arguments import (
     refuse_drive,
     split_local,
 )
-from lightning_lite.cli.options import BadInput, examples, place_option, plain_option
+from lightning_lite.cli.options import BadInput, Seconds, examples, place_option, plain_option
 from lightning_lite.cli.output import say
 from lightning_lite.storage.destinations import check_last_names
 from lightning_lite.storage.drive import UserFolder
@@ -125,7 +125,9 @@ def put(
 )
 @click.option("--overwrite", is_flag=True, help="Allow to replace an existing folder.")
 @click.option("--follow-symlinks", is_flag=True, help="Write through links to any folder.")
-@click.option("--timeout", metavar="SECONDS", type=float, help="Wait this time for files that do not exist.")
+@click.option(
+    "--timeout", metavar="SECONDS", type=Seconds(min=0), help="Wait this time for files that do not exist."
+)
 @drive_argument
 @paths_argument
 def get(

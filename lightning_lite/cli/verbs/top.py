@@ -13,7 +13,7 @@ import click
 
 from lightning_lite.cli.click_classes import Command, is_plain
 from lightning_lite.cli.completion import complete_runs
-from lightning_lite.cli.options import examples, json_option, plain_option, root_option
+from lightning_lite.cli.options import LONGEST, Seconds, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment, show_share
 from lightning_lite.cli.targets import find_run
 from lightning_lite.colours import has_no_colour
@@ -30,7 +30,7 @@ from lightning_lite.work_row import WorkRow
 @click.argument("run", required=False, shell_complete=complete_runs)
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(min=0.1, max=LONGEST),
     default=1.0,
     show_default=True,
     metavar="SECONDS",
