@@ -308,7 +308,7 @@ class ServerRotation:
             found = f"has {len(outputs)}" if isinstance(outputs, list) else "is not a list"
             raise Unanswered(
                 _BAD_GATEWAY,
-                f"`outputs` of the server must have one item for each of {number} inputs; it {found}",
+                f"`outputs` of the server must have one item for each input, {number} in all; it {found}",
             )
         return outputs
 
@@ -342,7 +342,7 @@ class ServerRotation:
                 self._waiting.appendleft(request)
 
     def _too_late(self) -> Unanswered:
-        return Unanswered(_TIMEOUT, f"there was no answer in {self._timeout:g} seconds")
+        return Unanswered(_TIMEOUT, f"there was no answer in {self._timeout:g} s")
 
     # The servers.
 

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from lightning_lite.distribution import NAME, __version__
 from lightning_lite.engine.history import Attempt, CallHistory, RunHistory
 from lightning_lite.errors import LightningLiteError
+from lightning_lite.formats import count
 from lightning_lite.monitor.ended_calls import EndedCalls
 from lightning_lite.monitor.traceback_frames import type_of_error
 from lightning_lite.runs.catalog import RunSummary
@@ -126,8 +127,8 @@ class TraceExport:
         if result.name != "SUCCESS":
             reason = self._log.text or "the receiver gave no reason"
             raise TraceExportError(
-                f"{len(spans)} spans can't be sent to {self.endpoint!r}: {harmless(reason)}. Start a "
-                "receiver of OTLP over HTTP there, or name another one with --endpoint or "
+                f"{count(len(spans), 'span')} can't be sent to {self.endpoint!r}: {harmless(reason)}. Start "
+                "a receiver of OTLP over HTTP there, or name another one with --endpoint or "
                 "OTEL_EXPORTER_OTLP_ENDPOINT."
             )
 

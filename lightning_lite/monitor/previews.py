@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
-from lightning_lite.formats import format_bytes
+from lightning_lite.formats import count, format_bytes
 from lightning_lite.text import harmless, one_line
 
 #: Bytes of a text that are shown.
@@ -313,7 +313,8 @@ def _parquet_preview(file: BinaryIO, head: bytes, size: int) -> Preview:
     try:
         table = parquet.ParquetFile(file)
         names: list[str] = table.schema_arrow.names[:COLUMN_LIMIT]
-        note = f"{table.metadata.num_rows} rows, {len(table.schema_arrow.names)} columns."
+        num_columns = len(table.schema_arrow.names)
+        note = f"{count(table.metadata.num_rows, 'row')}, {count(num_columns, 'column')}."
         rows: list[list[str]] = []
         if table.num_row_groups and table.metadata.row_group(0).total_byte_size <= _ROW_GROUP_LIMIT:
             batches = table.iter_batches(

@@ -375,7 +375,7 @@ class _Entries:
         if not data.startswith(_MAGIC[: len(data)]):
             raise corrupt(path, None, "it is not a journal")
         if len(data) < _HEADER.size:
-            raise corrupt(path, None, f"it has only {len(data)} bytes")
+            raise corrupt(path, None, f"its size in bytes is only {len(data)}")
         _, version, size, _ = _HEADER.unpack_from(data)
         if version != VERSION:
             raise wrong_version(path, version)

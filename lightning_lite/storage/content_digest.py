@@ -73,7 +73,7 @@ def check_digest(fd: int, path: str, expected: ContentDigest) -> None:
     if S_ISREG(found.st_mode):
         _check_owner(fd, path)
         if found.st_size != expected.size:
-            raise _changed(path, f"it has {found.st_size} bytes, not {expected.size}")
+            raise _changed(path, f"its size in bytes is {found.st_size}, not {expected.size}")
         if file_stamp(found) == expected.stamp:
             return
     if _digest_of(fd, path, is_new=False)[:2] != expected[:2]:

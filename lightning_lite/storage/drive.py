@@ -591,7 +591,7 @@ class Drive(DriveHandle):
 
         if timeout is not None and not self._store().wait(is_there, timeout):
             raise DriveTimeout(
-                f"The following {shown(path)} wasn't found in {timeout:g} seconds; does the component that "
+                f"The following {shown(path)} wasn't found in {timeout:g} s; does the component that "
                 f"puts it run?"
             )
         if not selection.paths:

@@ -279,7 +279,7 @@ class Path(Transferable, SegmentsPath):
         elif not _is_drive_id(self.located):  # an id of a drive in an attribute is a path, too
             # Not with the line of this call: it is in this package, after the `run` of the user.
             warnings.warn_explicit(
-                f"1 artifacts could not be saved because they don't exist: {shown(self._origin_path)}. "
+                f"1 artifact could not be saved because it doesn't exist: {shown(self._origin_path)}. "
                 f"The run of {work} has ended, but did not make it.",
                 DriveWarning,
                 filename=work,

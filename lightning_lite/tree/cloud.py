@@ -64,7 +64,7 @@ class Dockerfile:
         return hash((self.path, *self.data))
 
     def __repr__(self) -> str:
-        return f"Dockerfile({self.path!r}, {len(self.data)} lines)"
+        return f"Dockerfile({self.path!r}, number of lines: {len(self.data)})"
 
 
 class BuildConfig:

@@ -457,7 +457,7 @@ def _map(folder: str, file: ValueFile) -> memoryview:
                 if reason := check_own_file(found, path):
                     raise _refused(path, reason)
                 if found.st_size != file.size:
-                    raise _refused(path, f"it has {found.st_size} bytes, not {file.size}")
+                    raise _refused(path, f"its size in bytes is {found.st_size}, not {file.size}")
                 if file.name in _unverified or file_stamp(found) != file.stamp:
                     _verify(fd, file, path)
                 # The mapping needs no open file, and a process may have few of them.

@@ -215,7 +215,7 @@ def test_get_replaces_an_existing_folder_only_with_overwrite(drive: DriveVerb, m
 def test_get_waits_for_a_missing_file(drive: DriveVerb):
     output = drive("get", "shared", "never.txt", "--timeout", "0.01")
 
-    is_refused(output, 1, "never.txt", "0.01 seconds")
+    is_refused(output, 1, "never.txt", "0.01 s;")
 
 
 @pytest.mark.parametrize("seconds", ["-1", "-inf", "nan", "soon"])

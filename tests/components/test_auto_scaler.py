@@ -135,7 +135,7 @@ def test_each_client_gets_its_own_answer_or_its_own_error_from_a_batch(monkeypat
         assert answers[2] == (418, {"detail": "minus one has no square here"})
         assert answers[4] == (500, {"detail": "Internal Server Error"})
         assert answers[6][0] == 502
-        assert "one item for each of 1 inputs; it has 0" in answers[6][1]["detail"]
+        assert "one item for each input, 1 in all; it has 0" in answers[6][1]["detail"]
 
         wrong = post(url, json={"text": "a"})
         assert (wrong.status_code, wrong.json()["detail"][0]["loc"]) == (422, ["body", "number"])
@@ -173,7 +173,7 @@ def test_a_server_without_batches_gets_each_request_as_it_is():
 def test_a_request_that_takes_too_long_is_a_504_and_the_next_one_is_answered():
     options = OPTIONS | {"min_replicas": 2, "max_replicas": 2, "timeout_inference_request": 1.5}
     with scaled(Square, **options) as (_, url), Clients(url) as clients:
-        assert clients.ask(-5) == (504, {"detail": "there was no answer in 1.5 seconds"})
+        assert clients.ask(-5) == (504, {"detail": "there was no answer in 1.5 s"})
         assert clients.ask(3) == square(3)
 
 

@@ -243,7 +243,7 @@ def test_what_the_receiver_refused_is_sent_by_the_next_export(receiver):
     made = TraceExport(summary(), endpoint=receiver.endpoint)
     receiver.refusals = [400]
 
-    with pytest.raises(TraceExportError, match=r"1 spans can't be sent to .*/v1/traces'"):
+    with pytest.raises(TraceExportError, match=r"1 span can't be sent to .*/v1/traces'"):
         made.send(story.history)
     assert made.num_calls == 0
     made.send(story.history)

@@ -222,7 +222,7 @@ class Forgets(LightningWork):
 
 
 def test_a_file_that_is_missing_at_the_end_of_a_run_gives_a_warning(own_place):
-    with pytest.warns(UserWarning, match="1 artifacts could not be saved because they don't exist") as caught:
+    with pytest.warns(UserWarning, match="1 artifact could not be saved because it doesn't exist") as caught:
         root = run_steps(lambda flow: flow.forgets.run(), "inline", forgets=Forgets())
 
     assert [(warning.filename, warning.lineno) for warning in caught] == [("root.forgets", 0)]

@@ -290,7 +290,7 @@ def test_a_payload_whose_file_grew_without_a_change_of_its_time_is_not_unpickled
     with file.open("ab") as more:
         more.write(b"x")
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    with pytest.raises(DriveError, match=r"it has \d+ bytes, not \d+"):
+    with pytest.raises(DriveError, match=r"its size in bytes is \d+, not \d+"):
         payload.get()
 
 

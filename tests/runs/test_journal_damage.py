@@ -278,7 +278,7 @@ def test_the_journal_of_another_app_is_refused(closed: Path):
     ("data", "what"),
     [
         (b"", "it is empty"),
-        (b"L", "it has only 1 bytes"),
+        (b"L", "its size in bytes is only 1"),
         (b"S", "it is not a journal"),
         (b"this is a text\n" * 50, "it is not a journal"),
         (b"SQLite format 3\0" + bytes(5000), "it is not a journal"),

@@ -10,6 +10,7 @@ from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.targets import find_run
+from lightning_lite.formats import count
 from lightning_lite.monitor.follower import RunFollower
 from lightning_lite.monitor.opentelemetry_export import TraceExport, TraceExportError
 from lightning_lite.runs.catalog import read_run
@@ -51,7 +52,8 @@ def command(root: str, follow: bool, endpoint: str | None, arguments: bool, run:
         trouble = _send(export, found.path, follow=follow)
     finally:
         export.close()
-    click.echo(f"run {found.id}: {export.num_calls} calls sent to {export.endpoint}, trace {export.trace_id}")
+    calls = count(export.num_calls, "call")
+    click.echo(f"run {found.id}: {calls} sent to {export.endpoint}, trace {export.trace_id}")
     if trouble:
         raise click.ClickException(trouble)
 

@@ -12,6 +12,7 @@ from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.targets import find_run
 from lightning_lite.engine.history import read_history
+from lightning_lite.formats import count
 from lightning_lite.monitor.perfetto import trace
 
 
@@ -53,5 +54,5 @@ def command(root: str, output: str, run: str | None) -> None:
     except OSError as error:
         raise click.ClickException(f"{output!r} can't be written: {error.strerror}.") from error
     if output != "-":
-        calls = sum(event["ph"] == "X" for event in events["traceEvents"])
-        click.echo(f"{output}: run {found.id}, {calls} attempts of calls; open it in https://ui.perfetto.dev")
+        attempts = count(sum(event["ph"] == "X" for event in events["traceEvents"]), "attempt")
+        click.echo(f"{output}: run {found.id}, {attempts} of calls; open it in https://ui.perfetto.dev")

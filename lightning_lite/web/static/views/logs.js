@@ -1,7 +1,7 @@
 // The logs of a run: all works interleaved by time, or some.
 import { address, get, runPath, server } from "../api.js";
 import { say } from "../dialogs.js";
-import { clock, count, percent, shortNames, size } from "../format.js";
+import { clock, count, percent, plural, shortNames, size } from "../format.js";
 import { Menu, SearchField, Toggle, Trouble } from "../parts.js";
 import { LIVE } from "../poll.js";
 import { setParameters, usePlace } from "../router.js";
@@ -127,7 +127,7 @@ export function Logs({ id, data }) {
       ${(!status.follows || status.hasLater) && status.lines > 0 && html`<button class="follow filled" data-follow onClick=${() => (at ? setParameters({ at: null }) : list.current.follow())}>↓ ${isRunning ? "Follow" : "To the end"}</button>`}
     </div>
     <p class="log-foot dim"><span>${status.follows ? (isRunning ? html`<i class="live-dot"></i>follows the end` : "at the end") : "stands still: new lines wait below"}</span>
-      <span class="num">${count(status.lines ?? 0)} lines loaded</span>
+      <span class="num">${plural(status.lines ?? 0, "line")} loaded</span>
       <span class="num">${size(known.filter(({ name }) => !works.length || works.includes(name)).reduce((sum, item) => sum + (item.size ?? 0), 0))} in all</span></p>
   </div>`;
 }

@@ -1,7 +1,7 @@
 // Numbers of the state over time: plots of one run, or of several laid over each other.
 import { address, get, runPath } from "../api.js";
 import { Plot } from "../charts/plot.js";
-import { count, number as written, shortName } from "../format.js";
+import { count, number as written, plural, shortName } from "../format.js";
 import { Body, Choice, Empty, Loading, Toggle, Trouble } from "../parts.js";
 import { usePoll } from "../poll.js";
 import { link, setParameters, usePlace } from "../router.js";
@@ -56,7 +56,7 @@ function Plots({ runs, chosen, isLog, isRelative, isTogether }) {
     const drawn = lines.filter((line) => line.points.length);
     const odd = drawn.flatMap((line) => line.points).filter(([, value]) => typeof value !== "number" || !Number.isFinite(value)).length;
     const last = drawn.map((line) => `${line.label}: ${written(line.points.at(-1)[1])}`).join(", ");
-    return html`<figure class="card plot-card" key=${title}><figcaption><b>${title}</b>${odd > 0 && html`<span class="dim">${count(odd)} values are not finite and are left out</span>`}
+    return html`<figure class="card plot-card" key=${title}><figcaption><b>${title}</b>${odd > 0 && html`<span class="dim">${plural(odd, "value is not finite and is left out", "values are not finite and are left out")}</span>`}
         <button class="plain small" aria-label="Remove ${title}" onClick=${() => setParameters({ a: isTogether ? null : chosen.filter((attribute) => attribute !== title) })}>✕</button></figcaption>
       ${drawn.length ? html`<${Plot} lines=${drawn} isLog=${isLog} isRelative=${isRelative} sync="numbers" label="${title}. Last values: ${last}" />` : html`<${Empty}>It has no values${runs.length > 1 ? " in these runs" : " in this run"}.<//>`}</figure>`;
   });
@@ -72,7 +72,7 @@ function SmallPlots({ id, isRunning, names, isRelative }) {
     const begin = points[0]?.[0] ?? 0;
     const line = { label: name, colour: index, dash: 0, points: isRelative ? points.map(([time, value]) => [time - begin, value]) : points };
     return html`<a class="card small-plot" key=${name} href=${link(["runs", id, "numbers"], { a: name })}><b>${name}</b><span class="num dim">${points.length ? written(points.at(-1)[1]) : "no values"}</span>
-      ${points.length > 0 && html`<${Plot} lines=${[line]} isRelative=${isRelative} isSmall height=${130} label="${name}: ${points.length} values" />`}</a>`;
+      ${points.length > 0 && html`<${Plot} lines=${[line]} isRelative=${isRelative} isSmall height=${130} label="${name}: ${plural(points.length, "value")}" />`}</a>`;
   })}</div>
   ${names.length > FIRST_PLOTS && html`<p class="dim">The first ${FIRST_PLOTS} of ${count(names.length)} numbers: choose others in the list.</p>`}`;
 }
