@@ -26,7 +26,7 @@ from lightning_lite.messages import AcknowledgeState, Failure, RunCall, RunEnded
 from lightning_lite.sockets import PortWatch, bracketed, node_address
 from lightning_lite.tree.node import UNSET, Node, differ
 from lightning_lite.tree.work import LightningWork
-from lightning_lite.values.base import Carrier, Transferable, receiving
+from lightning_lite.values.base import Carrier, NotShareable, Transferable, receiving
 from lightning_lite.values.codec import ATOMS, SCALARS, is_container
 from lightning_lite.values.pickling import PackingError, pack, remove_files_of, unpack, why_not
 from lightning_lite.values.secret_texts import add_texts, texts_in
@@ -245,9 +245,14 @@ class WorkHost(Carrier):
             packed = pack(answer, to_main=True, folder=caller.values, durable=caller.durable)
         except PackingError as error:
             why = why_not(answer, error, lambda part: pack(part, to_main=True))
+            advice = (
+                ""
+                if isinstance(error.__cause__, NotShareable)
+                else " Return plain data, or write it to a file."
+            )
             raise PackingError(
                 f"run() returned <{type(answer).__module__}.{type(answer).__qualname__}>, which can't be "
-                f"sent to the flow: {why}. Return plain data, or write it to a file."
+                f"sent to the flow: {why}.{advice}"
             ) from error
         if texts_in(packed) is not None:
             if caller.values is not None:

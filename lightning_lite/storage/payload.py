@@ -27,7 +27,8 @@ from lightning_lite.storage.errors import (
     translate_errors,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.values.base import Transferable
+from lightning_lite.values.base import NotShareable, Transferable
+from lightning_lite.values.pickling import PackingError, why_not
 
 #: Seconds for which the versions of earlier processes are kept.
 _WEEK = 7 * 24 * 3600.0
@@ -142,6 +143,14 @@ class Payload(Transferable):
             self._fetch()
         return self
 
+    def check_travels(self) -> None:
+        """Refuse to send a payload without a stored object: only its reference is sent."""
+        if self.origin_name is None:
+            raise NotShareable(
+                f"a {type(self).__name__} that no work has stored would arrive without its value. Assign it "
+                "to a public attribute in the run of a work, which stores the value, and pass that on"
+            )
+
     def __reduce__(self) -> tuple[Any, ...]:
         reference = (self.name, self.origin_name, self.consumer_name, self._version, self._root)
         digest = None if self._digest is None else tuple(self._digest)
@@ -175,12 +184,24 @@ class Payload(Transferable):
             translate_errors("store", f"{work}.{attribute}", "nothing was assigned"),
             artifacts.store.draft() as draft,
         ):
-            self.save(self._value, draft)
+            self._save(work, attribute, draft)
             self._digest = take_digest(draft)
             artifacts.keep(work, (attribute, version), draft, move=True)
         self.name, self.origin_name, self._version, self._root = attribute, work, version, artifacts.root
         with suppress(OSError):  # the next assignment removes them
             _forget_old(artifacts, work, attribute, version, self.keep)
+
+    def _save(self, work: str, attribute: str, draft: str) -> None:
+        try:
+            self.save(self._value, draft)
+        except PackingError as error:
+            why = why_not(self._value, error)
+            advice = "" if isinstance(error.__cause__, NotShareable) else " Make it in the work that uses it."
+            kind = type(self._value)
+            raise PackingError(
+                f"{work}.{attribute} can't be a {type(self).__name__} of "
+                f"<{kind.__module__}.{kind.__qualname__}>: {why}.{advice}"
+            ) from error
 
     def _fetch(self) -> None:
         origin = self._origin("get its value")

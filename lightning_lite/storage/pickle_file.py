@@ -20,6 +20,7 @@ from typing import Any
 
 from lightning_lite.storage.errors import DriveError, shown
 from lightning_lite.storage.fs import syscalls
+from lightning_lite.values.base import check_travels
 from lightning_lite.values.pickling import is_importable, pack, unpack
 
 _MAGIC = b"LITEOBJ1"
@@ -85,8 +86,9 @@ class _Pickler(_pickle.Pickler):
     """Pickles importable classes and functions by reference, and those of the user's script by value."""
 
     def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, type | FunctionType) and not is_importable(obj.__module__ or "builtins"):
-            return unpack, (pack(obj),)
+        if isinstance(obj, type | FunctionType):
+            return NotImplemented if is_importable(obj.__module__ or "builtins") else (unpack, (pack(obj),))
+        check_travels(obj, None)
         return NotImplemented
 
 

@@ -52,6 +52,13 @@ class Transferable:
         """
         self.attached(work, attribute)
 
+    def check_travels(self) -> None:
+        """Hook: the value is about to be sent to another process, in an argument, an answer or an object.
+
+        Raises:
+            NotShareable: It would arrive without its content; the message says what to do.
+        """
+
     def before_run(self, work: str) -> Self:
         """Return the value that the `run` of `work` gets in place of this one; called in the work's process.
 
@@ -176,7 +183,7 @@ class NotShareable(TypeError):
 
 
 def check_travels(value: Any, carried: Any) -> Any:
-    """Refuse to send an object that stays in its process.
+    """Refuse to send an object that stays in its process, or that would arrive without its content.
 
     Args:
         value: The object to pickle.
@@ -186,9 +193,11 @@ def check_travels(value: Any, carried: Any) -> Any:
         The object that a carrier takes to its process from now on.
 
     Raises:
-        NotShareable: The object stays.
+        NotShareable: The object can't be sent.
     """
-    if isinstance(value, Carrier):
+    if isinstance(value, Transferable):
+        value.check_travels()
+    elif isinstance(value, Carrier):
         return value.carried
     if isinstance(value, Stationary) and value is not carried:
         raise NotShareable(value._why_it_stays(), value)

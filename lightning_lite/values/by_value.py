@@ -10,6 +10,7 @@ import abc
 import copyreg
 import dataclasses
 import functools
+import io
 import linecache
 import marshal
 import os
@@ -655,12 +656,20 @@ def _reduce_type_alias(pickler: _ValuePickler, alias: Any) -> Any:
     return pickler.reduce_named(alias, definitions.make_generic_alias, alias.__module__, type(alias), *parts)
 
 
+def _reduce_text_file(pickler: _ValuePickler, file: io.TextIOWrapper) -> Any:
+    """Refuse an open file as pickle does; cloudpickle would replace it by a `StringIO` with its content."""
+    if file is sys.stdout or file is sys.stderr:
+        return NotImplemented  # cloudpickle names them: the receiver has its own
+    raise TypeError("cannot pickle '_io.TextIOWrapper' object")
+
+
 _REDUCERS: dict[type, Callable[[_ValuePickler, Any], Any]] = {
     CodeType: _reduce_code,
     CellType: _reduce_cell,
     ModuleType: _ValuePickler.reduce_module,
     namespaces.ScriptModule: _ValuePickler.reduce_module,
     _CACHED: _ValuePickler.reduce_cached,
+    io.TextIOWrapper: _reduce_text_file,
     functools.cached_property: _reduce_cached_property,
     dataclasses._FIELD_BASE: _reduce_field_kind,  # type: ignore[attr-defined] # the class of `_FIELD`
     weakref.WeakKeyDictionary: _reduce_weak_dict,

@@ -306,6 +306,8 @@ def test_an_attempt_that_is_repeated_is_said_on_standard_error(tmp_path):
 def test_an_answer_that_cannot_travel_fails_the_call_and_the_work_stays_usable():
     class Gives(LightningWork):
         def run(self, what):
+            if what == "file":
+                return open(__file__, encoding="utf-8")
             return threading.Lock() if what == "lock" else what
 
     class Both(LightningFlow):
@@ -323,8 +325,11 @@ def test_an_answer_that_cannot_travel_fails_the_call_and_the_work_stays_usable()
 
     assert flow.answers == [None, "text"]
     assert flow.work.call("lock").statuses[-1].reason == "invalid_value"
-    with pytest.raises(InvalidValue, match=r"run\(\) returned <_thread\.lock>, which can't be sent"):
-        run_work_isolated(Gives(), "lock")
+    for what, kind in (("lock", r"_thread\.lock"), ("file", r"_io\.TextIOWrapper")):
+        with pytest.raises(
+            InvalidValue, match=rf"run\(\) returned <{kind}>, which can't be sent .* '{kind}'"
+        ):
+            run_work_isolated(Gives(), what)
 
 
 def test_a_work_as_root_runs_once_and_ends_the_app():

@@ -6,6 +6,7 @@ import os
 import pathlib
 import pickle
 import re
+import sys
 import threading
 
 import numpy as np
@@ -23,7 +24,7 @@ from payload_works import (
 
 from lightning_lite import LightningApp, LightningWork
 from lightning_lite.context import Caller, acting_as
-from lightning_lite.errors import ArgumentError, StateError
+from lightning_lite.errors import ArgumentError, InvalidValue, StateError
 from lightning_lite.storage import Payload
 from lightning_lite.storage.errors import DriveContextError, DriveDetached, DriveNotStored
 from lightning_lite.testing import poll_until
@@ -274,6 +275,79 @@ def test_an_object_that_can_not_be_pickled_is_not_assigned(tmp_path):
     assert make.data is None
     assert list((tmp_path / "root/drafts").iterdir()) == []
     assert not (tmp_path / "root/drives/.payloads/root.make").exists()
+
+
+@pytest.mark.parametrize("runner", ["processes", "inline"])
+def test_a_payload_that_was_not_stored_is_no_answer(runner):
+    class Returns(LightningWork):
+        def run(self, is_deep):
+            return [Payload(1)] if is_deep else Payload(1)
+
+    for is_deep in (False, True):
+        with pytest.raises(
+            InvalidValue,
+            match=r"can't be sent to the flow: a Payload that no work has stored .* pass that on; in",
+        ):
+            run_steps(lambda flow, is_deep=is_deep: flow.work.run(is_deep), runner, work=Returns())
+
+
+def test_a_stored_payload_is_an_answer():
+    class Returns(LightningWork):
+        def __init__(self):
+            super().__init__()
+            self.data = None
+
+        def run(self):
+            self.data = Payload([1, 2])
+            return self.data
+
+    root = run_steps(lambda flow: flow.use.run(sum, flow.work.run()), work=Returns(), use=Use())
+
+    assert root._answer == 3
+
+
+@only_files
+@pytest.mark.parametrize(
+    ("make_object", "why"),
+    [
+        (lambda: Payload(1), "Payload that no work has stored would arrive without its value"),
+        (lambda: {"a": [Payload(1)]}, "Payload that no work has stored would arrive without its value"),
+        (Use, "Use stays in the process of the flow"),
+        (threading.Lock, r"cannot pickle '_thread\.lock' object\. Make it in the work that uses it"),
+        (lambda: {"a": threading.Lock()}, "key 'a': TypeError: cannot pickle"),
+        (lambda: sys.__stdin__, "cannot pickle '_io"),
+    ],
+    ids=["payload", "deep payload", "work", "lock", "deep lock", "file"],
+)
+def test_an_object_that_no_other_work_could_use_is_refused_by_the_name_of_its_attribute(make_object, why):
+    make = Make()
+    make._node.name = "root.make"
+    with (
+        acting_as(Caller("work", "root.make")),
+        pytest.raises(TypeError, match=rf"root\.make\.data can't be a Payload of <.*>: .*{why}"),
+    ):
+        make.data = Payload(make_object())
+    assert make.data is None
+
+
+def test_a_stored_payload_may_be_in_another(payloads):
+    (inner,) = payloads([1, 2])
+    (outer,) = payloads({"inner": inner}, attribute="outer")
+
+    assert outer.value["inner"].value == [1, 2]
+
+
+def test_a_private_attribute_with_a_payload_that_was_not_stored_is_refused():
+    class Holds(LightningWork):
+        def __init__(self):
+            super().__init__()
+            self._data = Payload(1)
+
+        def run(self):
+            """Do nothing."""
+
+    with pytest.raises(ArgumentError, match=r"attribute '_data' holds .* a Payload that no work has stored"):
+        run_steps(lambda flow: flow.work.run(), work=Holds())
 
 
 @only_files

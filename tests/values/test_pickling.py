@@ -183,6 +183,24 @@ def test_a_value_that_can_not_be_pickled_is_a_packing_error_with_the_reason(make
         pack({"deep": [make()]}, to_main=to_main)
 
 
+@pytest.mark.parametrize("mode", ["r", "w", "w+", "rb", "wb", "w+b"])
+@pytest.mark.parametrize("to_main", [False, True])
+def test_an_open_file_can_not_be_pickled(tmp_path, mode, to_main):
+    (tmp_path / "file").write_text("text")
+
+    with open(tmp_path / "file", mode) as file, pytest.raises(PackingError, match="cannot pickle '_io"):
+        pack({"deep": [file]}, to_main=to_main)
+
+
+def test_a_standard_stream_is_that_of_the_receiver(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "stdout", sys.__stdout__)  # not that of pytest, which has a class of its own
+    packed = pack({"out": sys.stdout})
+
+    answer = elsewhere("import sys; answer = value['out'] is sys.stdout", packed, tmp_path)
+
+    assert unpack(answer) is True
+
+
 def test_a_pickling_method_of_the_user_is_used():
     class Counted:
         def __reduce__(self):
