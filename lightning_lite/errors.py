@@ -10,7 +10,7 @@
     │   ├── LayoutError               a layout is invalid (also a TypeError and a ValueError)
     │   ├── DetachedError             only a component of a running app can do this (also a RuntimeError)
     │   └── HandlerError              a handler wants to wait for a call (also a RuntimeError)
-    ├── ArgumentError                 an argument of a call can't be sent or has no key (also a TypeError)
+    ├── ArgumentError                 a call has arguments that its work can't get (also a TypeError)
     ├── PauseSwallowed                the flow caught the exception that ends a pass
     ├── AppFailed                     `flow.fail()` ended the app
     ├── AppIdle                       nothing could change any more, and the flow had not ended the app
@@ -124,7 +124,7 @@ class HandlerError(ComponentError, RuntimeError):
 
 
 class ArgumentError(LightningLiteError, TypeError):
-    """An argument of `work.run(...)` can't be sent to the work, or has no stable key.
+    """An argument of `work.run(...)` can't be sent to the work or has no stable key, or `run` takes others.
 
     Raised in the line of the call, before anything is sent.
     """

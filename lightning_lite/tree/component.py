@@ -74,6 +74,11 @@ class MethodOfComponent:
         return function
 
     @property
+    def is_static(self) -> bool:
+        """Whether it is a static method."""
+        return isinstance(self._definition, staticmethod)
+
+    @property
     def __isabstractmethod__(self) -> bool:
         """Whether a class with it can't be instantiated; read by `ABCMeta`."""
         return bool(self._definition.__isabstractmethod__)

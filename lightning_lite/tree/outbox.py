@@ -40,6 +40,7 @@ from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.node import Node, TreeMember
 from lightning_lite.tree.policy import WorkPolicy
+from lightning_lite.tree.run_arguments import argument_check
 from lightning_lite.values.call_key import call_key
 from lightning_lite.values.pickling import REFERENCE, PackingError, pack, why_not
 
@@ -206,6 +207,7 @@ class Outbox:
         self.wakes: dict[str, float] = {}
         self.touched: dict[Node, None] = {}
         self.is_handling = False
+        self._argument_checks: dict[type[Work], Callable[..., None] | None] = {}
 
     # The events of a step.
 
@@ -402,6 +404,7 @@ class Outbox:
         if call is None or is_new:
             if self.is_handling and not policy.parallel:
                 raise HandlerError(CANNOT_WAIT.format(name))
+            self._check_arguments(work, args, kwargs)
             try:
                 arguments = pack((args, kwargs), folder=self.values, durable=self.durable)
             except PackingError as error:
@@ -418,6 +421,23 @@ class Outbox:
                 return None
             self.wait((call,), (name,))
         return self._answer(work, call)
+
+    def _check_arguments(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Refuse a call with other arguments than `run` has, so that the error names the line of the flow.
+
+        Raises:
+            ArgumentError: `run` has other parameters.
+        """
+        kind = type(work)
+        if kind not in self._argument_checks:
+            self._argument_checks[kind] = argument_check(kind)
+        check = self._argument_checks[kind]
+        if check is not None:
+            try:
+                check(work, *args, **kwargs)
+            except TypeError as error:
+                what = f"{work._node.name}.run: {error}"
+                raise ArgumentError(f"{what}{'' if what[-1] == '?' else '.'} No call was made.") from None
 
     def pending_calls(self, work: Work) -> list[Call]:
         """Return calls that have not ended; when these have ended, all calls of the work have."""

@@ -206,7 +206,8 @@ class LightningWork(Component):
             cuts the pass.
 
         Raises:
-            ArgumentError: In the flow: an argument can't be pickled, or no key can be computed from it.
+            ArgumentError: In the flow: `run` does not take these arguments, or one of them can't be pickled
+                or has no key.
             DetachedError: The flow has not assigned the work to a public attribute.
             InvalidValue: In the flow: the value of the call can't be unpickled in the main process.
         """

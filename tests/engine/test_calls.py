@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from functools import partialmethod, wraps
 
 import pytest
 
@@ -661,6 +662,105 @@ def test_an_argument_that_can_not_travel_is_named_in_the_callers_line_and_no_cal
 
     assert stage.root.said
     assert calls_sent(stage) == []
+
+
+class Exact(LightningWork):
+    def run(self, x, /, y, *, z, w=0):
+        return x, y, z, w
+
+
+class OfClass(LightningWork):
+    @classmethod
+    def run(cls, x):
+        return x
+
+
+class Static(LightningWork):
+    @staticmethod
+    def run(x):
+        return x
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "kwargs", "why"),
+    [
+        (Exact, (1, 2, 3), {"z": 4}, r"Exact\.run\(\) takes 3 positional arguments but 4 .*were given\."),
+        (Exact, (1, 2), {}, r"Exact\.run\(\) missing 1 required keyword-only argument: 'z'\."),
+        (Exact, (1,), {"z": 4}, r"Exact\.run\(\) missing 1 required positional argument: 'y'\."),
+        (Exact, (1, 2), {"z": 4, "lr": 5}, r"Exact\.run\(\) got an unexpected keyword argument 'lr'\."),
+        (Exact, (1, 2), {"z": 4, "y": 5}, r"Exact\.run\(\) got multiple values for argument 'y'\."),
+        (OfClass, (1, 2), {}, r"OfClass\.run\(\) takes 2 positional arguments but 3 were given\."),
+        (Static, (1, 2), {}, r"Static\.run\(\) takes 1 positional argument but 2 were given\."),
+    ],
+)
+def test_arguments_that_run_does_not_take_are_refused_in_the_callers_line(kind, args, kwargs, why):
+    def run(flow):
+        with pytest.raises(ArgumentError, match=rf"^root\.work\.run: {why} No call was made\.$"):
+            flow.work.run(*args, **kwargs)
+        flow.said = True
+
+    stage = play(run, work=kind(), said=False)
+
+    assert stage.root.said
+    assert calls_sent(stage) == []
+
+
+def plus_one(method):
+    @wraps(method)
+    def run(self, *args, **kwargs):
+        return method(self, 1, *args, **kwargs)
+
+    return run
+
+
+class Decorated(LightningWork):
+    @plus_one
+    def run(self, x, y):
+        return x + y
+
+
+def with_three(method):
+    @wraps(method)
+    def run(self, y, *, z):
+        return method(self, 3, y, z=z)
+
+    return run
+
+
+class OnTop(Exact):
+    run = plus_one(with_three(Exact.run))
+
+
+class Partial(LightningWork):
+    def calculate(self, x, y):
+        return x + y
+
+    run = partialmethod(calculate, 1)
+
+
+class Open(LightningWork):
+    def run(self, x=0, *args, y=1, **kwargs):
+        return lambda: (self, x, args, y, kwargs)  # its parameters are in cells
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "kwargs"),
+    [
+        (Exact, (1, 2), {"z": 3}),
+        (Exact, (1,), {"w": 4, "z": 3, "y": 2}),
+        (OfClass, (1,), {}),
+        (Static, (), {"x": 1}),
+        (Decorated, (2,), {}),
+        (OnTop, (), {"z": 3}),
+        (Partial, (2,), {}),
+        (Open, (), {}),
+        (Open, (1, 2, 3), {"y": 4, "self_": 5}),
+    ],
+)
+def test_arguments_that_run_takes_are_not_refused_however_it_is_made(kind, args, kwargs):
+    stage = play(lambda flow: flow.work.run(*args, **kwargs), work=kind(parallel=True))
+
+    assert len(calls_sent(stage)) == 1
 
 
 def test_a_call_key_of_the_works_own_decides_which_calls_are_the_same():
