@@ -336,7 +336,7 @@ class Supervisor:
         if was == "starting" and not self._wanted and self._policy.raise_exception:
             self.error = error_of(failure, self.name)
         else:
-            next_start = "a new one starts" if self._wanted else "the next call starts a new one"
+            next_start = "a new process starts" if self._wanted else "the next call starts a new process"
             _log.warning("%s; %s", failure.message, next_start)
 
     def _attempt_failed(self, call: Call, failure: Failure, now: Moment) -> None:

@@ -217,7 +217,10 @@ class LightningWork(Component):
         """Do nothing; override it to prepare the process. Called there once, before the first call."""
 
     def on_exit(self) -> None:
-        """Do nothing; override it to clean up. Called in the process of the work before a `stop` ends it."""
+        """Do nothing; override it to clean up. Called in the process of the work before a `stop` ends it.
+
+        An exception of it is printed, and changes nothing else.
+        """
 
     def on_exception(self, exception: Exception) -> None:
         """Handle an exception of `run`; called in the process of the work.

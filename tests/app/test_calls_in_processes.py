@@ -415,6 +415,44 @@ def test_hooks_run_in_the_process_of_the_work(tmp_path):
     assert (tmp_path / "notes").read_text() == f"start {pid}\nrun {pid}\nexit {pid}\n"
 
 
+@pytest.mark.parametrize("runner", ["processes", "inline"])
+def test_an_exception_of_on_exit_is_printed_with_the_lines_of_the_user_and_changes_nothing(runner, capfd):
+    class Breaks(LightningWork):
+        def run(self):
+            return 7
+
+        def on_exit(self):
+            raise RuntimeError("no such file")
+
+    root = Once(Breaks())
+    LightningApp(root).run(runner=runner)
+
+    assert root._answer == 7
+    lines = capfd.readouterr().out.splitlines()
+    headline = "on_exit of root.work raised an exception, which does not change how its calls have ended:"
+    assert lines[:2] == [f"root.work | {headline}", "root.work | Traceback (most recent call last):"]
+    assert "in on_exit" in lines[2]
+    assert lines[-1] == "root.work | RuntimeError: no such file"
+    assert sum(" File " in line for line in lines) == 1
+
+
+@pytest.mark.parametrize("runner", ["processes", "inline"])
+def test_an_exception_of_on_start_has_the_lines_of_the_user(runner):
+    class Breaks(LightningWork):
+        def on_start(self):
+            raise RuntimeError("no such device")
+
+        def run(self):
+            pass
+
+    with pytest.raises(WorkStartFailed, match="no such device") as raised:
+        LightningApp(Once(Breaks())).run(runner=runner)
+
+    text = str(raised.value.__cause__)
+    assert text.count(" File ") == 1
+    assert "in on_start" in text
+
+
 def test_a_work_that_serves_gets_a_url_when_it_answers():
     class Serves(LightningWork):
         def run(self):

@@ -298,7 +298,7 @@ def test_a_death_and_an_attempt_that_is_repeated_are_logged_as_warnings(caplog):
 
     attempt, death = (line.getMessage() for line in caplog.records if line.levelname == "WARNING")
     assert attempt == "ValueError: no good, attempt 1 of 2; the next one follows in 2.0 s"
-    assert re.fullmatch(r"The process of root\.work .* while idle; the next call starts a new one", death)
+    assert re.fullmatch(r"The process of root\.work .* while idle; the next call starts a new process", death)
 
 
 def test_a_work_whose_process_is_gone_answers_nowhere():

@@ -17,7 +17,7 @@ from lightning_lite.machine_messages import Report, StartWork, WorkExited
 from lightning_lite.messages import AcknowledgeState, RunCall, StartFailed, WorkStarted, WriteState
 from lightning_lite.process_places import Place
 from lightning_lite.runners.base import Host
-from lightning_lite.runners.worker.main import start_failure
+from lightning_lite.runners.worker.main import end_work, start_failure
 from lightning_lite.values.multiprocessing_objects import unpack_shared
 
 #: The next step of a work, run in its thread.
@@ -154,7 +154,8 @@ class InlineWork:
         except StopRun:
             pass  # the job that ends the work comes next
         except BaseException:  # noqa: BLE001 - an error of the host ends the work, as a crash ends a process
-            self._complain()
+            with acting_as(self._caller):  # the traceback is part of its output
+                traceback.print_exc()
             self._exit(1)
         finally:
             with self._switch:
@@ -179,17 +180,7 @@ class InlineWork:
                 # An interrupt that came when the call had just ended is still due. It is raised here, so that
                 # it does not interrupt `on_exit`.
                 self._host.report_changes()
-            try:
-                self._host.close()
-            except BaseException:  # noqa: BLE001 - the user's `on_exit` must not keep the work from ending
-                self._complain()
-                return False
-        return True
-
-    def _complain(self) -> None:
-        """Print the exception to the output of the work, as the end of a process would."""
-        with acting_as(self._caller):
-            traceback.print_exc()
+            return end_work(self.name, self._host)
 
     def _exit(self, exitcode: int) -> None:
         self._is_over = True

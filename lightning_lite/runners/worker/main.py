@@ -51,7 +51,7 @@ from lightning_lite.runners.wire.work_signals import (
 from lightning_lite.runners.worker import multiprocess_bridge
 from lightning_lite.runners.worker.terminal_access import TerminalClient
 from lightning_lite.sockets import node_address
-from lightning_lite.tracebacks import text_of
+from lightning_lite.tracebacks import format_user_frames, text_of
 from lightning_lite.values.namespaces import expect_script
 from lightning_lite.values.pickling import pack_error, unpack
 from lightning_lite.values.secret_texts import add_texts
@@ -68,13 +68,28 @@ if TYPE_CHECKING:
 
 def start_failure(work: str, error: BaseException) -> Failure:
     """Return the failure of a start, from an error in the loading of `work` or in its `on_start`."""
-    import traceback  # noqa: PLC0415 - 10 ms that only a failure has to pay
-
     lines = text_of(error).splitlines()
     what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-    text = "".join(traceback.format_exception(error))
-    failure = Failure("start_failed", f"{work} could not start: {what}", text, pack_error(error))
-    return mask_failure(failure)
+    message = f"{work} could not start: {what}"
+    return mask_failure(Failure("start_failed", message, format_user_frames(error), pack_error(error)))
+
+
+def end_work(work: str, host: Host) -> bool:
+    """Run `on_exit` of a work and send its last changes; an exception is printed to the output of the work.
+
+    Returns:
+        Whether it has raised none.
+    """
+    try:
+        host.close()
+    except BaseException as error:  # noqa: BLE001 - the user's `on_exit` must not keep the work from ending
+        headline = f"on_exit of {work} raised an exception, which does not change how its calls have ended:"
+        try:
+            sys.stderr.write(f"{headline}\n{format_user_frames(error)}")
+        except (AttributeError, OSError, ValueError):
+            pass  # the user has closed or replaced the stream
+        return False
+    return True
 
 
 #: Imported by name, the first if this process has a socket for file descriptors, the second if some came.
@@ -135,14 +150,16 @@ class Child:
         add_texts(marshal.loads(packed_secrets))
         self._settle(setup)
         try:
-            if not self._start(setup, packed_host):
+            try:
+                if not self._start(setup, packed_host):
+                    return 1
+                self._serve()
+            except StopRun:
+                self._interrupt = None
+                self._has_stopped = True
+            # Not in the `except` block: an exception of `on_exit` would have `StopRun` as its context.
+            if self._is_open and not end_work(self._work, self._host):
                 return 1
-            self._serve()
-        except StopRun:
-            self._interrupt = None
-            self._has_stopped = True
-            if self._is_open:
-                self._host.close()
             return 0 if self._is_stop_requested else ENDED_BY_SIGTERM
         finally:
             self._interrupt = None
