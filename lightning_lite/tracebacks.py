@@ -2,6 +2,7 @@
 
 in each process       text_of                 the text of an exception, also of one that has none
                       add_note                a note, also for an exception that refuses assignments
+                      find_user_error         which cause of an exception is of the user, and worth showing
 in a work's process   format_user_frames      text, for the report and for the cause of the raised exception
 in the main process   leave_out_own_frames    the exception, before it leaves `app.run()` or a constructor
                       format_user_stack       text, for `lightning-lite stack`
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _INSTALLED = ("site-packages", "dist-packages")
+_CLOUDPICKLE = f"{os.sep}cloudpickle{os.sep}"
 
 #: The line that `traceback` writes for a frame that stands for several hidden ones.
 _FOLDED = r'(?m)^( +)File "<lightning_lite>", line (\d+), in frames$'
@@ -63,6 +65,16 @@ def add_note(error: BaseException, note: str) -> None:
     """Do the same as `error.add_note(note)`, also for an exception that is a frozen dataclass."""
     notes = [*getattr(error, "__notes__", ()), note]
     BaseException.__setattr__(error, "__notes__", notes)  # its own `__setattr__` would raise
+
+
+def find_user_error(error: BaseException | None) -> BaseException | None:
+    """Return the first one of `error` and its causes that has come out of code of the user, or `None`.
+
+    An error of this package says all that is known about the others, which are steps of this package.
+    """
+    while error is not None and not _is_of_user(error):
+        error = error.__cause__
+    return error
 
 
 def format_user_frames(error: BaseException) -> str:
@@ -177,7 +189,7 @@ def _fold(stack: StackSummary, error: BaseException, is_last: bool) -> Iterator[
 def _hidden(files: list[str], error: BaseException, is_last: bool) -> list[bool]:
     """Return for each frame of a traceback, by the file of its code, whether to hide it.
 
-    Frames of this package, and of the standard library if this package called them, are hidden.
+    Frames of this package, and of the libraries that it called to pickle, for example, are hidden.
 
     Args:
         files: The files of the frames.
@@ -196,11 +208,20 @@ def _hidden(files: list[str], error: BaseException, is_last: bool) -> list[bool]
     return hidden
 
 
+def _is_of_user(error: BaseException) -> bool:
+    files = []
+    entry = error.__traceback__
+    while entry is not None:
+        files.append(entry.tb_frame.f_code.co_filename)
+        entry = entry.tb_next
+    return not all(_ours(files))
+
+
 def _ours(files: list[str]) -> list[bool]:
-    """Return for each frame whether it is of this package, or of the standard library that it called."""
+    """Return for each frame whether it is of this package, or of a library that it called."""
     ours, was_ours = [], False
     for file in files:
-        was_ours = file.startswith(_PACKAGE) or (was_ours and _is_standard(file))
+        was_ours = file.startswith(_PACKAGE) or (was_ours and (_is_standard(file) or _CLOUDPICKLE in file))
         ours.append(was_ours)
     return ours
 

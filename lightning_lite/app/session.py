@@ -59,7 +59,7 @@ from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.runs.retention import clean_runs
 from lightning_lite.text import one_line
-from lightning_lite.tracebacks import format_user_frames, text_of
+from lightning_lite.tracebacks import find_user_error, format_user_frames, text_of
 from lightning_lite.tree.calls import CallRecords
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.ui.terminal import Terminal
@@ -582,7 +582,7 @@ def _pack_setup(options: RunOptions) -> bytes | None:
     except PackingError as error:
         raise ArgumentError(
             f"LightningApp(setup=...): the function can't be sent to works: {error}."
-        ) from error
+        ) from find_user_error(error)
 
 
 def _describe_error(error: BaseException) -> str:

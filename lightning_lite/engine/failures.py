@@ -9,7 +9,7 @@ from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.masking import mask, mask_failure
 from lightning_lite.messages import Failure, RunCall
 from lightning_lite.status import WorkFailureReasons
-from lightning_lite.tracebacks import format_user_frames, text_of
+from lightning_lite.tracebacks import find_user_error, format_user_frames, text_of
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.pickling import PackingError, is_reference, pack_error, unpack
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def describe_exception(error: BaseException, work: LightningWork, call: RunCall) -> Failure:
     """Return the failure that reports `error`, raised by a call of `work`, to the flow."""
     captured: bool | None = None
+    is_invalid = False
     reason = WorkFailureReasons.USER_EXCEPTION
     if isinstance(error, Exception):
         is_invalid = isinstance(error, PackingError | StateError)
@@ -37,7 +38,10 @@ def describe_exception(error: BaseException, work: LightningWork, call: RunCall)
     # The call would seem to belong to the last of several sentences, so it is separated from them.
     place = f"{headline.removesuffix('.')}; in" if headline.endswith(".") else f"{headline} in"
     message = f"{place} {describe_call(work.name, call.arguments)}"
-    return mask_failure(Failure(reason, message, format_user_frames(error), pack_error(error), captured))
+    # An error that this package has raised after `run` would repeat the message, and has no line of the user.
+    shown = find_user_error(error) if is_invalid else error
+    trace = format_user_frames(shown) if shown is not None else ""
+    return mask_failure(Failure(reason, message, trace, pack_error(error), captured))
 
 
 def describe_call(work: str, arguments: bytes) -> str:

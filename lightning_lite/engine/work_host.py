@@ -24,6 +24,7 @@ from lightning_lite.errors import StateError, StopRun
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.messages import AcknowledgeState, Failure, RunCall, RunEnded, StateChanged, WriteState
 from lightning_lite.sockets import PortWatch, bracketed, node_address
+from lightning_lite.tracebacks import find_user_error
 from lightning_lite.tree.node import UNSET, Node, differ
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.base import Carrier, NotShareable, Transferable, receiving
@@ -253,7 +254,7 @@ class WorkHost(Carrier):
             raise PackingError(
                 f"run() returned <{type(answer).__module__}.{type(answer).__qualname__}>, which can't be "
                 f"sent to the flow: {why}.{advice}"
-            ) from error
+            ) from find_user_error(error)
         if texts_in(packed) is not None:
             if caller.values is not None:
                 remove_files_of(packed, caller.values)

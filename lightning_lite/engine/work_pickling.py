@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning_lite.engine.work_host import WorkHost
 from lightning_lite.errors import ArgumentError
+from lightning_lite.tracebacks import find_user_error
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.base import NotShareable
 from lightning_lite.values.multiprocessing_objects import Descriptor, pack_shared
@@ -21,13 +22,15 @@ def pack_host(work: LightningWork) -> tuple[bytes, tuple[Descriptor, ...]]:
     try:
         return pack_shared(WorkHost(work), with_script=True)
     except PackingError as error:
-        for name, value in work.__dict__.items():
-            if value is not work._node:  # refers to the work, so it can't be pickled if any attribute can't
-                _try_attribute(work, name, value)
-        why = why_not(type(work), error, _pack_part)
-        raise ArgumentError(
-            f"{work.name} can't be sent to its process: {why}. Create it inside run().", work=work.name
-        ) from error
+        failure = error
+    # Not in the `except` block: its exception would be part of that of an attribute.
+    for name, value in work.__dict__.items():
+        if value is not work._node:  # refers to the work, so it can't be pickled if any attribute can't
+            _try_attribute(work, name, value)
+    why = why_not(type(work), failure, _pack_part)
+    raise ArgumentError(
+        f"{work.name} can't be sent to its process: {why}. Create it inside run().", work=work.name
+    ) from find_user_error(failure)
 
 
 def _pack_part(value: Any) -> None:
@@ -50,4 +53,4 @@ def _try_attribute(work: LightningWork, name: str, value: Any) -> None:
             f"{work.name} can't be sent to its process: its attribute {name!r} holds {shown}: {why}.{advice}",
             work=work.name,
             attribute=name,
-        ) from error
+        ) from find_user_error(error)

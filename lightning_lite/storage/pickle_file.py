@@ -105,9 +105,10 @@ def _pickled(value: Any) -> tuple[bytes | memoryview, list[PickleBuffer]]:
 
     try:
         _Pickler(file, 5, buffer_callback=is_small).dump(value)
+        return file.getbuffer(), buffers
     except Exception:  # noqa: BLE001 - pack() tries it by value, and names the reason if it fails, too
-        return pack(value), []
-    return file.getbuffer(), buffers
+        pass
+    return pack(value), []  # not in the `except` block: its error would have two reasons
 
 
 def _places(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -35,6 +35,7 @@ from lightning_lite.events import (
 )
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple, Protocol
 from lightning_lite.status import WorkStageStatus
+from lightning_lite.tracebacks import find_user_error
 from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.component import Component
@@ -408,7 +409,7 @@ class Outbox:
             try:
                 arguments = pack((args, kwargs), folder=self.values, durable=self.durable)
             except PackingError as error:
-                raise _packing_error(name, args, kwargs, error) from error
+                raise _packing_error(name, args, kwargs, error) from find_user_error(error)
             is_first = call is None and name not in self.this_pass.reached
             call = self._request_call(work, key, arguments, call)
             if is_first:
@@ -459,8 +460,8 @@ class Outbox:
             return call.value
         except (JournalError, ValueFileError):  # the value is in a file of the run, and the file is damaged
             raise
-        except Exception as error:
-            raise _unreadable(work._node.name, error) from error
+        except Exception as error:  # noqa: BLE001 - unpickling runs code of the user's class
+            raise _unreadable(work._node.name, error) from find_user_error(error)
 
     def _request_call(self, work: Work, key: str, arguments: bytes, replaced: Call | None) -> Call:
         """Create the record of a new call, queue its request, and return the record.

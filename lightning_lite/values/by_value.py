@@ -99,12 +99,13 @@ def dump_by_value(
     try:
         try:
             _dump(pickler, value, with_script)
+            return file
         except Exception as error:
             if isinstance(error, PickleTooLarge) or not pickler.has_noted:
                 raise
-            # A word of a text may be the name of a class that can't be pickled, and that nothing uses.
-            pickler = _ValuePickler(file := make_file(), to_main, reduce, with_noted=False)
-            _dump(pickler, value, with_script)
+        # A word of a text may be the name of a class that can't be pickled, and that nothing uses.
+        pickler = _ValuePickler(file := make_file(), to_main, reduce, with_noted=False)
+        _dump(pickler, value, with_script)
     except RecursionError as error:
         raise PackingError("RecursionError: it is nested too deeply to be pickled") from error
     except (PackingError, PickleTooLarge):

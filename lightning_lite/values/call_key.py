@@ -14,6 +14,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 from lightning_lite.errors import ArgumentError
+from lightning_lite.tracebacks import find_user_error
 from lightning_lite.values.base import Confidential, NotShareable, Transferable, check_travels
 from lightning_lite.values.pickling import BIG, value_files
 
@@ -64,15 +65,15 @@ def call_key(
         raise
     except NotShareable as error:
         where = _describe_place(work, which, custom)
-        raise ArgumentError(f"{where} can't be sent to another process: {error}.", where=where) from error
-    except (Exception, SystemExit) as error:  # the `__reduce_ex__` of a user's class may raise anything
+        raise ArgumentError(f"{where} can't be sent to another process: {error}.", where=where) from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - `__reduce_ex__` of a user may raise anything
         where = _describe_place(work, which, custom)
         advice = "Pass plain data, or define the key with a function: LightningWork(call_key=...)."
         raise ArgumentError(
             f"{where} has no key that is the same in every run: {str(error).removesuffix('.')}. "
             + (advice if custom is None else "Let that function return plain data."),
             where=where,
-        ) from error
+        ) from find_user_error(error)
     return blake2b(b"".join(parts), digest_size=_DIGEST_SIZE).hexdigest()
 
 

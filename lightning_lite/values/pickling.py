@@ -157,15 +157,17 @@ def _dump(
     file = make_file()
     try:
         _ReferencePickler(file, to_main, reduce).dump(value)
+        return file
     except PickleTooLarge:
         raise
     except (Exception, SystemExit):  # noqa: BLE001 - by value it may be possible, or the error has the reason
-        try:
-            __import__(_BY_VALUE)  # takes 30 to 50 ms, and most works never pickle by value
-        except OSError as error:  # this process may not open more files
-            raise PackingError(f"{_BY_VALUE} can't be imported: {error}. Look at 'ulimit -n'") from error
-        file = sys.modules[_BY_VALUE].dump_by_value(value, make_file, to_main, reduce, with_script)
-    return file
+        pass
+    # Not in the `except` block: the error of the first attempt would be part of that of the second.
+    try:
+        __import__(_BY_VALUE)  # takes 30 to 50 ms, and most works never pickle by value
+    except OSError as error:  # this process may not open more files
+        raise PackingError(f"{_BY_VALUE} can't be imported: {error}. Look at 'ulimit -n'") from error
+    return sys.modules[_BY_VALUE].dump_by_value(value, make_file, to_main, reduce, with_script)
 
 
 def is_reference(data: bytes) -> bool:

@@ -328,8 +328,43 @@ def test_an_answer_that_cannot_travel_fails_the_call_and_the_work_stays_usable()
     for what, kind in (("lock", r"_thread\.lock"), ("file", r"_io\.TextIOWrapper")):
         with pytest.raises(
             InvalidValue, match=rf"run\(\) returned <{kind}>, which can't be sent .* '{kind}'"
-        ):
+        ) as raised:
             run_work_isolated(Gives(), what)
+        assert raised.value.__cause__ is None  # it would repeat the message
+
+
+def test_an_answer_that_refuses_to_travel_has_the_users_exception_as_the_reason():
+    class Refuses:
+        def __reduce__(self):
+            raise LookupError("not today")
+
+    class Gives(LightningWork):
+        def run(self):
+            return Refuses()
+
+    with pytest.raises(
+        InvalidValue, match="which can't be sent to the flow: LookupError: not today"
+    ) as raised:
+        run_work_isolated(Gives())
+
+    text = str(raised.value.__cause__)
+    assert text.endswith("LookupError: not today")
+    assert text.count(" File ") == text.count("Error: ") == 1
+
+
+def test_a_container_with_an_invalid_value_at_the_end_of_a_call_is_reported_once():
+    class Keeps(LightningWork):
+        def __init__(self):
+            super().__init__()
+            self.kept = []
+
+        def run(self):
+            self.kept.append({1})
+
+    with pytest.raises(InvalidValue, match=r"Found root\.work\.kept\[0\] with \{1\}") as raised:
+        run_work_isolated(Keeps())
+
+    assert raised.value.__cause__ is None
 
 
 def test_a_work_as_root_runs_once_and_ends_the_app():

@@ -9,9 +9,14 @@ import pytest
 
 from lightning_lite import LightningWork
 from lightning_lite.errors import ArgumentError, StateError
-from lightning_lite.tracebacks import RemoteTraceback, format_user_frames, leave_out_own_frames
+from lightning_lite.tracebacks import (
+    RemoteTraceback,
+    find_user_error,
+    format_user_frames,
+    leave_out_own_frames,
+)
 from lightning_lite.values.call_key import call_key
-from lightning_lite.values.pickling import unpack
+from lightning_lite.values.pickling import pack, unpack
 
 pytestmark = pytest.mark.dependencies
 
@@ -89,6 +94,19 @@ def test_what_led_to_an_error_is_folded_as_well():
     assert re.search(
         r"    function\(\*arguments\)\n  \.\.\. \d frames? of lightning_lite\n.*ArgumentError: ", second
     )
+
+
+def test_the_reason_of_the_user_is_found_behind_our_own_errors():
+    of_user = caught(pack, Odd())
+    assert isinstance(of_user.__cause__, LookupError)
+
+    of_user.__traceback__ = of_user.__traceback__.tb_next  # without the frame of this test
+    assert find_user_error(of_user) is of_user.__cause__
+
+    ours = caught(pack, (item for item in ()))
+    ours.__traceback__ = ours.__traceback__.tb_next
+    assert find_user_error(ours) is None
+    assert ours.__cause__.__context__ is None  # the first attempt, by reference, is no part of it
 
 
 def test_an_exception_loses_our_frames():

@@ -94,13 +94,24 @@ SCRIPT = """
         def run(self):
             self.work.run(*self._args)
 
+    class OfUser(LightningWork):
+        def __init__(self):
+            super().__init__()
+            self._it = unpicklable
+        def run(self): pass
+
+    def shown_before(error):
+        "Return the kinds of the exceptions that a traceback shows above an exception."
+        before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return [] if before is None else [*shown_before(before), type(before).__name__]
+
     told = {}
-    works = Global, Indirect, Library, OfClass, Nested, Refuses, Attribute, Slots, Default, closing()
+    works = Global, Indirect, Library, OfClass, Nested, Refuses, Attribute, Slots, Default, closing(), OfUser
     for work, *args in (*((work,) for work in works), (Fine, lambda: connection)):
         try:
             LightningApp(Flow(work, *args)).run()
         except Exception as error:
-            told[work.__name__] = [type(error).__name__, str(error)]
+            told[work.__name__] = [type(error).__name__, str(error), shown_before(error)]
     print(json.dumps(told))
 """
 
@@ -118,6 +129,7 @@ EXPECTED = {
     "Slots": "its attribute '_kept' holds <collections.deque>: attribute 'lock' (_thread.lock) of item 1: ",
     "Default": " of default 1 (threading.Event) of Default.run: ",
     "Closure": "closure variable 'sock' (socket.socket), used in closing.Closure.run, line {Closure}: ",
+    "OfUser": "its attribute '_it' holds <__main__.Unpicklable>: ValueError: no, thanks",
     "Fine": "argument 0: cannot send <builtins.function> to another process: global 'connection' "
     "(sqlite3.Connection), used in <lambda>, line ",
 }
@@ -134,13 +146,16 @@ def test_what_can_not_travel_is_named_with_its_place_and_the_line_that_uses_it(t
 
     told = json.loads(run_script(script, cwd=tmp_path).splitlines()[-1])
 
-    assert {name: kind for name, (kind, _) in told.items()} == dict.fromkeys(EXPECTED, "ArgumentError")
+    assert {name: kind for name, (kind, *_) in told.items()} == dict.fromkeys(EXPECTED, "ArgumentError")
     missing = {
         name: told[name][1] for name, words in EXPECTED.items() if words.format(**lines) not in told[name][1]
     }
     assert missing == {}
-    advice = [text for name, (_, text) in told.items() if name != "Fine" and "Create it in" not in text]
+    advice = [text for name, (_, text, _) in told.items() if name != "Fine" and "Create it in" not in text]
     assert advice == []
+    # Only an exception that code of the user has raised; others would repeat the message.
+    above = {name: kinds for name, (*_, kinds) in told.items() if kinds}
+    assert above == {"Refuses": ["ValueError"], "OfUser": ["ValueError"]}
 
 
 class Other(LightningWork):
