@@ -17,27 +17,29 @@ _LAST_LINES = 5
 _SEARCHED_LINES = 50
 
 
-def report_failure(work: str, failure: Failure, logs: str) -> None:
-    """Print a failure after which the app continues, with the last output of the work.
+def report_failure(work: str, failure: Failure, logs: str, began: float | None) -> None:
+    """Print a failure after which the app continues, with the last output of the call.
 
     Args:
         work: Name of the work.
         failure: The failure of its call.
         logs: Folder of the logs of works.
+        began: When the last attempt of the call began, in seconds since 1970; `None` if there was none.
     """
     failure = failure._replace(traceback=fill_in_source(failure.traceback))
-    show_failure(work, failure, printed=_read_last_output(work, logs))
+    show_failure(work, failure, printed=_read_last_output(work, logs, began))
 
 
-def add_last_output(error: BaseException, work: str, logs: str) -> None:
+def add_last_output(error: BaseException, work: str, logs: str, began: float | None) -> None:
     """Add the last output of a work as a note to the exception that ends the app.
 
     Args:
         error: The exception.
         work: Name of the work that failed.
         logs: Folder of the logs of works.
+        began: When the last attempt of its call began, in seconds since 1970; `None` if there was none.
     """
-    printed = _read_last_output(work, logs)
+    printed = _read_last_output(work, logs, began)
     if printed:
         add_note(error, describe_output(work, printed))
 
@@ -49,6 +51,6 @@ def print_notice(line: str) -> None:
         sys.stderr.flush()
 
 
-def _read_last_output(work: str, logs: str) -> str:
-    text = without_own_fault_frames(read_tail(os.path.join(logs, f"{work}.log"), _SEARCHED_LINES))
+def _read_last_output(work: str, logs: str, began: float | None) -> str:
+    text = without_own_fault_frames(read_tail(os.path.join(logs, f"{work}.log"), _SEARCHED_LINES, began))
     return "".join(text.splitlines(keepends=True)[-_LAST_LINES:])

@@ -171,6 +171,60 @@ def test_a_failure_with_which_the_app_goes_on_is_shown_once_too(script):
     assert err.count("return 1 / x") == 1
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
+@pytest.mark.parametrize("how", ["os._exit(3)", "int('a')"])
+def test_a_failure_shows_only_what_its_call_has_printed(how, goes_on, script):
+    _, _, err = finish(
+        script(
+            f"""
+            class Talks(LightningWork):
+                def run(self, number):
+                    print("call", number)
+                    if number == 2:
+                        {how}
+            class Flow(LightningFlow):
+                def __init__(self):
+                    super().__init__()
+                    self.work = Talks(raise_exception={not goes_on}, retries=1, retry_delay=0)
+                def run(self):
+                    for number in range(3):
+                        self.work.run(number)
+                    self.stop()
+            LightningApp(Flow()).run()
+            """
+        )
+    )
+
+    printed = err.partition("root.work printed last:\n")[2]
+    assert [line.strip() for line in printed.splitlines() if "call" in line] == ["call 2"]
+
+
+@pytest.mark.parametrize("runner", ["processes", "inline"])
+def test_a_failure_of_a_call_that_has_printed_nothing_shows_no_output(runner, script):
+    _, out, err = finish(
+        script(
+            f"""
+            class Talks(LightningWork):
+                def run(self, number):
+                    return print("call", number) if number else 1 / number
+            class Flow(LightningFlow):
+                def __init__(self):
+                    super().__init__()
+                    self.work = Talks(raise_exception=False)
+                def run(self):
+                    self.work.run(1)
+                    self.work.run(0)
+                    self.stop()
+            LightningApp(Flow()).run(runner={runner!r})
+            """
+        )
+    )
+
+    assert out == "root.work | call 1\n"
+    assert "ZeroDivisionError" in err
+    assert "printed last" not in err
+
+
 def test_a_crash_in_c_code_is_shown_with_the_line_of_the_user(script, tmp_path):
     app = script(
         """

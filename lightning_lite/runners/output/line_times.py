@@ -20,7 +20,7 @@ from lightning_lite.regular_files import open_regular
 
 #: Output within this many seconds gets one entry. This limits the index of a work that prints all the time.
 #: If another log of this process has got output in between, it gets two: the times put the lines of all logs
-#: in order.
+#: in order. The output of each call gets its own entry, too, so that it can be told from that of others.
 RESOLUTION = 0.001
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -93,6 +93,10 @@ class TimesWriter:
             self._fd = open_regular(self._path, _APPEND)
         os.write(self._fd, b"%d %.6f\n" % (place, now))
         self._last, self._last_turn = now, turn
+
+    def separate(self) -> None:
+        """Note the time of the next output even if it comes at once."""
+        self._last_turn = 0  # the turns begin with 1
 
     def close(self) -> None:
         """Close the file."""

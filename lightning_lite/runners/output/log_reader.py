@@ -179,16 +179,20 @@ def last_line(path: str) -> str:
     return next((line for line in reversed(lines) if line.strip()), "")
 
 
-def read_tail(path: str, nlines: int) -> str:
+def read_tail(path: str, nlines: int, since: float | None = None) -> str:
     """Return the last lines of a log, without colours, or nothing if there is none.
 
     Args:
         path: The file.
         nlines: How many lines; of very long ones, it may be fewer.
+        since: Seconds since 1970; earlier lines are left out.
     """
     try:
         with _open(path) as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_SIZE))
+            end = log.seek(0, os.SEEK_END)
+            # The times in the index are rounded to microseconds.
+            begin = 0 if since is None else LogTimes(path).place_after(since - 1e-6)
+            log.seek(max(end if begin is None else begin, end - _TAIL_SIZE))
             text = log.read(_TAIL_SIZE).decode("utf-8", "replace")
     except OSError:
         return ""  # the work has printed nothing, or the log could not be written

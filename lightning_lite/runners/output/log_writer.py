@@ -60,6 +60,10 @@ class LogWriter:
         self.is_in_line = bool(self._num_unfinished or self._unlogged or self._mask.can_release)
         return pieces
 
+    def end_call(self) -> None:
+        """Let the times of the lines show where the output of the next call begins."""
+        self._times.separate()
+
     def cut(self) -> list[Piece]:
         """Return the line that has no newline yet; later output starts a new line."""
         pieces = self._append(self._stream.feed(self._mask.release()))

@@ -119,6 +119,7 @@ class OutputPump:
             return
         with self._lock:
             self._drain(output)
+            output.log.end_call()
             if output.log.is_in_line:
                 self._show(output.log.cut())
         # Checked here, because most calls print nothing.
