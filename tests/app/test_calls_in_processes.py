@@ -352,6 +352,18 @@ def test_an_answer_that_refuses_to_travel_has_the_users_exception_as_the_reason(
     assert text.count(" File ") == text.count("Error: ") == 1
 
 
+def test_an_attribute_that_is_not_declared_is_an_invalid_value_with_the_line_of_the_work():
+    class Sets(LightningWork):
+        def run(self):
+            self.late = 1
+
+    with pytest.raises(InvalidValue, match="not defined in __init__: late") as raised:
+        run_work_isolated(Sets())
+
+    assert raised.value.reason == "invalid_value"
+    assert "self.late = 1" in str(raised.value.__cause__)
+
+
 def test_a_container_with_an_invalid_value_at_the_end_of_a_call_is_reported_once():
     class Keeps(LightningWork):
         def __init__(self):
