@@ -45,7 +45,7 @@ from lightning_lite.context import Caller, acting_as
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import ArgumentError, JournalGone, LightningFlowWarning, RunnerError, Unwind
-from lightning_lite.events import CallFailed, CallStatusChanged, ComponentAttached, Event
+from lightning_lite.events import CallFailed, ComponentAttached, Event
 from lightning_lite.extras import API_PACKAGES, UI_PACKAGES, install_command, missing_package
 from lightning_lite.machine_messages import Report
 from lightning_lite.masking import mask
@@ -58,7 +58,6 @@ from lightning_lite.runners.output.flow_log import FlowLog
 from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.runs.retention import clean_runs
-from lightning_lite.status import WorkStageStatus
 from lightning_lite.text import one_line
 from lightning_lite.tracebacks import find_user_error, format_user_frames, text_of
 from lightning_lite.tree.calls import CallRecords
@@ -136,7 +135,6 @@ class Session:
         self.loop_ended = False
         self._waited = 0.0  # seconds that the running pass has waited for calls
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
-        self._call_began: dict[str, float] = {}  # by work; when its last call, or attempt, was sent to it
         self._has_reported_rest = False
         self._suspend_refused = False
         self._note_at = clock.now().monotonic + _NOTE_INTERVAL
@@ -312,7 +310,7 @@ class Session:
         self._show_works(now)
         if machine.error is not None and machine.failed_work:
             work = machine.failed_work
-            add_last_output(machine.error, work, self._folder.logs, self._call_began.get(work))
+            add_last_output(machine.error, work, self._folder.logs, machine.last_attempt_of(work))
         if not self._has_reported_rest and self._is_at_rest and not machine.ended:
             self._has_reported_rest = True
             print_notice(rest_notice(self._options.on_idle))
@@ -536,12 +534,10 @@ class Session:
         if events and layout.is_wanted:
             layout.is_stale = True
         for event in events:
-            if type(event) is CallStatusChanged:
-                if event.status.stage == WorkStageStatus.RUNNING:
-                    self._call_began[event.component] = event.time
-            elif type(event) is CallFailed:
-                began = self._call_began.get(event.component)
-                report_failure(event.component, event.failure, self._folder.logs, began)
+            if type(event) is CallFailed:
+                work = event.component
+                began = self._machine.last_attempt_of(work)
+                report_failure(work, event.failure, self._folder.logs, began)
             elif type(event) is ComponentAttached and not event.is_work:
                 layout.is_stale = True  # the new flow may show something
 

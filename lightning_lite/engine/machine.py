@@ -244,6 +244,11 @@ class Machine:
         values = [*self._outbox.still_needed, *(packed for call in calls for packed in call.big_values)]
         return {name for packed in values for name in files_of(packed)}
 
+    def last_attempt_of(self, work: str) -> float | None:
+        """Return when the last attempt of a work in the tree was sent, in seconds since 1970, or `None`."""
+        supervisor = self._supervisors.find(work)
+        return None if supervisor is None else supervisor.began
+
     def supervisors(self) -> list[Supervisor]:
         """Return the supervisors of all works in the tree; callable from any thread, for reading only."""
         return self._supervisors.all()

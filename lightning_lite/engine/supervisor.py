@@ -66,6 +66,7 @@ class Supervisor:
         work: The work.
         name: Name of the work; a work that was removed from the tree has none.
         error: The exception that must end the app, or `None`.
+        began: When its last attempt was sent, in seconds since 1970, or `None`.
         state_sync: Exchanges attribute values with the process of the work.
         running: The call whose attempt was sent and has not ended, or `None`.
         timer: When `tick` must be called, in monotonic seconds, as `Supervisors` has set it; or `None`.
@@ -90,6 +91,7 @@ class Supervisor:
         self._slots = slots
         self._kinds = kinds
         self.running: Call | None = None
+        self.began: float | None = None
         self.timer: float | None = None
         self._records: CallRecords = work._records
         self._policy = work._policy
@@ -181,7 +183,7 @@ class Supervisor:
         call = self.running = self._queue.take()
         self._slots.num_free -= 1
         call.attempt += 1
-        self._began = now.monotonic
+        self.began, self._began = now.wall, now.monotonic
         self._deadline = None if self._policy.timeout is None else now.monotonic + self._policy.timeout
         self._emit_status(call, WorkStageStatus.RUNNING, now)
         sync = self.state_sync

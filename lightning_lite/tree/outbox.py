@@ -41,7 +41,7 @@ from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.node import Node, TreeMember
 from lightning_lite.tree.policy import WorkPolicy
-from lightning_lite.tree.run_arguments import argument_check
+from lightning_lite.tree.run_arguments import RunParameters
 from lightning_lite.values.call_key import call_key
 from lightning_lite.values.pickling import REFERENCE, PackingError, pack, why_not
 
@@ -208,7 +208,7 @@ class Outbox:
         self.wakes: dict[str, float] = {}
         self.touched: dict[Node, None] = {}
         self.is_handling = False
-        self._argument_checks: dict[type[Work], Callable[..., None] | None] = {}
+        self._parameters: dict[type[Work], RunParameters] = {}
 
     # The events of a step.
 
@@ -430,15 +430,10 @@ class Outbox:
             ArgumentError: `run` has other parameters.
         """
         kind = type(work)
-        if kind not in self._argument_checks:
-            self._argument_checks[kind] = argument_check(kind)
-        check = self._argument_checks[kind]
-        if check is not None:
-            try:
-                check(work, *args, **kwargs)
-            except TypeError as error:
-                what = f"{work._node.name}.run: {error}"
-                raise ArgumentError(f"{what}{'' if what[-1] == '?' else '.'} No call was made.") from None
+        if kind not in self._parameters:
+            self._parameters[kind] = RunParameters(kind)
+        if mismatch := self._parameters[kind].mismatch(args, kwargs):
+            raise ArgumentError(f"{work._node.name}.run: {mismatch}. No call was made.")
 
     def pending_calls(self, work: Work) -> list[Call]:
         """Return calls that have not ended; when these have ended, all calls of the work have."""

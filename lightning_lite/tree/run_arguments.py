@@ -2,52 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
 from types import FunctionType
 from typing import Any
 
+from lightning_lite.text import one_line
 from lightning_lite.tree.component import MethodOfComponent
 
-_EMPTY = (lambda: None).__code__
-_TAKES_MORE = 0x4 | 0x8  # CO_VARARGS, CO_VARKEYWORDS of `inspect`
 
-
-def argument_check(cls: type[Any]) -> Callable[..., None] | None:
-    """Return a function that has the parameters of `run`, and no code: a call of it checks the arguments.
-
-    So Python itself applies its rules and writes the message, in a tenth of a microsecond.
+class RunParameters:
+    """The parameters of `run` in one class of works.
 
     Args:
-        cls: The class of a work.
-
-    Returns:
-        A function of the work and the arguments, which raises `TypeError`. `None` if the parameters are not
-        known, for example of a compiled `run`.
+        cls: The class.
     """
+
+    def __init__(self, cls: type[Any]) -> None:
+        self._signature = _signature_of_run(cls)
+
+    def mismatch(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """Return why `run` does not take these arguments; "" if it does, or if its parameters are not known.
+
+        Args:
+            args: The positional arguments of a call.
+            kwargs: Its keyword arguments.
+
+        Example:
+            >>> from lightning_lite import LightningWork
+            >>> class Train(LightningWork):
+            ...     def run(self, epochs): ...
+            >>> RunParameters(Train).mismatch((1, 2), {})
+            'too many positional arguments, for run(epochs)'
+        """
+        if self._signature is not None:
+            try:
+                self._signature.bind(*args, **kwargs)
+            except TypeError as error:
+                return f"{error}, for {one_line(f'run{self._signature}', limit=200)}"
+        return ""
+
+
+def _signature_of_run(cls: type[Any]) -> inspect.Signature | None:
+    """Return the signature of `run` without `self`; `None` for a compiled `run`, for example."""
     definition: Any = next(vars(base)["run"] for base in cls.__mro__ if "run" in vars(base))
     is_static_or_class = isinstance(definition, MethodOfComponent)
     function: Any = definition.__func__ if is_static_or_class else getattr(definition, "__wrapped__", None)
     # A decorator around the `run` of a base class has copied the mark, and its function has other arguments.
     if type(function) is not FunctionType or hasattr(function, "_requests_calls"):
         return None
-    check = _without_code(function)
-    if is_static_or_class and definition.is_static:
-        return lambda _, *args, **kwargs: check(*args, **kwargs)
-    return check
-
-
-def _without_code(function: FunctionType) -> FunctionType:
-    code = function.__code__
-    num = code.co_argcount + code.co_kwonlyargcount + (code.co_flags & _TAKES_MORE).bit_count()
-    empty = _EMPTY.replace(
-        co_argcount=code.co_argcount,
-        co_posonlyargcount=code.co_posonlyargcount,
-        co_kwonlyargcount=code.co_kwonlyargcount,
-        co_varnames=code.co_varnames[:num],
-        co_nlocals=num,
-        co_flags=_EMPTY.co_flags | (code.co_flags & _TAKES_MORE),
-    )
-    check = FunctionType(empty, {}, function.__name__, function.__defaults__)
-    check.__kwdefaults__ = function.__kwdefaults__
-    check.__qualname__ = function.__qualname__  # it is in the messages
-    return check
+    try:
+        # A function that a decorator has made is called itself, so what it wraps does not count.
+        signature = inspect.signature(function, follow_wrapped=False)
+    except Exception:  # noqa: BLE001 - since Python 3.14, this evaluates the annotations
+        return None
+    parameters = list(signature.parameters.values())
+    is_static = is_static_or_class and definition.is_static
+    if is_static or not parameters or parameters[0].kind is inspect.Parameter.VAR_POSITIONAL:
+        return signature
+    return signature.replace(parameters=parameters[1:])

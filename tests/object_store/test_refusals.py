@@ -195,7 +195,7 @@ def test_a_store_that_has_never_answered_is_asked_a_few_times_and_then_for_longe
     user_by_proxy: User, proxy: Proxy
 ):
     proxy.refuse = lambda method, path: (503, "SlowDown")
-    with pytest.raises(DriveUnreachable, match="503 SlowDown") as caught:
+    with pytest.raises(DriveUnreachable, match="503") as caught:  # obstore 0.7 leaves out the words
         user_by_proxy.put("a", "text")
     assert 1 < len(proxy.requests) <= 6
     assert_clean(caught.value)
