@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from types import FunctionType
-from typing import Any
 
+from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.text import one_line
 from lightning_lite.tree.component import MethodOfComponent
+
+if TYPE_CHECKING:
+    from inspect import Signature
+    from typing import Any
 
 
 class RunParameters:
@@ -42,8 +45,10 @@ class RunParameters:
         return ""
 
 
-def _signature_of_run(cls: type[Any]) -> inspect.Signature | None:
+def _signature_of_run(cls: type[Any]) -> Signature | None:
     """Return the signature of `run` without `self`; `None` for a compiled `run`, for example."""
+    import inspect  # noqa: PLC0415 - 10 ms for each child, and only flows call it
+
     definition: Any = next(vars(base)["run"] for base in cls.__mro__ if "run" in vars(base))
     is_static_or_class = isinstance(definition, MethodOfComponent)
     function: Any = definition.__func__ if is_static_or_class else getattr(definition, "__wrapped__", None)

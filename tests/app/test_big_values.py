@@ -261,7 +261,7 @@ def damage(path: Path) -> None:
 
 DAMAGES = {
     "damaged": (damage, "does not match its digest"),
-    "shorter": (lambda path: os.truncate(path, 100), "it has 100 bytes"),
+    "shorter": (lambda path: os.truncate(path, 100), "its size in bytes is 100"),
     "missing": (os.unlink, "No such file"),
     "link": (lambda path: (path.rename("moved"), path.symlink_to(Path("moved").absolute())), "symbolic link"),
     "open to others": (lambda path: path.chmod(0o666), "may write to it"),
