@@ -124,7 +124,7 @@ class HandlerError(ComponentError, RuntimeError):
 
 
 class ArgumentError(LightningLiteError, TypeError):
-    """An argument of `work.run(...)` can't be sent to the work or has no stable key, or `run` takes others.
+    """An argument of `work.run(...)` can't be sent or has no stable key, or `run` does not take it.
 
     Raised in the line of the call, before anything is sent.
     """

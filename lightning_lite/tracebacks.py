@@ -70,9 +70,10 @@ def add_note(error: BaseException, note: str) -> None:
 def find_user_error(error: BaseException | None) -> BaseException | None:
     """Return the first one of `error` and its causes that has come out of code of the user, or `None`.
 
-    An error of this package says all that is known about the others, which are steps of this package.
+    An error of this package says all that is known about the others, which are steps of this package. The
+    exception of a signal, which is no `Exception`, counts as one of the user: it ends the app.
     """
-    while error is not None and not _is_of_user(error):
+    while isinstance(error, Exception) and not _is_of_user(error):
         error = error.__cause__
     return error
 

@@ -176,7 +176,7 @@ def examples(*lines: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  lightning-lite {line}" for line in lines)])
 
 
-#: Seconds in a year: the largest value of an option that waits; `inf` would overflow.
+#: Seconds in a year: the largest value of an option that waits. A wait for `inf` raises OverflowError.
 LONGEST = 31_536_000
 
 

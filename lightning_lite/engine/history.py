@@ -54,7 +54,6 @@ from lightning_lite.values.pickling import REFERENCE, files_of
 
 _NOT_STARTED = WorkStatus(WorkStageStatus.NOT_STARTED)
 
-
 _UNFINISHED = frozenset({WorkStageStatus.PENDING, WorkStageStatus.RUNNING})
 
 #: Calls in one event of a snapshot.
@@ -628,6 +627,14 @@ def read_history(path: str) -> RunHistory:
         NothingToResume: It has no journal.
         JournalError: The journal is damaged, of another version or another user, or can't be read.
     """
-    history = fold_entries(read_entries(path), os.path.join(path, FILE_NAME), is_lazy=True)
-    history.check_values()
+    history = _read_history(path)
+    try:
+        history.check_values()
+    except JournalCorrupt:  # the app may have removed it since: by now, its journal says so
+        history = _read_history(path)
+        history.check_values()
     return history
+
+
+def _read_history(path: str) -> RunHistory:
+    return fold_entries(read_entries(path), os.path.join(path, FILE_NAME), is_lazy=True)

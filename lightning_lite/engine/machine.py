@@ -393,16 +393,18 @@ class Machine:
     def _run_pass(self) -> None:
         """Run one pass of the flow, and handle its requests."""
         has_news, self._has_news = self._has_news, False
-        if "" not in self._outbox.reasons.values():
-            self._num_alone = 0
-        elif not has_news:
+        is_own = "" in self._outbox.reasons.values()
+        is_counted = is_own and not has_news
+        if is_counted:
             self._num_alone += 1
+        elif not is_own:
+            self._num_alone = 0
         try:
             self._run_root()
         except BaseException:
             self._outbox.drop_events()
             raise
-        if self._num_alone == _MANY_ALONE and self.wants_pass:
+        if is_counted and self._num_alone == _MANY_ALONE and self.wants_pass:
             warnings.warn(
                 f"The flow has run {_MANY_ALONE:,} passes in a row, because each of them changed "
                 f"{', '.join(self._outbox.reasons)}: it never comes to rest. Change an attribute only when "

@@ -317,7 +317,7 @@ def find_renamed(root: str, identity: str) -> tuple[str, str] | None:
     for run_id in reversed(list_runs(runs)):
         path = os.path.join(runs, run_id)
         found = str(read_details(path).get("identity", ""))
-        if can_resume(path) and (found.startswith(f"{script}:") or found.endswith(f":{name}")):
+        if (found.startswith(f"{script}:") or found.endswith(f":{name}")) and can_resume(path):
             return run_id, found
     return None
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: Number of passes in a row with a new call after which a warning is given.
 _MANY = 300
 
+#: The same if the flow itself has changed the state or the work: some flows make hundreds of calls so.
+_MANY_CHANGED = 1000
+
 _PACKAGE = __name__.partition(".")[0]
 
 
@@ -27,8 +30,8 @@ class ArgumentWatch:
 
     A flow should make a new call after a change of the state. So is a loop that reaches its earlier calls
     again before it makes a new one. Only if neither is so, the arguments come from outside: a random number,
-    the time, a new id. A change that the flow itself has made, or a new work, is no reason either if the last
-    call of that line has not ended: then each pass adds a call to those that wait.
+    the time, a new id. While the last call of that line has not ended, a change by the flow or a new work is
+    no reason for a new call. Each pass then adds a call to the waiting ones.
     """
 
     def __init__(self) -> None:
@@ -74,11 +77,12 @@ class ArgumentWatch:
         waits = last is not None and not last.call.ended
         is_same = last is not None and (last.work, last.num_written) == (work, self._num_written)
         line.num_passes = line.num_passes + 1 if is_next and (waits or is_same) else 0
-        if line.num_passes == _MANY - 1:
+        limit = _MANY if is_same else _MANY_CHANGED
+        if line.num_passes == limit - 1:
             line.keys = _keys(args, kwargs)
-        elif line.num_passes == _MANY and not line.is_reported:
+        elif line.num_passes == limit and not line.is_reported:
             line.is_reported = True
-            _warn(frame, work, _first_changed(line.keys, args, kwargs), waits=waits)
+            _warn(frame, work, limit, _first_changed(line.keys, args, kwargs), waits=waits)
 
 
 class _Last(NamedTuple):
@@ -139,18 +143,19 @@ def _first_changed(keys: dict[int | str, str], args: tuple[Any, ...], kwargs: di
     return "the work is a new one each time" if now == keys else "its arguments are new each time"
 
 
-def _warn(frame: FrameType, work: str, what: str, *, waits: bool) -> None:
+def _warn(frame: FrameType, work: str, num_passes: int, what: str, *, waits: bool) -> None:
     import warnings  # noqa: PLC0415 - 1 ms for each child, and only flows call it
 
     if waits:
         why = "and the last one has not ended"
+        end = "If nothing limits these calls, the flow never ends."
         advice = "Make the next call, or create the next work, when the last call has ended."
     else:
         why = "and no state has changed"
+        end = "So the flow never ends."
         advice = "Compute such a value once: in __init__ of the flow, as an attribute, or in a work."
     warnings.warn_explicit(
-        f"{work}.run(...) makes a new call in each pass, {_MANY} by now, {why}: {what}. So the flow never "
-        f"ends. {advice}",
+        f"{work}.run(...) makes a new call in each pass, {num_passes} by now, {why}: {what}. {end} {advice}",
         LightningFlowWarning,
         frame.f_code.co_filename,
         frame.f_lineno,

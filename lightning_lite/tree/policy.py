@@ -10,9 +10,11 @@ from lightning_lite.values.base import Confidential
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeVar
 
     from lightning_lite.values.secret import Secret
+
+    T = TypeVar("T")
 
 
 class WorkPolicy(NamedTuple):
@@ -132,3 +134,19 @@ def expect(good: bool, what: str, name: str, value: Any, expected: str) -> None:
         raise ComponentError(
             f"{what}({name}={value!r}): {name} must be {expected}.", argument=name, found=value
         )
+
+
+def expect_kind(what: str, name: str, value: T, kind: type[T]) -> T:
+    """Return an argument of a work, or refuse it if it is of another class.
+
+    Args:
+        what: Name of the work's class, for the message.
+        name: Name of the argument.
+        value: Its value.
+        kind: The class.
+
+    Raises:
+        ComponentError: It is of another class.
+    """
+    expect(isinstance(value, kind), what, name, value, f"a {kind.__name__}")
+    return value

@@ -54,8 +54,10 @@ def _signature_of_run(cls: type[Any]) -> Signature | None:
     definition: Any = next(vars(base)["run"] for base in cls.__mro__ if "run" in vars(base))
     is_static_or_class = isinstance(definition, MethodOfComponent)
     function: Any = definition.__func__ if is_static_or_class else getattr(definition, "__wrapped__", None)
-    # A decorator around the `run` of a base class has copied the mark, and its function has other arguments.
-    if type(function) is not FunctionType or hasattr(function, "_requests_calls"):
+    # A decorator around the `run` of a base class has copied the mark, and one may have copied a signature:
+    # its function has other arguments.
+    copied = "_requests_calls", "__signature__"
+    if type(function) is not FunctionType or any(hasattr(function, name) for name in copied):
         return None
     try:
         # A function that a decorator has made is called itself, so what it wraps does not count.

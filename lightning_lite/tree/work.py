@@ -24,18 +24,16 @@ from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatu
 from lightning_lite.tree.cloud import BuildConfig, CloudCompute
 from lightning_lite.tree.component import Component, refuse_deferred_run, replace_method
 from lightning_lite.tree.node import Node, TreeMember
-from lightning_lite.tree.policy import WorkPolicy, expect
+from lightning_lite.tree.policy import WorkPolicy, expect, expect_kind
 from lightning_lite.values.codec import SCALARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Self, TypeVar
+    from typing import Any, Self
 
     from lightning_lite.tree.calls import Call, CallRecords
     from lightning_lite.tree.outbox import Outbox
     from lightning_lite.values.secret import Secret
-
-    T = TypeVar("T")
 
 # Imported by name: only the process of the flow makes calls and keeps their records.
 _CALL_KEY = "lightning_lite.values.call_key"
@@ -150,7 +148,7 @@ class LightningWork(Component):
         ).checked(what)
         if cloud_compute is None:
             cloud_compute = CloudCompute()
-        self._cloud_compute = self._checked("cloud_compute", cloud_compute, CloudCompute)
+        self._cloud_compute = expect_kind(what, "cloud_compute", cloud_compute, CloudCompute)
         self._local_build_config: BuildConfig | None = None
         self._cloud_build_config: BuildConfig | None = None
         if local_build_config is not None:
@@ -522,7 +520,9 @@ class LightningWork(Component):
 
     @local_build_config.setter
     def local_build_config(self, config: BuildConfig) -> None:
-        self._local_build_config = self._checked("local_build_config", config, BuildConfig)
+        self._local_build_config = expect_kind(
+            type(self).__qualname__, "local_build_config", config, BuildConfig
+        )
         config.on_work_init(self)
 
     @property
@@ -535,7 +535,9 @@ class LightningWork(Component):
 
     @cloud_build_config.setter
     def cloud_build_config(self, config: BuildConfig) -> None:
-        self._cloud_build_config = self._checked("cloud_build_config", config, BuildConfig)
+        self._cloud_build_config = expect_kind(
+            type(self).__qualname__, "cloud_build_config", config, BuildConfig
+        )
         config.on_work_init(self, self._cloud_compute)
 
     @property
@@ -545,7 +547,7 @@ class LightningWork(Component):
 
     @cloud_compute.setter
     def cloud_compute(self, compute: CloudCompute) -> None:
-        self._cloud_compute = self._checked("cloud_compute", compute, CloudCompute)
+        self._cloud_compute = expect_kind(type(self).__qualname__, "cloud_compute", compute, CloudCompute)
 
     # The state.
 
@@ -566,15 +568,6 @@ class LightningWork(Component):
         self._set_values(state.get("vars", {}))
 
     # Not public: requests of the flow, and checks.
-
-    def _checked(self, name: str, value: T, kind: type[T]) -> T:
-        """Return the value of a setting, or refuse it if it is of another class.
-
-        Raises:
-            ComponentError: It is of another class.
-        """
-        expect(isinstance(value, kind), type(self).__qualname__, name, value, f"a {kind.__name__}")
-        return value
 
     def _state_written(self) -> None:
         """Do nothing; called in the process of the work when the flow has set attributes during a call."""

@@ -484,6 +484,21 @@ def test_an_exception_of_on_exit_is_printed_with_the_lines_of_the_user_and_chang
 
 
 @pytest.mark.parametrize("runner", ["processes", "inline"])
+@pytest.mark.parametrize("code", [0, None])
+def test_on_exit_may_end_with_sys_exit(runner, code, capfd):
+    class Leaves(LightningWork):
+        def run(self):
+            return 7
+
+        def on_exit(self):
+            sys.exit(code)
+
+    LightningApp(Once(Leaves())).run(runner=runner)
+
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("runner", ["processes", "inline"])
 def test_an_exception_of_on_start_has_the_lines_of_the_user(runner):
     class Breaks(LightningWork):
         def on_start(self):

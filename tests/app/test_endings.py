@@ -365,6 +365,39 @@ def test_nothing_outlives_a_killed_flow(script):
     assert finish(process)[0] == -signal.SIGKILL
 
 
+@pytest.mark.parametrize(
+    ("call_key", "value"),
+    [
+        ("None", "[float(number) for number in range(3_000_000)]"),
+        ("len", "[eval('lambda: 1') for _ in range(30_000)]"),
+    ],
+    ids=["keyed", "pickled"],
+)
+def test_a_signal_that_comes_while_an_argument_is_keyed_or_pickled_ends_the_app(script, call_key, value):
+    process = script(
+        f"""
+        class Work(LightningWork):
+            def __init__(self):
+                super().__init__(call_key={call_key})
+            def run(self, value):
+                pass
+        class Flow(LightningFlow):
+            def __init__(self):
+                super().__init__()
+                self.work = Work()
+            def run(self):
+                value = {value}
+                threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+                self.work.run(value)
+        LightningApp(Flow()).run()
+        """
+    )
+
+    code, out, err = finish(process)
+
+    assert (code, out, err) == (143, "", "")
+
+
 def test_a_reader_that_has_seen_enough_ends_the_app_in_order(script, tmp_path):
     process = script(
         """

@@ -163,7 +163,9 @@ class Root(LightningFlow):
         match sys.argv[1]:
             case "waits":
                 print("up", flush=True)
-                threading.Event().wait(1000)
+                # Not at once: Python would handle a signal that comes just before the wait only after it.
+                while True:
+                    threading.Event().wait(0.1)
             case "fails":
                 self.fail("not good enough")
             case "stops":

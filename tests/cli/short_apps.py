@@ -43,7 +43,9 @@ class Root(LightningFlow):
         if self.one.is_up and self.other.is_up and not self.one.has_stopped:
             print("up", flush=True)
             if "--busy" in sys.argv:
-                threading.Event().wait(1000)
+                # Not at once: Python would handle a signal that comes just before the wait only after it.
+                while True:
+                    threading.Event().wait(0.1)
 
 app = LightningApp(Root())
 if "--handler" in sys.argv:

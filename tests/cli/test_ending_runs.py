@@ -95,7 +95,7 @@ def test_works_are_stopped_and_killed_at_once_while_the_flow_is_busy(tmp_path: P
         assert is_gone(other)
         assert {work["state"] for work in works_of(app, capfd).values()} == {"gone"}
         stack = call(capfd, "stack", "--root", app.root).out
-        assert "threading.Event().wait(1000)" in stack
+        assert "threading.Event().wait(0.1)" in stack
         call(capfd, "stop", "--root", app.root)
         assert {work["state"] for work in works_of(app, capfd).values()} == {"stopped"}
 

@@ -12,6 +12,7 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import LightningFlowWarning
 from lightning_lite.structures import Dict, List
+from lightning_lite.tree import argument_watch
 
 NUM_PASSES = 320
 
@@ -166,15 +167,23 @@ def test_calls_that_follow_from_the_state_or_from_other_calls_are_not_reported(r
         ),
         (RunsAway(Echo()), "has not ended: argument 1, now 301, is new each time"),
         (NewWorks(List()), "has not ended: the work is a new one each time"),
-        (NewWorks(Dict()), "the work is a new one each time. So the flow never ends."),
+        (NewWorks(Dict()), "the work is a new one each time. If nothing limits these calls, the flow"),
     ],
     ids=["counter before the call", "its argument", "list of works", "dict of works"],
 )
-def test_calls_that_each_pass_adds_to_those_that_wait_are_reported(root: Flow, what: str):
+def test_calls_that_each_pass_adds_to_those_that_wait_are_reported(
+    root: Flow, what: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(argument_watch, "_MANY_CHANGED", 300)
+
     (warning,) = warnings_of(root)
 
     assert what in str(warning.message)
     assert warning.filename == __file__
+
+
+def test_some_hundred_calls_that_a_flow_makes_one_in_each_pass_are_not_reported():
+    assert warnings_of(RunsAway(Echo(parallel=True))) == []
 
 
 def test_the_report_survives_an_argument_that_can_not_be_shown():

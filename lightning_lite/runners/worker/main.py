@@ -78,11 +78,13 @@ def end_work(work: str, host: Host) -> bool:
     """Run `on_exit` of a work and send its last changes; an exception is printed to the output of the work.
 
     Returns:
-        Whether it has raised none.
+        Whether `on_exit` and the sending have raised no exception.
     """
     try:
         host.close()
     except BaseException as error:  # noqa: BLE001 - the user's `on_exit` must not keep the work from ending
+        if isinstance(error, SystemExit) and not error.code:
+            return True
         headline = f"on_exit of {work} raised an exception, which does not change how its calls have ended:"
         try:
             sys.stderr.write(f"{headline}\n{format_user_frames(error)}")
