@@ -76,7 +76,7 @@ def find_target(
     """
     matching = _matching(root, words[0]) if words else []
     if matching:
-        _check_is_only_run(root, words[0], matching, running, read_names, kind)
+        _check_is_only_run(root, words[0], matching, running=running, read_names=read_names, kind=kind)
     if words and (matching or _DATE.match(words[0])):
         return find_run(root, words[0], running=running), tuple(words[1:])
     return find_run(root, None, running=running), tuple(words)
@@ -86,6 +86,7 @@ def _check_is_only_run(
     root: str,
     word: str,
     matching: list[str],
+    *,
     running: bool,
     read_names: Callable[[RunSummary], Iterable[str]],
     kind: str,
