@@ -98,8 +98,8 @@ class ShownLayout:
                 return
             shown = self._with_addresses(self._found.root)
             if shown != self._shown:
-                self._shown = shown
                 self._note(shown)
+                self._shown = shown  # last, so that what `snapshot` returns is in the file, too
 
     def _with_addresses(self, tab: Tab) -> Tab:
         """Return a copy of a tab with the addresses of the frontends."""
