@@ -160,12 +160,8 @@ def leave_out_own_frames(error: BaseException) -> None:
 
 def _cut(error: BaseException, *, is_last: bool) -> TracebackType | None:
     """Unlink the hidden frames from the traceback of `error`, and return its new start."""
-    entries = []
-    entry = error.__traceback__
-    while entry is not None:
-        entries.append(entry)
-        entry = entry.tb_next
-    hidden = _hidden([entry.tb_frame.f_code.co_filename for entry in entries], error, is_last)
+    entries = _entries_of(error)
+    hidden = _hidden(_files_of(entries), error, is_last)
     shown = [entry for entry, is_hidden in zip(entries, hidden, strict=True) if not is_hidden]
     for above, below in zip(shown, [*shown[1:], None], strict=False):
         above.tb_next = below
@@ -210,12 +206,21 @@ def _hidden(files: list[str], error: BaseException, is_last: bool) -> list[bool]
 
 
 def _is_of_user(error: BaseException) -> bool:
-    files = []
+    return not all(_ours(_files_of(_entries_of(error))))
+
+
+def _entries_of(error: BaseException) -> list[TracebackType]:
+    """Return the entries of the traceback of `error`, the outermost first."""
+    entries = []
     entry = error.__traceback__
     while entry is not None:
-        files.append(entry.tb_frame.f_code.co_filename)
+        entries.append(entry)
         entry = entry.tb_next
-    return not all(_ours(files))
+    return entries
+
+
+def _files_of(entries: list[TracebackType]) -> list[str]:
+    return [entry.tb_frame.f_code.co_filename for entry in entries]
 
 
 def _ours(files: list[str]) -> list[bool]:

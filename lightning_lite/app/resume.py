@@ -33,14 +33,15 @@ def find_run(root: LightningFlow, options: RunOptions) -> str | None:
         pass  # checks it
     if isinstance(resume, str):
         return run_path(root_dir, resume)
-    path = find_resumable(root_dir, _identity(root))
+    identity = _identity(root)
+    path = find_resumable(root_dir, identity)
     if path is None:
         print_notice(f"There is nothing to resume for {name_of_app(root)} in {root_dir}: a new run starts.")
-        if (renamed := find_renamed(root_dir, _identity(root))) is not None:
-            run, identity = renamed
+        if (renamed := find_renamed(root_dir, identity)) is not None:
+            run, found = renamed
             print_notice(
-                f"The run {run} there is of {one_line(identity, limit=200)}, and this app is "
-                f"{_identity(root)}. If it is the same app, restore the name of the class or the path of the "
+                f"The run {run} there is of {one_line(found, limit=200)}, and this app is "
+                f"{identity}. If it is the same app, restore the name of the class or the path of the "
                 "script to resume it."
             )
     return path

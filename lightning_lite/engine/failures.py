@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 def describe_exception(error: BaseException, work: LightningWork, call: RunCall) -> Failure:
     """Return the failure that reports `error`, raised by a call of `work`, to the flow."""
     captured: bool | None = None
-    is_invalid = False
     reason = WorkFailureReasons.USER_EXCEPTION
     if isinstance(error, Exception):
         is_invalid = isinstance(error, PackingError | StateError)
@@ -39,7 +38,7 @@ def describe_exception(error: BaseException, work: LightningWork, call: RunCall)
     place = f"{headline.removesuffix('.')}; in" if headline.endswith(".") else f"{headline} in"
     message = f"{place} {describe_call(work.name, call.arguments)}"
     # An error that this package has raised after `run` would repeat the message, and has no line of the user.
-    shown = find_user_error(error) if is_invalid else error
+    shown = find_user_error(error) if reason == WorkFailureReasons.INVALID_VALUE else error
     trace = format_user_frames(shown) if shown is not None else ""
     return mask_failure(Failure(reason, message, trace, pack_error(error), captured))
 

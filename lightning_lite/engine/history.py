@@ -151,6 +151,11 @@ class CallHistory:
         return self.lost_at is not None or self.stage not in _UNFINISHED
 
     @property
+    def is_final(self) -> bool:
+        """Whether nothing more happens to it: no attempt follows its end, or it was lost."""
+        return self.lost_at is not None or self._call.ended
+
+    @property
     def message(self) -> str:
         """The message of its last status, or ""."""
         return self.statuses[-1].message
@@ -507,7 +512,7 @@ class RunHistory:
 
     def _find_unlisted(self, limit: int) -> set[int]:
         """Return the identities of the ended calls that need not stay listed: all but the newest."""
-        ended = [call for call in self.calls if call.record.ended or call.lost_at is not None]
+        ended = [call for call in self.calls if call.is_final]
         ended.sort(key=lambda call: call.asked)
         return set(map(id, ended[: max(0, len(ended) - limit)]))
 

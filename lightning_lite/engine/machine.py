@@ -247,7 +247,7 @@ class Machine:
     def last_attempt_of(self, work: str) -> float | None:
         """Return when the last attempt of a work in the tree was sent, in seconds since 1970, or `None`."""
         supervisor = self._supervisors.find(work)
-        return None if supervisor is None else supervisor.began
+        return None if supervisor is None or supervisor.began is None else supervisor.began.wall
 
     def supervisors(self) -> list[Supervisor]:
         """Return the supervisors of all works in the tree; callable from any thread, for reading only."""

@@ -66,7 +66,7 @@ class Supervisor:
         work: The work.
         name: Name of the work; a work that was removed from the tree has none.
         error: The exception that must end the app, or `None`.
-        began: When its last attempt was sent, in seconds since 1970, or `None`.
+        began: When its last attempt was sent, or `None`.
         state_sync: Exchanges attribute values with the process of the work.
         running: The call whose attempt was sent and has not ended, or `None`.
         timer: When `tick` must be called, in monotonic seconds, as `Supervisors` has set it; or `None`.
@@ -91,7 +91,7 @@ class Supervisor:
         self._slots = slots
         self._kinds = kinds
         self.running: Call | None = None
-        self.began: float | None = None
+        self.began: Moment | None = None
         self.timer: float | None = None
         self._records: CallRecords = work._records
         self._policy = work._policy
@@ -100,7 +100,6 @@ class Supervisor:
         self._place: Place | None = None
         self._wanted = False  # a process was requested, without a call
         self._queue = CallQueue()
-        self._began = 0.0
         self._deadline: float | None = None
         self._ending: Failure | Literal["stop", "restart"] | None = None  # why the process is being ended
         self._start_failure: Failure | None = None
@@ -183,7 +182,7 @@ class Supervisor:
         call = self.running = self._queue.take()
         self._slots.num_free -= 1
         call.attempt += 1
-        self.began, self._began = now.wall, now.monotonic
+        self.began = now
         self._deadline = None if self._policy.timeout is None else now.monotonic + self._policy.timeout
         self._emit_status(call, WorkStageStatus.RUNNING, now)
         sync = self.state_sync
@@ -255,8 +254,9 @@ class Supervisor:
             self._deaths.add(now.monotonic)
             if failure is None:
                 during = ""
-                if call is not None:
-                    during = f"{format_seconds(now.monotonic - self._began)} in {self._describe(call)}"
+                if call is not None and self.began is not None:
+                    seconds = now.monotonic - self.began.monotonic
+                    during = f"{format_seconds(seconds)} in {self._describe(call)}"
                 failure = describe_death(report, self._place, during, was_starting=was == "starting")
             self._died(failure, was, call, now)
         self._place = None

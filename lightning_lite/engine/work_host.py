@@ -27,9 +27,9 @@ from lightning_lite.sockets import PortWatch, bracketed, node_address
 from lightning_lite.tracebacks import find_user_error
 from lightning_lite.tree.node import UNSET, Node, differ
 from lightning_lite.tree.work import LightningWork
-from lightning_lite.values.base import Carrier, NotShareable, Transferable, receiving
+from lightning_lite.values.base import Carrier, Transferable, receiving
 from lightning_lite.values.codec import ATOMS, SCALARS, is_container
-from lightning_lite.values.pickling import PackingError, pack, remove_files_of, unpack, why_not
+from lightning_lite.values.pickling import PackingError, explain, pack, remove_files_of, shown_type, unpack
 from lightning_lite.values.secret_texts import add_texts, texts_in
 
 if TYPE_CHECKING:
@@ -245,15 +245,10 @@ class WorkHost(Carrier):
         try:
             packed = pack(answer, to_main=True, folder=caller.values, durable=caller.durable)
         except PackingError as error:
-            why = why_not(answer, error, lambda part: pack(part, to_main=True))
-            advice = (
-                ""
-                if isinstance(error.__cause__, NotShareable)
-                else " Return plain data, or write it to a file."
-            )
+            advice = "Return plain data, or write it to a file."
+            explained = explain(answer, error, advice, lambda part: pack(part, to_main=True))
             raise PackingError(
-                f"run() returned <{type(answer).__module__}.{type(answer).__qualname__}>, which can't be "
-                f"sent to the flow: {why}.{advice}"
+                f"run() returned {shown_type(answer)}, which can't be sent to the flow: {explained}"
             ) from find_user_error(error)
         if texts_in(packed) is not None:
             if caller.values is not None:

@@ -10,7 +10,7 @@ from lightning_lite.tracebacks import find_user_error
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.base import NotShareable
 from lightning_lite.values.multiprocessing_objects import Descriptor, pack_shared
-from lightning_lite.values.pickling import PackingError, why_not
+from lightning_lite.values.pickling import PackingError, explain, shown_type, why_not
 
 
 def pack_host(work: LightningWork) -> tuple[bytes, tuple[Descriptor, ...]]:
@@ -46,11 +46,10 @@ def _try_attribute(work: LightningWork, name: str, value: Any) -> None:
         cause = error.__cause__
         if isinstance(cause, NotShareable) and cause.stays is work:
             return  # it refers to the work, and can be pickled if the rest can
-        shown = f"<{type(value).__module__}.{type(value).__qualname__}>"
-        why = why_not(value, error, _pack_part)
-        advice = "" if isinstance(cause, NotShareable) else " Create it in on_start() or run()."
+        explained = explain(value, error, "Create it in on_start() or run().", _pack_part)
         raise ArgumentError(
-            f"{work.name} can't be sent to its process: its attribute {name!r} holds {shown}: {why}.{advice}",
+            f"{work.name} can't be sent to its process: its attribute {name!r} holds {shown_type(value)}: "
+            f"{explained}",
             work=work.name,
             attribute=name,
         ) from find_user_error(error)

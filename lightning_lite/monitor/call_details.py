@@ -149,7 +149,7 @@ class CallList:
         still_open: list[int] = []
         for position in self._open:
             call = self._calls[position]
-            if call.lost_at is None and not call.record.ended:
+            if not call.is_final:
                 still_open.append(position)
                 continue
             insort(self._ended.setdefault(call.stage, []), position)
@@ -189,7 +189,7 @@ def row_of(call: CallHistory, *, is_running: bool) -> dict[str, Any]:
         is_running: Whether its run goes on.
     """
     attempts = call.attempts
-    is_over = call.record.ended or call.lost_at is not None or call.stage not in _UNFINISHED
+    is_over = call.is_final or call.stage not in _UNFINISHED
     ended = call.lost_at if call.lost_at is not None else call.statuses[-1].timestamp
     return {
         "work": call.work,

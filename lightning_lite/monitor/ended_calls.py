@@ -48,7 +48,6 @@ class EndedCalls:
                 self._newest[name] = max(self._newest.get(name, 0), *(call.number for call in new))
             still_open: list[CallHistory] = []
             for call in (*self._open.get(name, ()), *new):
-                has_ended = call.lost_at is not None or call.record.ended
-                (ended if has_ended else still_open).append(call)
+                (ended if call.is_final else still_open).append(call)
             self._open[name] = still_open
         return ended

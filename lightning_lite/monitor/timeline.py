@@ -160,7 +160,7 @@ class _WorkIndex:
         waits: list[_Span] = []
         still_open: list[CallHistory] = []
         for call in self.open:
-            if call.lost_at is None and not call.record.ended:
+            if not call.is_final:
                 still_open.append(call)
                 continue
             made = call.attempts

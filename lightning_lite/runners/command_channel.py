@@ -307,7 +307,7 @@ def ask(folder: str, command: str, patience: float = 10.0, **arguments: Any) -> 
     Args:
         folder: Absolute path of the folder of the run.
         command: Name of the command.
-        patience: Seconds to wait for the answer. Not named timeout, because commands have such an argument.
+        patience: Seconds to wait for the answer. The name `timeout` is that of an argument of commands.
         **arguments: Data that JSON can represent.
 
     Raises:

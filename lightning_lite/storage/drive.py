@@ -489,7 +489,7 @@ class Drive(DriveHandle):
                 if not target_parts:
                     raise DrivePathError(
                         f"to={shown(to)} is the whole folder {shown(folder.path)}, and a folder of the drive "
-                        f"gets this name; write to={f'{to}/'!r} to get it into that folder."
+                        f"can't replace it; write to={f'{to}/'!r} to get it into that folder."
                     )
                 destination = Destination(folder.path, target_parts, overwrite, follow_symlinks)
                 with progress(f"get {'/'.join(parts)}", partial(self._size, parts, owner)) as on_progress:

@@ -28,7 +28,7 @@ from lightning_lite.storage.errors import (
 )
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.values.base import NotShareable, Transferable
-from lightning_lite.values.pickling import PackingError, why_not
+from lightning_lite.values.pickling import PackingError, explain, shown_type
 
 #: Seconds for which the versions of earlier processes are kept.
 _WEEK = 7 * 24 * 3600.0
@@ -195,12 +195,10 @@ class Payload(Transferable):
         try:
             self.save(self._value, draft)
         except PackingError as error:
-            why = why_not(self._value, error)
-            advice = "" if isinstance(error.__cause__, NotShareable) else " Make it in the work that uses it."
-            kind = type(self._value)
+            explained = explain(self._value, error, "Make it in the work that uses it.")
             raise PackingError(
-                f"{work}.{attribute} can't be a {type(self).__name__} of "
-                f"<{kind.__module__}.{kind.__qualname__}>: {why}.{advice}"
+                f"{work}.{attribute} can't be a {type(self).__name__} of {shown_type(self._value)}: "
+                f"{explained}"
             ) from error
 
     def _fetch(self) -> None:

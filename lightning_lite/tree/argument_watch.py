@@ -1,4 +1,4 @@
-"""Finds a line of the flow that makes a new call in each pass: such a flow never ends."""
+"""Finds a line of the flow that makes a new call in each pass: such a flow may never end."""
 
 from __future__ import annotations
 
@@ -73,10 +73,12 @@ class ArgumentWatch:
         line = self._lines.setdefault((frame.f_code.co_filename, frame.f_lineno), _Line())
         num_outside = self._num_outside - self._answers.get(work, 0)
         last, line.last = line.last, _Last(self._pass, call, work, self._num_written, num_outside)
-        is_next = last is not None and last.number < self._pass and last.num_outside == num_outside
-        waits = last is not None and not last.call.ended
-        is_same = last is not None and (last.work, last.num_written) == (work, self._num_written)
-        line.num_passes = line.num_passes + 1 if is_next and (waits or is_same) else 0
+        if last is None or last.number == self._pass or last.num_outside != num_outside:
+            line.num_passes = 0
+            return
+        waits = not last.call.ended
+        is_same = (last.work, last.num_written) == (work, self._num_written)
+        line.num_passes = line.num_passes + 1 if waits or is_same else 0
         limit = _MANY if is_same else _MANY_CHANGED
         if line.num_passes == limit - 1:
             line.keys = _keys(args, kwargs)

@@ -43,7 +43,7 @@ from lightning_lite.tree.node import Node, TreeMember
 from lightning_lite.tree.policy import WorkPolicy
 from lightning_lite.tree.run_arguments import RunParameters
 from lightning_lite.values.call_key import call_key
-from lightning_lite.values.pickling import REFERENCE, PackingError, pack, why_not
+from lightning_lite.values.pickling import REFERENCE, PackingError, pack, shown_type, why_not
 
 if TYPE_CHECKING:
     from typing import Any, ClassVar, NoReturn
@@ -610,7 +610,7 @@ def _packing_error(
         try:
             pack(value)
         except PackingError as reason:
-            shown = f"<{type(value).__module__}.{type(value).__qualname__}>"
+            shown = shown_type(value)
             return ArgumentError(
                 f"{work}.run: {what}: cannot send {shown} to another process: "
                 f"{why_not(value, reason)}. No call was made.",

@@ -54,8 +54,8 @@ def _signature_of_run(cls: type[Any]) -> Signature | None:
     definition: Any = next(vars(base)["run"] for base in cls.__mro__ if "run" in vars(base))
     is_static_or_class = isinstance(definition, MethodOfComponent)
     function: Any = definition.__func__ if is_static_or_class else getattr(definition, "__wrapped__", None)
-    # A decorator around the `run` of a base class has copied the mark, and one may have copied a signature:
-    # its function has other arguments.
+    # A decorator may have copied the mark of our wrapper, from the `run` of a base class, or a signature. Its
+    # own function takes other arguments.
     copied = "_requests_calls", "__signature__"
     if type(function) is not FunctionType or any(hasattr(function, name) for name in copied):
         return None
@@ -80,8 +80,7 @@ def _fitting_numbers(signature: Signature) -> range:
     by_position = [
         each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
     ]
-    others = [each for each in parameters if each.kind is each.KEYWORD_ONLY and each.default is each.empty]
-    if others:
-        return range(0)
+    if any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters):
+        return range(0)  # one must come by name
     num_required = sum(each.default is each.empty for each in by_position)
     return range(num_required, len(by_position) + 1)

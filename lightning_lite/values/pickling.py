@@ -229,6 +229,24 @@ def why_not(value: Any, error: Exception, pack_part: Callable[[Any], object] = p
     return explained
 
 
+def explain(value: Any, error: Exception, advice: str, pack_part: Callable[[Any], object] = pack) -> str:
+    """Return in sentences why a value can't be pickled, and what to do.
+
+    Args:
+        value: The value.
+        error: The exception that its pickling has raised.
+        advice: A sentence, which is left out if the reason itself says what to do.
+        pack_part: Pickles a part of the value.
+    """
+    why = why_not(value, error, pack_part)
+    return f"{why}." if isinstance(error.__cause__, NotShareable) else f"{why}. {advice}"
+
+
+def shown_type(value: Any) -> str:
+    """Return the type of a value for an error: `<_thread.lock>`."""
+    return f"<{type(value).__module__}.{type(value).__qualname__}>"
+
+
 def pack_error(error: BaseException) -> bytes | None:
     """Return an exception as bytes for the main process; `None` if that can't or must not raise it.
 

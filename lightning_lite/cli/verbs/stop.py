@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from lightning_lite.cli.click_classes import Command
@@ -27,8 +29,4 @@ def command(root: str, target: tuple[str, ...], timeout: float) -> None:
     seconds.
     """
     run, works = find_works(root, target)
-    say_outcomes(stop_works(run, works, timeout) if works else [stop_run(run, _say_late)])
-
-
-def _say_late(text: str) -> None:
-    click.echo(text, err=True)
+    say_outcomes(stop_works(run, works, timeout) if works else [stop_run(run, partial(click.echo, err=True))])
