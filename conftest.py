@@ -85,6 +85,22 @@ def pytest_collect_file(file_path: Path) -> Generator[None, list[pytest.Collecto
     return collectors
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Run doctests without the garbage collector.
+
+    Their debugger goes through all entries of `linecache` at the start. SQLAlchemy removes the entry of a
+    class of tables when the class is collected: amid that loop, this is a `KeyError` in Python 3.11.
+    """
+    if not isinstance(item, pytest.DoctestItem):
+        return (yield)
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 @pytest.fixture(autouse=True)
 def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give the test an empty working directory, a root, and a folder for temporary files."""
