@@ -4,6 +4,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Callable
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,13 @@ def test_a_file_in_a_frame_never_gets_the_origin_of_the_page():
         # Or it is a document of ours around a page of a flow, which has the sandbox: see web/page_frames.
         assert 'sandbox="allow-scripts"' in line or "src=${state.source}" in line
     assert not any("allow-same-origin" in script.read_text() for script in OWN_SCRIPTS)
+
+
+def test_no_scripts_import_each_other():
+    graph = {
+        script: [(script.parent / name).resolve() for name in imports_of(script)] for script in OWN_SCRIPTS
+    }
+    TopologicalSorter(graph).prepare()  # raises a `CycleError`, which names the scripts
 
 
 def test_the_document_names_each_module_of_the_first_view_so_that_the_browser_asks_for_all_at_once():

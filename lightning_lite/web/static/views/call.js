@@ -1,4 +1,5 @@
 // One call: what it was given, what it gave back or how it failed, its attempts, files and output.
+import { fetchFile } from "../actions.js";
 import { address, runPath } from "../api.js";
 import { copy } from "../dialogs.js";
 import { clock, duration, fullTime, size } from "../format.js";
@@ -9,7 +10,6 @@ import { link, usePlace } from "../router.js";
 import { State, look } from "../states.js";
 import { html, useState } from "../ui.js";
 import { Failure, Output } from "./failure.js";
-import { fetchFile } from "./run.js";
 
 export function Call({ id, data }) {
   const { parameters } = usePlace();

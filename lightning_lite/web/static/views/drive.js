@@ -1,4 +1,5 @@
 // One drive: its folders and files, with previews.
+import { fetchFile } from "../actions.js";
 import { address, get } from "../api.js";
 import { count, fullTime, moment, plural, shortName, size } from "../format.js";
 import { Body, Empty, Trouble, VirtualRows, offsetsOf, useIsNarrow } from "../parts.js";
@@ -6,7 +7,6 @@ import { usePoll } from "../poll.js";
 import { Preview } from "../previews.js";
 import { link, setParameters, usePlace } from "../router.js";
 import { html, useEffect, useMemo, useRef, useState } from "../ui.js";
-import { fetchFile } from "./run.js";
 
 const PAGE = 500;
 const NAMES = { "@paths": "Paths of works", "@payloads": "Payloads of works", "@files": "FileSystem" };

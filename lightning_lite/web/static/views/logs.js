@@ -1,4 +1,5 @@
 // The logs of a run: all works interleaved by time, or some.
+import { fetchFile } from "../actions.js";
 import { address, get, runPath, server } from "../api.js";
 import { say } from "../dialogs.js";
 import { clock, count, percent, plural, shortNames, size } from "../format.js";
@@ -7,7 +8,6 @@ import { LIVE } from "../poll.js";
 import { setParameters, usePlace } from "../router.js";
 import { html, useEffect, useMemo, useRef, useState } from "../ui.js";
 import { LogList } from "./log_list.js";
-import { fetchFile } from "./run.js";
 
 const PAGE = 500;
 const MOST_HITS = 2000;

@@ -1,4 +1,5 @@
 // The first view of a run: failures first, then its works, and what is known about it.
+import { act, fetchFile } from "../actions.js";
 import { runPath, server } from "../api.js";
 import { Line } from "../charts/spark.js";
 import { ask } from "../dialogs.js";
@@ -11,7 +12,6 @@ import { State, StateIcon, look } from "../states.js";
 import { treeRows } from "../tree.js";
 import { html, memo, useMemo, useState } from "../ui.js";
 import { FailureDetails } from "./failure.js";
-import { act, fetchFile } from "./run.js";
 
 export function Overview({ id, data, refresh }) {
   const isRunning = data.run.state === "running";

@@ -1,6 +1,7 @@
 // One run: its heading, its actions, and the tabs.
-import { download, post, runPath, server } from "../api.js";
-import { ask, copy, say, showText } from "../dialogs.js";
+import { act, fetchFile } from "../actions.js";
+import { post, runPath, server } from "../api.js";
+import { ask, copy, say } from "../dialogs.js";
 import { ago, commandLine, count, duration, fullTime, moment, percent } from "../format.js";
 import { lazy } from "../lazy.js";
 import { Body, Menu, Trouble, moveAmongTabs, useNow } from "../parts.js";
@@ -119,26 +120,6 @@ function Actions({ data, refresh }) {
     ${run.can_resume && info?.can_resume && mayAct && html`<button class="filled" data-action="resume" onClick=${() => resume(run, refresh)}>Resume</button>`}
     <${Menu} label="More actions" items=${items} class="" />
   </span>`;
-}
-
-export async function fetchFile(ticket) {
-  try {
-    await download(ticket);
-  } catch (error) {
-    say(error.message, { bad: true });
-  }
-}
-
-/** Send a command to the app, and say what it answered. */
-export async function act(run, command, refresh) {
-  try {
-    const answer = await post(`${runPath(run.id)}/actions`, command);
-    if (answer.text) showText({ title: `Stack of ${command.work ?? "the flow"}`, text: answer.text, note: answer.done });
-    else say(answer.done);
-  } catch (error) {
-    say(error.message, { bad: true });
-  }
-  refresh?.();
 }
 
 async function stop(run, refresh) {
