@@ -16,7 +16,7 @@ lower one:
     values                           how values become bytes
     errors messages events ...       the ground layer
 
-The path of one call: `tree.work` → `engine.machine` → `runners` → `engine.work_host` in the process of the
+The path of one call: `tree.work` → `engine.machine` → `runners` → `engine.work_machine` in the process of the
 work, and back.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lightning_lite.text import one_line
+from lightning_lite.harmless_text import one_line
 
 #: Maximum number of rows that a table shows; the others are only counted.
 MOST_ROWS = 100

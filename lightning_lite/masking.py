@@ -1,7 +1,7 @@
 """Replaces the texts of secrets by asterisks, in messages and pickled data.
 
-A process registers the texts of the secrets that it knows. A text is found as it is, and in its `text_forms`.
-`runners.output.output_mask` does the same in the output of works.
+A process registers the texts of the secrets that it knows. A text is found as it is, and in its
+`secret_forms`. `runners.output.output_mask` does the same in the output of works.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MASK = "**********"
 MIN_LENGTH = 6
 
 #: Imported by name, with the first text: most works have no secret.
-_TEXT_FORMS = "lightning_lite.text_forms"
+_SECRET_FORMS = "lightning_lite.secret_forms"
 
 #: The registered texts, in order.
 _texts: dict[str, None] = {}
@@ -91,9 +91,9 @@ def mask_failure(failure: Failure) -> Failure:
 
 def _set_forms(texts: list[str]) -> None:
     global forms, byte_forms
-    __import__(_TEXT_FORMS)
-    text_forms = sys.modules[_TEXT_FORMS]
-    found = {form for text in texts for form in text_forms.forms_of(text) if len(form) >= MIN_LENGTH}
-    encoded = {data for form in found for data in text_forms.encodings_of(form)}
+    __import__(_SECRET_FORMS)
+    secret_forms = sys.modules[_SECRET_FORMS]
+    found = {form for text in texts for form in secret_forms.forms_of(text) if len(form) >= MIN_LENGTH}
+    encoded = {data for form in found for data in secret_forms.encodings_of(form)}
     forms = tuple(sorted(found, key=len, reverse=True))
     byte_forms = tuple(sorted(encoded, key=len, reverse=True))

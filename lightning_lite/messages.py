@@ -3,7 +3,7 @@
     main → work     RunCall, WriteState, AcknowledgeState, StopWork
     work → main     WorkStarted, StateChanged, RunEnded, StartFailed
 
-The runner carries them; `machine_messages` has those that do not reach the process of a work. State values
+The runner carries them; `main_messages` has those that do not reach the process of a work. State values
 are encoded (`values.codec`), arguments and answers are pickled (`values.pickling`). Both are bytes, so a
 message is cheap to send, can't change after it was made, and is decoded only when its value is read.
 """

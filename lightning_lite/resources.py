@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from lightning_lite.errors import SettingError
-from lightning_lite.formats import format_bytes
+from lightning_lite.quantity_text import format_bytes
 
 #: Name of a `CloudCompute` without a name.
 DEFAULT_KIND = "default"

@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Collection, Mapping, MutableMapping
 from typing import Any, NamedTuple, Self
 
-from lightning_lite.paths import absolute
 from lightning_lite.project_file import ProjectFile
 from lightning_lite.resources import Resources, read_table
 from lightning_lite.root_access import ANY
 from lightning_lite.setting_kinds import OFF
 from lightning_lite.settings import HISTORY, NOTIFY_ON, SETTINGS, Settings
+from lightning_lite.working_directory import absolute
 
 #: The settings that apply to the next run of this process only, not to runs that its works start.
 _FOR_ONE_RUN = ("name", "resume", "retry_failed")

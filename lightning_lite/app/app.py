@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 
 from lightning_lite.app.background import RunningApp
 from lightning_lite.app.end_hooks import EndHooks, Hook, check_hook, state_after
-from lightning_lite.app.interrupt_hook import show_without_traceback
+from lightning_lite.app.interrupt_traceback import show_without_traceback
 from lightning_lite.app.layout import is_headless
 from lightning_lite.app.notebook import show_works
 from lightning_lite.app.notification import Notifier
-from lightning_lite.app.remote_works import check_ray_is_installed
+from lightning_lite.app.ray_runner import check_ray_is_installed
 from lightning_lite.app.resume import name_of_app
 from lightning_lite.app.resume_note import add_resume_note
 from lightning_lite.app.session import Session

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable
 
 from lightning_lite.errors import AppIdle
+from lightning_lite.harmless_text import one_line
 from lightning_lite.status import WorkStageStatus
-from lightning_lite.text import one_line
 from lightning_lite.tree.calls import Call
 from lightning_lite.tree.work import LightningWork
 

@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Self
 
 from lightning_lite import timeouts
 from lightning_lite.app.reporting import print_notice
-from lightning_lite.colours import without_colours
+from lightning_lite.colour_codes import without_colours
 from lightning_lite.errors import ComponentError
+from lightning_lite.harmless_text import one_line
 from lightning_lite.html_tables import html_table, html_title
 from lightning_lite.masking import mask
 from lightning_lite.runners.output.flow_log import FLOW
 from lightning_lite.runners.output.log_reader import RunLogs, list_logs
-from lightning_lite.text import one_line
 from lightning_lite.tracebacks import leave_out_own_frames
-from lightning_lite.work_names import find_work_name
+from lightning_lite.work_lookup import find_work_name
 
 if TYPE_CHECKING:
     from lightning_lite.app.session import Session

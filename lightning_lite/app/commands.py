@@ -23,7 +23,7 @@ from lightning_lite.app.flow_requests import FlowRequests
 from lightning_lite.app.shown_layout import ShownLayout
 from lightning_lite.app.state_changes import apply_changes, read_changes
 from lightning_lite.errors import AppEnding, CommandError, NoAnswer, StateConflict, StateError
-from lightning_lite.machine_messages import RestartWanted, StopWanted
+from lightning_lite.main_messages import RestartWanted, StopWanted
 from lightning_lite.runners.base import Runner
 from lightning_lite.runners.command_channel import Later
 from lightning_lite.tracebacks import format_user_stack

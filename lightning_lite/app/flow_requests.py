@@ -17,7 +17,7 @@ from threading import Event, Lock
 from typing import Any, TypeVar
 
 from lightning_lite.errors import AppEnding, NoAnswer
-from lightning_lite.machine_messages import HandlerWanted
+from lightning_lite.main_messages import HandlerWanted
 
 T = TypeVar("T")
 

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from lightning_lite import timeouts
 from lightning_lite.frontends.base import Frontend
+from lightning_lite.harmless_text import one_line
 from lightning_lite.sockets import find_free_port, is_answering
-from lightning_lite.text import one_line
 
 HOST = "127.0.0.1"
 

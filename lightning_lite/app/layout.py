@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from lightning_lite.errors import LayoutError, Unwind
 from lightning_lite.frontends.base import Frontend
-from lightning_lite.text import one_line
+from lightning_lite.harmless_text import one_line
 from lightning_lite.tree.flow import LightningFlow, RootFlow
 from lightning_lite.tree.hierarchy import root_of
 from lightning_lite.tree.outbox import outbox_of

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_lite.distribution import NAME
 from lightning_lite.errors import SettingError
-from lightning_lite.formats import format_seconds
+from lightning_lite.harmless_text import one_line
 from lightning_lite.masking import mask, register
 from lightning_lite.process_places import this_host
+from lightning_lite.quantity_text import format_seconds
 from lightning_lite.runners.processes.spawn import search_path
 from lightning_lite.setting_kinds import OFF
 from lightning_lite.settings import NOTIFY_VARIABLE, SETTINGS, show_value
-from lightning_lite.text import one_line
 from lightning_lite.tracebacks import text_of
 
 if TYPE_CHECKING:

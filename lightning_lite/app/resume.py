@@ -10,13 +10,13 @@ from typing import Any
 from lightning_lite.app.reporting import print_notice
 from lightning_lite.engine.history import fold_entries
 from lightning_lite.engine.replay import Replay
+from lightning_lite.harmless_text import one_line
 from lightning_lite.root_access import opened
 from lightning_lite.run_options import RunOptions
 from lightning_lite.runs.catalog import find_renamed, find_resumable, run_path
 from lightning_lite.runs.folder import RunFolder, creating_run
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.journal_values import remove_unneeded
-from lightning_lite.text import one_line
 from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.flow import LightningFlow, RootFlow
 from lightning_lite.values.pickling import value_files

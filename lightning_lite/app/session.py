@@ -28,7 +28,7 @@ from lightning_lite.app.at_rest import idle_error, is_kept, rest_notice
 from lightning_lite.app.commands import Api, Commands
 from lightning_lite.app.flow_commands import collect_commands, hidden_by_verbs
 from lightning_lite.app.flow_requests import FlowRequests
-from lightning_lite.app.remote_works import make_remote_runner, remote_options
+from lightning_lite.app.ray_runner import make_remote_runner, remote_options
 from lightning_lite.app.reporting import (
     add_last_output,
     print_notice,
@@ -47,7 +47,8 @@ from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import ArgumentError, JournalGone, LightningFlowWarning, RunnerError, Unwind
 from lightning_lite.events import CallFailed, ComponentAttached, Event
 from lightning_lite.extras import API_PACKAGES, UI_PACKAGES, install_command, missing_package
-from lightning_lite.machine_messages import Report
+from lightning_lite.harmless_text import one_line
+from lightning_lite.main_messages import Report
 from lightning_lite.masking import mask
 from lightning_lite.root_access import TRUSTED, trust
 from lightning_lite.run_options import RunOptions
@@ -58,7 +59,6 @@ from lightning_lite.runners.output.flow_log import FlowLog
 from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.runs.retention import clean_runs
-from lightning_lite.text import one_line
 from lightning_lite.tracebacks import find_user_error, format_user_frames, text_of
 from lightning_lite.tree.calls import CallRecords
 from lightning_lite.tree.flow import LightningFlow
@@ -564,7 +564,7 @@ class Session:
 
 def _modules_for_works(start_method: str) -> list[str]:
     """Return the modules that the works of this app need; imported early, while the main process pickles."""
-    modules = ["lightning_lite.engine.work_host"]
+    modules = ["lightning_lite.engine.work_machine"]
     if "lightning_lite.storage.drive" in sys.modules:
         modules.append("lightning_lite.storage.drive")
     if start_method == "forkserver":  # works share what the server imports, also if only some of them need it

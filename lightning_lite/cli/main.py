@@ -10,11 +10,11 @@ from typing import NoReturn
 
 import click
 
-from lightning_lite import colours
+from lightning_lite import colour_codes
 from lightning_lite.cli.click_classes import Command, Group, is_plain
 from lightning_lite.distribution import __version__
 from lightning_lite.errors import LightningLiteError
-from lightning_lite.text import harmless, one_line
+from lightning_lite.harmless_text import harmless, one_line
 from lightning_lite.verbs import VERBS
 
 _HELP = """Lightning Apps without the cloud, the account and the server.
@@ -60,8 +60,8 @@ click.version_option(__version__, message="%(prog)s %(version)s")(group)
 
 
 def has_colour() -> bool:
-    """Return whether the output may have colours."""
-    return not (is_plain() or colours.has_no_colour())
+    """Return whether the output may have colour_codes."""
+    return not (is_plain() or colour_codes.has_no_colour())
 
 
 def main(args: list[str] | None = None) -> NoReturn:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lightning_lite.formats import format_bytes, format_time
-from lightning_lite.text import harmless, one_line
+from lightning_lite.harmless_text import harmless, one_line
+from lightning_lite.quantity_text import format_bytes, format_time
 
 if TYPE_CHECKING:
     from lightning_lite.monitor.control import Outcome

@@ -20,7 +20,7 @@ from lightning_lite.runs.catalog import (
     read_run,
     runs_folder,
 )
-from lightning_lite.work_names import find_work_name, list_names
+from lightning_lite.work_lookup import find_work_name, list_names
 
 #: The beginning of the id of a run, a date; no work has such a name.
 _DATE = re.compile(r"\d{6,}")

@@ -24,7 +24,7 @@ from typing import Any
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request
 
-from lightning_lite.components.request_checks import HostCheck, check_json, check_site, loopback_names
+from lightning_lite.components.foreign_requests import HostCheck, check_json, check_site, loopback_names
 from lightning_lite.components.server_port import listen
 from lightning_lite.sockets import is_loopback
 

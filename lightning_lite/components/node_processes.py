@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from lightning_lite import timeouts
-from lightning_lite.engine.work_host import WorkHost
+from lightning_lite.engine.work_machine import WorkMachine
 from lightning_lite.errors import RankFailed
 from lightning_lite.runners.exit_status import describe_exit
 from lightning_lite.runners.processes.spawn import finder_modules, search_path
@@ -118,7 +118,7 @@ class LaunchedNode(LightningWork):
 
     def _start(self, rank: Rank) -> subprocess.Popen[bytes]:
         """Start a further process. Not with `multiprocessing`, which would execute the script again."""
-        packed = pack((WorkHost(copy.copy(self)), rank), with_script=True)
+        packed = pack((WorkMachine(copy.copy(self)), rank), with_script=True)
         child = subprocess.Popen([sys.executable, "-P", _PROGRAM], stdin=subprocess.PIPE)
         assert child.stdin is not None
         with child.stdin, suppress(BrokenPipeError):  # it has ended already, which its exit code says

@@ -42,13 +42,13 @@ from lightning_lite.events import (
     WorkStatusChanged,
     is_below,
 )
+from lightning_lite.harmless_text import one_line
 from lightning_lite.process_places import Place
 from lightning_lite.runs.event_codec import decode_events
 from lightning_lite.runs.journal_format import FILE_NAME, corrupt, read_entries
 from lightning_lite.runs.journal_values import JournalValue
 from lightning_lite.runs.safe_unpickle import show_arguments
 from lightning_lite.status import WorkStageStatus, WorkStatus
-from lightning_lite.text import one_line
 from lightning_lite.tree.calls import Answer, Call, CallRecords
 from lightning_lite.values.pickling import REFERENCE, files_of
 

@@ -31,12 +31,12 @@ from typing import Any, NamedTuple, assert_never, cast
 
 from lightning_lite.clock import Moment
 from lightning_lite.context import SCRIPT, Caller, acting_as
-from lightning_lite.engine.failures import show_call
+from lightning_lite.engine.failure_messages import show_call
 from lightning_lite.engine.supervisor import Supervisor, Supervisors, needs_of
 from lightning_lite.engine.timers import Timers
 from lightning_lite.errors import AppFailed, FailApp, HandlerError, LightningFlowWarning, Pause, StopApp
 from lightning_lite.events import Event, ScheduleFired
-from lightning_lite.machine_messages import (
+from lightning_lite.main_messages import (
     HandlerWanted,
     PrepareWork,
     Report,
@@ -56,7 +56,6 @@ from lightning_lite.messages import (
 from lightning_lite.resources import Resources
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.tracebacks import text_of
-from lightning_lite.tree.argument_watch import ArgumentWatch
 from lightning_lite.tree.calls import Call
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.hierarchy import connect
@@ -71,6 +70,7 @@ from lightning_lite.tree.outbox import (
     StopRequested,
     WorkRequest,
 )
+from lightning_lite.tree.runaway_calls import RunawayCalls
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.pickling import files_of
 from lightning_lite.values.secret import reveal_environment
@@ -159,7 +159,7 @@ class Machine:
         self.accepts_handlers = False
         # Another machine may not see the folder: with several, big arguments are in the messages.
         values = caller.values if kinds is None else None
-        self._outbox = Outbox(ArgumentWatch(), values, durable=caller.durable)
+        self._outbox = Outbox(RunawayCalls(), values, durable=caller.durable)
         self._timers = Timers()
         self._requests: list[Request] = []  # to send after the step
         self._supervisors = Supervisors(self._outbox, self._timers, self._requests, max_running, kinds)
@@ -347,7 +347,7 @@ class Machine:
             self._supervisors.changed(supervisor)
         else:
             self._num_alone = 0
-            self._outbox.argument_watch.state_changed()
+            self._outbox.runaway_calls.state_changed()
             self._outbox.events.append(ScheduleFired(name, now.wall))
             self._outbox.changed(name)
 

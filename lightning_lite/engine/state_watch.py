@@ -7,7 +7,7 @@ import warnings
 from lightning_lite.clock import Moment
 from lightning_lite.errors import LightningFlowWarning
 from lightning_lite.events import StateReported, StateWritten
-from lightning_lite.formats import format_bytes
+from lightning_lite.quantity_text import format_bytes
 from lightning_lite.runs.numbers_log import NumbersLog
 from lightning_lite.values.codec import decode_number
 

@@ -18,10 +18,10 @@ from typing import Literal
 
 from lightning_lite import timeouts
 from lightning_lite.clock import Moment
-from lightning_lite.engine.failures import describe_call
+from lightning_lite.engine.failure_messages import describe_call
 from lightning_lite.engine.state_sync import StateSync
 from lightning_lite.engine.timers import Timers
-from lightning_lite.engine.work_pickling import pack_host
+from lightning_lite.engine.work_pickling import pack_work_machine
 from lightning_lite.errors import RestartLimitReached
 from lightning_lite.events import (
     CallFailed,
@@ -32,11 +32,11 @@ from lightning_lite.events import (
     WorkStatusChanged,
     is_below,
 )
-from lightning_lite.formats import format_seconds
-from lightning_lite.machine_messages import DumpStack, KillWork, Request, StartWork, WorkExited
+from lightning_lite.main_messages import DumpStack, KillWork, Request, StartWork, WorkExited
 from lightning_lite.masking import mask_failure
 from lightning_lite.messages import Failure, RunCall, RunEnded, StopWork, WorkStarted, WriteState
 from lightning_lite.process_places import Place
+from lightning_lite.quantity_text import format_seconds
 from lightning_lite.resources import DEFAULT_KIND, Resources, resources_of
 from lightning_lite.runners.exit_status import describe_exit
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
@@ -294,16 +294,16 @@ class Supervisor:
             return
         policy = self._policy
         env = reveal_environment(policy.env, self.name)
-        host, descriptors = pack_host(self.work)
+        work_side, descriptors = pack_work_machine(self.work)
         self._requests.append(
             StartWork(
                 self.name,
-                host,
+                work_side,
                 policy.parallel,
                 env,
                 policy.cwd,
                 descriptors,
-                secret_texts.texts_in(host),
+                secret_texts.texts_in(work_side),
                 needs_of(self.work, self._kinds),
             )
         )

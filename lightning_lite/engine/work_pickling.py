@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightning_lite.engine.work_host import WorkHost
+from lightning_lite.engine.work_machine import WorkMachine
 from lightning_lite.errors import ArgumentError
 from lightning_lite.tracebacks import find_user_error
 from lightning_lite.tree.work import LightningWork
@@ -13,14 +13,14 @@ from lightning_lite.values.multiprocessing_objects import Descriptor, pack_share
 from lightning_lite.values.pickling import PackingError, explain, shown_type, why_not
 
 
-def pack_host(work: LightningWork) -> tuple[bytes, tuple[Descriptor, ...]]:
-    """Return the pickled `WorkHost` of a work with its current state, and the file descriptors that it needs.
+def pack_work_machine(work: LightningWork) -> tuple[bytes, tuple[Descriptor, ...]]:
+    """Return the pickled `WorkMachine` of a work with its current state, and the file descriptors it needs.
 
     Raises:
         ArgumentError: An attribute can't be pickled; the message names it.
     """
     try:
-        return pack_shared(WorkHost(work), with_script=True)
+        return pack_shared(WorkMachine(work), with_script=True)
     except PackingError as error:
         failure = error
     # Not in the `except` block: its exception would be part of that of an attribute.

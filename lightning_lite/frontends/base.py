@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from typing import Any
 
-from lightning_lite.frontends.listeners import listens
+from lightning_lite.frontends.port_owner import listens
 
 
 class Frontend(ABC):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from lightning_lite.extras import check_installed
 from lightning_lite.frontends.base import Frontend
 from lightning_lite.frontends.child_process import end_program, page_settings, start_program
-from lightning_lite.frontends.listeners import listens
+from lightning_lite.frontends.port_owner import listens
 
 
 class ProcessFrontend(Frontend):

@@ -26,7 +26,7 @@ _HELPERS = "lightning_app.helpers"
 _STUBS = "lightning_app.stubs"
 _STATE_STORE = "lightning_app.state_store"
 _PDB = {"MPPdb": "pdb:Pdb", "set_trace": "builtins:breakpoint"}
-_SETUP_COMMANDS = "lightning_app.setup_commands"
+_COMMENT_COMMANDS = "lightning_app.comment_commands"
 _CODE = {"Code": "components.code_archive"}
 _MULTI_NODE = {"MultiNode": "components.multi_node"}
 _SPAWN_NODES = {"PyTorchSpawnMultiNode": "components.torch_nodes"}
@@ -147,7 +147,7 @@ NAMES: dict[str, dict[str, str]] = {
         "RuntimeType": _RUNTIME,
         "dispatch": _RUNTIME,
         "load_app_from_file": _RUNTIME,
-        "run_app_commands": _SETUP_COMMANDS,
+        "run_app_commands": _COMMENT_COMMANDS,
     },
     "runners.multiprocess": {"MultiProcessRuntime": _RUNTIME},
     "runners.runtime": {"dispatch": _RUNTIME, "load_app_from_file": _RUNTIME},
@@ -172,10 +172,10 @@ NAMES: dict[str, dict[str, str]] = {
     "testing.testing": _TESTING,
     "utilities": {},
     "utilities.app_commands": {
-        "CommandLines": _SETUP_COMMANDS,
-        "run_app_commands": _SETUP_COMMANDS,
-        "_execute_app_commands": f"{_SETUP_COMMANDS}:execute_commands",
-        "_extract_commands_from_file": f"{_SETUP_COMMANDS}:extract_commands",
+        "CommandLines": _COMMENT_COMMANDS,
+        "run_app_commands": _COMMENT_COMMANDS,
+        "_execute_app_commands": f"{_COMMENT_COMMANDS}:execute_commands",
+        "_extract_commands_from_file": f"{_COMMENT_COMMANDS}:extract_commands",
     },
     "utilities.app_helpers": {
         "InMemoryStateStore": _STATE_STORE,

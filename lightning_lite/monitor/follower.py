@@ -19,8 +19,8 @@ from time import monotonic
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.errors import JournalError, NothingToResume
 from lightning_lite.events import Event
+from lightning_lite.monitor.event_index import EventIndex, WorkCounts
 from lightning_lite.monitor.event_reader import EventReader, Stamp, stamp_of
-from lightning_lite.monitor.run_index import RunIndex, WorkCounts
 from lightning_lite.runs.journal_format import FILE_NAME, JournalReplaced
 
 #: Seconds for which `RunFollower.follow` reads by default.
@@ -72,7 +72,7 @@ class RunFollower:
         return self._shown.history
 
     @property
-    def index(self) -> RunIndex:  # noqa: D102 - see the attributes of the class
+    def index(self) -> EventIndex:  # noqa: D102 - see the attributes of the class
         return self._shown.index
 
     @property
@@ -162,9 +162,9 @@ class _Reading:
         reader: The reader, which adds to both.
     """
 
-    def __init__(self, path: str, earlier: RunIndex | None = None) -> None:
+    def __init__(self, path: str, earlier: EventIndex | None = None) -> None:
         self.history = history = RunHistory(os.path.join(path, FILE_NAME), is_lazy=True)
-        self.index = index = RunIndex(history, earlier)
+        self.index = index = EventIndex(history, earlier)
 
         def note(event: Event) -> None:  # no method: a cycle of references would keep the memory
             history.apply(event)

@@ -23,11 +23,11 @@ from urllib.parse import urlsplit
 from lightning_lite.distribution import NAME, __version__
 from lightning_lite.engine.history import Attempt, CallHistory, RunHistory
 from lightning_lite.errors import LightningLiteError
-from lightning_lite.formats import count
+from lightning_lite.harmless_text import harmless
 from lightning_lite.monitor.ended_calls import EndedCalls
 from lightning_lite.monitor.traceback_frames import type_of_error
+from lightning_lite.quantity_text import count
 from lightning_lite.runs.catalog import RunSummary
-from lightning_lite.text import harmless
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
-from lightning_lite.formats import count, format_bytes
-from lightning_lite.text import harmless, one_line
+from lightning_lite.harmless_text import harmless, one_line
+from lightning_lite.quantity_text import count, format_bytes
 
 #: Bytes of a text that are shown.
 TEXT_LIMIT = 64 * 1024

@@ -12,9 +12,9 @@ from math import isnan
 from typing import NamedTuple
 
 from lightning_lite.engine.history import CallHistory, RunHistory
+from lightning_lite.harmless_text import one_line
 from lightning_lite.monitor.ended_calls import EndedCalls
 from lightning_lite.runs.catalog import RunSummary
-from lightning_lite.text import one_line
 
 #: The `Content-Type` of the text.
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from lightning_lite.engine.history import RunHistory
-from lightning_lite.monitor.run_index import AttributeChange
+from lightning_lite.monitor.event_index import AttributeChange
 from lightning_lite.monitor.run_status import tree_order
 from lightning_lite.monitor.value_text import LONG, SHORT, Shown, describe
 from lightning_lite.values.codec import decode_number
@@ -55,7 +55,7 @@ class StateTree:
         """Return all components with their attributes, in the order of the tree, ready for JSON.
 
         Args:
-            changes: The last changes of attributes, by component and attribute, as in `RunIndex.changes`.
+            changes: The last changes of attributes, by component and attribute, as in `EventIndex.changes`.
 
         Returns:
             `components`, with `name`, `kind`, `class`, `attributes` (name, type, text of at most 200

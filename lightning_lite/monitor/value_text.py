@@ -18,7 +18,7 @@ import struct
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from lightning_lite.formats import format_bytes
+from lightning_lite.quantity_text import format_bytes
 from lightning_lite.regular_files import open_regular
 from lightning_lite.runs.journal_values import JournalValue
 from lightning_lite.runs.safe_unpickle import StandIn, unpack_shown

@@ -1,9 +1,9 @@
 """The interface between the app and a runner, which starts works and carries messages.
 
-    app.session ── Runner ──▶ processes | inline | remote ── Host ──▶ engine.work_host
+    app.session ── Runner ──▶ processes | inline | remote ── WorkSide ──▶ engine.work_machine
                  send, wait, close          open, perform, receive, report_changes, interrupt, close
 
-A runner knows processes, pipes and threads; a host knows one work and its calls. Neither knows flows.
+A runner knows processes, pipes and threads; the work side knows one work and its calls. Neither knows flows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, NamedTuple, Protocol, Self
 
 from lightning_lite.errors import RunnerError
-from lightning_lite.machine_messages import ExternalRequest, Report, Request
+from lightning_lite.main_messages import ExternalRequest, Report, Request
 from lightning_lite.messages import AcknowledgeState, Failure, RunCall, StartFailed, WriteState
 from lightning_lite.process_places import Place
 from lightning_lite.project_file import ProjectFile
@@ -109,7 +109,7 @@ class RunnerOptions(NamedTuple):
 
 
 class Runner(ABC):
-    """Carries messages between the machine and the hosts of its works.
+    """Carries messages between the machine and the work sides.
 
     A subclass implements `send`, `wait`, `wake` and `close`. It overrides the other methods that it
     supports, and declares that in the class attributes. A runner may be created, used and closed in different
@@ -230,8 +230,8 @@ class Runner(ABC):
         """
 
 
-class Host(Protocol):
-    """The work side of one work: a state machine that travels pickled in `StartWork.host`."""
+class WorkSide(Protocol):
+    """The work side of one work: a state machine that travels pickled in `StartWork.work_side`."""
 
     def open(self, send: Callable[[Report], None], request_report: Callable[[], None]) -> None:
         """Run the work's `on_start`; the runner sends `WorkStarted` when it returns.

@@ -9,7 +9,7 @@ from time import monotonic
 from types import TracebackType
 from typing import NoReturn
 
-from lightning_lite.machine_messages import Report
+from lightning_lite.main_messages import Report
 from lightning_lite.runners.base import Runner
 from lightning_lite.runners.output.pump import WorkOutput
 from lightning_lite.runners.wire.poller import Poller

@@ -17,11 +17,11 @@ from time import time
 from typing import Any, NamedTuple
 
 from lightning_lite.errors import NothingToResume, RootRefused
+from lightning_lite.harmless_text import one_line
 from lightning_lite.regular_files import read_regular
 from lightning_lite.root_access import UNSHARED, USERS, opened, own_root
 from lightning_lite.runs.journal_format import has_journal
 from lightning_lite.runs.lock import Holder, find_holder
-from lightning_lite.text import one_line
 
 #: Why a run is refused whose folder is a link: the target may belong to another user, or be missing.
 LINK_TROUBLE = "it is a symbolic link; move the folder of the run back to that place, or remove the link"

@@ -37,13 +37,13 @@ from lightning_lite.events import (
     WorkKept,
     WorkStatusChanged,
 )
+from lightning_lite.harmless_text import one_line
 from lightning_lite.messages import Failure
 from lightning_lite.process_places import Place
 from lightning_lite.runs.journal_format import VERSION
 from lightning_lite.runs.journal_values import INLINE_LIMIT, JournalValue
 from lightning_lite.runs.safe_unpickle import UNPICKLING_FAILURES, unpack_plain
 from lightning_lite.status import WorkStageStatus, WorkStatus
-from lightning_lite.text import one_line
 from lightning_lite.values.pickling import is_reference
 
 _PROTOCOL = 5

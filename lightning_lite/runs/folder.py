@@ -27,14 +27,14 @@ from typing import Any, Self
 from lightning_lite import settings
 from lightning_lite.distribution import __version__
 from lightning_lite.errors import RootRefused, RunnerError
-from lightning_lite.formats import iso_time
-from lightning_lite.paths import working_directory_if_there
 from lightning_lite.process_places import this_host
+from lightning_lite.quantity_text import iso_time
 from lightning_lite.regular_files import kind_of
 from lightning_lite.root_access import ANY, UNSHARED, opened, own_root
 from lightning_lite.runs.catalog import list_runs, load_details, read_details, tags_of
 from lightning_lite.runs.lock import BEGIN_TIMEOUT, lock_error, shared_access
 from lightning_lite.runs.recorded_command import mask_command
+from lightning_lite.working_directory import working_directory_if_there
 
 #: Name of the file with the layout of a run.
 LAYOUT = "layout.json"

@@ -31,9 +31,9 @@ from lightning_lite.errors import (
     JournalVersion,
     NothingToResume,
 )
+from lightning_lite.harmless_text import one_line
 from lightning_lite.regular_files import kind_of, open_regular
 from lightning_lite.root_access import check_own_file
-from lightning_lite.text import one_line
 
 #: Version of the format of a journal.
 VERSION = 4

@@ -21,10 +21,10 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from lightning_lite.errors import JournalError, JournalInUse
+from lightning_lite.harmless_text import one_line
 from lightning_lite.process_places import Place, this_host
 from lightning_lite.regular_files import open_folder, open_regular
 from lightning_lite.settings import ROOT_VARIABLE
-from lightning_lite.text import one_line
 
 #: Seconds to wait for the lock of a dead process. If a process is killed while it starts another one, the new
 #: process has copies of its open files, and with them the lock, until it calls exec().

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 
-from lightning_lite.paths import absolute
 from lightning_lite.settings import absolute_place
 from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there
 from lightning_lite.storage.base import Entry, Parts
@@ -20,6 +19,7 @@ from lightning_lite.storage.errors import (
 )
 from lightning_lite.storage.fs.files import missing_source
 from lightning_lite.storage.names import PathLike, path_parts, path_text
+from lightning_lite.working_directory import absolute
 
 #: Owner of all files.
 _OWNER = "files"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lightning_lite.formats import format_bytes, format_time
 from lightning_lite.html_tables import html_table, html_title
+from lightning_lite.quantity_text import format_bytes, format_time
 from lightning_lite.storage.base import Entry
 
 

@@ -19,7 +19,6 @@ from typing import Any, Self, TypeVar
 
 from lightning_lite.context import current_caller
 from lightning_lite.errors import WorkingDirectoryGone
-from lightning_lite.paths import absolute, working_directory
 from lightning_lite.root_access import opened
 from lightning_lite.settings import resolve_drives, resolve_root
 from lightning_lite.storage import stored_stamps
@@ -39,6 +38,7 @@ from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.names import PROTOCOL, PathLike, path_parts, path_text
 from lightning_lite.storage.stores import drive_names
 from lightning_lite.values.base import Transferable, arrived
+from lightning_lite.working_directory import absolute, working_directory
 
 _FOLDER = "paths"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from lightning_lite.colours import has_no_colour
+from lightning_lite.colour_codes import has_no_colour
 from lightning_lite.storage.base import OnProgress
 
 if TYPE_CHECKING:

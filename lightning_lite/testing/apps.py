@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning_lite.app.app import F, LightningApp
 from lightning_lite.app_state import AppState
-from lightning_lite.machine_messages import KillWork
+from lightning_lite.main_messages import KillWork
 
 
 class LightningTestApp(LightningApp[F]):

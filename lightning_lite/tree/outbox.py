@@ -48,8 +48,8 @@ from lightning_lite.values.pickling import REFERENCE, PackingError, pack, shown_
 if TYPE_CHECKING:
     from typing import Any, ClassVar, NoReturn
 
-    from lightning_lite.tree.argument_watch import ArgumentWatch
     from lightning_lite.tree.node import Stored
+    from lightning_lite.tree.runaway_calls import RunawayCalls
     from lightning_lite.tree.schedule_block import Block
 
 #: Longer arguments of a call, in bytes, are not written to the journal.
@@ -162,12 +162,12 @@ class Outbox:
     """Queue between the tree in the main process and the machine, which empties it after each step.
 
     Args:
-        argument_watch: Finds calls whose arguments are new in each pass.
+        runaway_calls: Finds calls whose arguments are new in each pass.
         values: Absolute path of the folder for big values, or `None`: then these are in the messages.
         durable: Whether the files of big values must survive the loss of power.
 
     Attributes:
-        argument_watch: As above.
+        runaway_calls: As above.
         values: As above.
         durable: As above.
         requests: The requests of the flow, in order.
@@ -191,8 +191,8 @@ class Outbox:
 
     takes_requests: ClassVar[bool] = True
 
-    def __init__(self, argument_watch: ArgumentWatch, values: str | None, *, durable: bool) -> None:
-        self.argument_watch = argument_watch
+    def __init__(self, runaway_calls: RunawayCalls, values: str | None, *, durable: bool) -> None:
+        self.runaway_calls = runaway_calls
         self.values = values
         self.durable = durable
         self.requests: list[FlowRequest] = []
@@ -224,7 +224,7 @@ class Outbox:
     def report_state(self, work: Work, values: dict[str, bytes]) -> None:
         """Add the event that a work reported new values; `values` are encoded, by attribute."""
         if work._node.link is self:
-            self.argument_watch.state_changed()
+            self.runaway_calls.state_changed()
             self.events.append(StateReported(work._node.name, self.wall, values))
 
     def emit_writes(self) -> None:
@@ -300,7 +300,7 @@ class Outbox:
 
     def begin_pass(self) -> None:
         """Clear the reasons for the pass that begins now, and the result of the last one."""
-        self.argument_watch.begin_pass()
+        self.runaway_calls.begin_pass()
         self.reasons = {}
         self.this_pass = PassRecord()
 
@@ -413,7 +413,7 @@ class Outbox:
             is_first = call is None and name not in self.this_pass.reached
             call = self._request_call(work, key, arguments, call)
             if is_first:
-                self.argument_watch.called(name, args, kwargs, call)
+                self.runaway_calls.called(name, args, kwargs, call)
         if self.explain is not None:
             self.explain(name, call, is_new, args, kwargs)
         self.this_pass.reached[name] = call
@@ -494,7 +494,7 @@ class Outbox:
         for unneeded in work._records.unneeded_after(call):
             self.release(unneeded)
         self.emit(work, AnswerUsed(name, call.key, self.wall))
-        self.argument_watch.answer_used(name)
+        self.runaway_calls.answer_used(name)
         self.changed(_answered(name), name)
 
     def changed(self, reason: str, work: str = "") -> None:
@@ -567,9 +567,9 @@ class Outbox:
         reason = f"{node.name}.{name}"
         if self.is_handling:
             reason += ", changed by a handler"
-            self.argument_watch.state_changed()
+            self.runaway_calls.state_changed()
         else:
-            self.argument_watch.flow_wrote()
+            self.runaway_calls.flow_wrote()
             self.this_pass.written.setdefault(reason, (node, name, before))
         self.reasons[reason] = ""
         self.writes.setdefault(node.name, (node, set()))[1].add(name)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from types import FunctionType
 
+from lightning_lite.harmless_text import one_line
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.text import one_line
 from lightning_lite.tree.component import MethodOfComponent
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
+from lightning_lite.harmless_text import harmless, one_line
 from lightning_lite.messages import Failure
-from lightning_lite.text import harmless, one_line
 from lightning_lite.ui.terminal_colours import in_colour
 
 #: Maximum number of characters in a line.

@@ -19,9 +19,9 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from lightning_lite.colours import has_no_colour
-from lightning_lite.formats import format_clock
+from lightning_lite.colour_codes import has_no_colour
 from lightning_lite.process_usage import Usage, UsageMeter
+from lightning_lite.quantity_text import format_clock
 from lightning_lite.ui.footer import Footer, open_footer
 from lightning_lite.ui.live_table import BUSY, live_table
 from lightning_lite.ui.terminal import Terminal

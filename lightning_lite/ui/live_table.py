@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from lightning_lite.formats import format_bytes, format_clock
+from lightning_lite.quantity_text import format_bytes, format_clock
 from lightning_lite.work_row import WorkRow
 
 if TYPE_CHECKING:

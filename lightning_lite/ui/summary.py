@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lightning_lite.formats import count, format_seconds
-from lightning_lite.text import one_line
+from lightning_lite.harmless_text import one_line
+from lightning_lite.quantity_text import count, format_seconds
 from lightning_lite.ui.terminal import Terminal
 
 # Without rich, because its import takes longer than a short app runs.

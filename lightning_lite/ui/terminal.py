@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TextIO
 
-from lightning_lite.colours import end_colours, without_colours
+from lightning_lite.colour_codes import end_colours, without_colours
 from lightning_lite.ui.footer import Footer
 from lightning_lite.ui.recorded_stream import RecordedStream
 from lightning_lite.ui.terminal_colours import Palette, in_colour, shows_colours

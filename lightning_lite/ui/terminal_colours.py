@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from lightning_lite.colours import has_no_colour
+from lightning_lite.colour_codes import has_no_colour
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
 

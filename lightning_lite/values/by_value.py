@@ -30,9 +30,7 @@ import cloudpickle
 
 from lightning_lite.values import definitions, namespaces, tokens
 from lightning_lite.values.base import PackingError, PickleTooLarge, check_travels
-from lightning_lite.values.code_names import names_of, words_of
-from lightning_lite.values.exceptions import builtin_base, reduce_error
-from lightning_lite.values.references import (
+from lightning_lite.values.by_name import (
     check_arrival,
     is_found,
     is_importable,
@@ -41,7 +39,9 @@ from lightning_lite.values.references import (
     reduce_in_own_way,
     single_for_main,
 )
-from lightning_lite.values.waiting_definitions import WaitingDefinitions
+from lightning_lite.values.code_names import names_of, words_of
+from lightning_lite.values.exceptions import builtin_base, reduce_error
+from lightning_lite.values.unused_definitions import WaitingDefinitions
 
 _PROTOCOL = 5
 
@@ -148,7 +148,7 @@ class _ValuePickler(pickle.Pickler):
         placed: Module and name of each object that the receiver finds there.
         has_noted: Whether classes were pickled because their names are words of texts or annotations.
         cells: The cells that stand for the values of type aliases, by the id of the alias.
-        uses, sizes: The globals that were pickled; see `waiting_definitions.ValuePickler`.
+        uses, sizes: The globals that were pickled; see `unused_definitions.ValuePickler`.
         whole: Names of those modules of which the receiver may use any name.
     """
 

@@ -14,9 +14,9 @@ from types import CellType, FunctionType, new_class, resolve_bases
 
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.values import namespaces, tokens
+from lightning_lite.values.by_name import is_importable
 from lightning_lite.values.exceptions import builtin_base
 from lightning_lite.values.namespaces import place
-from lightning_lite.values.references import is_importable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

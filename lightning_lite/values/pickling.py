@@ -16,17 +16,17 @@ from types import FunctionType, ModuleType
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.values.base import NotShareable, PickleTooLarge, check_travels
 from lightning_lite.values.base import PackingError as PackingError
-from lightning_lite.values.exceptions import reduce_error, reduce_error_by_parts
-from lightning_lite.values.namespaces import find_global as find_global
-from lightning_lite.values.namespaces import find_single
-from lightning_lite.values.references import (
+from lightning_lite.values.by_name import (
     check_arrival,
     name_for_main,
     name_of_single,
     reduce_in_own_way,
     single_for_main,
 )
-from lightning_lite.values.references import is_importable as is_importable
+from lightning_lite.values.by_name import is_importable as is_importable
+from lightning_lite.values.exceptions import reduce_error, reduce_error_by_parts
+from lightning_lite.values.namespaces import find_global as find_global
+from lightning_lite.values.namespaces import find_single
 
 if TYPE_CHECKING:
     from collections.abc import Callable

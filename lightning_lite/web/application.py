@@ -17,14 +17,14 @@ from starlette.websockets import WebSocket
 
 from lightning_lite.web import downloads
 from lightning_lite.web.answers import error_answer
-from lightning_lite.web.app_proxy import make_app_route
+from lightning_lite.web.app_routes import make_app_route
 from lightning_lite.web.endpoint_table import ENDPOINTS
 from lightning_lite.web.endpoints import make_route, make_slots
 from lightning_lite.web.guard import Guard
+from lightning_lite.web.lightning_api import make_state_routes
 from lightning_lite.web.page_frames import PageFrame, show_frame
 from lightning_lite.web.refusals import Refused, refusal_of
 from lightning_lite.web.server_state import ServerState
-from lightning_lite.web.state_api import make_state_routes
 from lightning_lite.web.tickets import TicketUsed
 
 _log = logging.getLogger("lightning_lite")

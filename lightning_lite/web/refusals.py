@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psutil
 
 from lightning_lite.errors import ArgumentError, CommandError, LightningLiteError, NothingToResume
-from lightning_lite.text import one_line
+from lightning_lite.harmless_text import one_line
 from lightning_lite.web.tickets import TicketUsed
 
 #: Maximum number of characters of a sentence.

@@ -35,8 +35,8 @@ from lightning_lite.monitor.recorded_layout import shows_something
 from lightning_lite.regular_files import open_regular
 from lightning_lite.sockets import ALL_ADDRESSES, bracketed, is_loopback
 from lightning_lite.web.application import create_app
+from lightning_lite.web.lightning_api import SOCKET_PACKAGE
 from lightning_lite.web.server_state import PERIOD, ServerState
-from lightning_lite.web.state_api import SOCKET_PACKAGE
 
 HOST = "127.0.0.1"
 PORT = 8765

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from lightning_lite.monitor.activity import Activity
+from lightning_lite.monitor.call_ends import CallEnds
 from lightning_lite.monitor.drive_contents import DriveContents
 from lightning_lite.monitor.run_list import RunList
 from lightning_lite.runs.catalog import LINK_TROUBLE, RunSummary
@@ -57,7 +57,7 @@ class ServerState:
         self.run = run
         self.read_only = read_only
         self.runs = RunList(root)
-        self.activity = Activity()
+        self.activity = CallEnds()
         self.readers = RunReaders()
         self.drives = DriveContents(self.place)
         self.tickets: Tickets[Any] = Tickets()

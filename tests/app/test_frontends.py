@@ -21,7 +21,7 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, timeouts
 from lightning_lite.app.frontend_servers import FrontendServers
 from lightning_lite.frontends import Frontend, PanelFrontend, StaticWebFrontend, StreamlitFrontend
-from lightning_lite.frontends.listeners import listens
+from lightning_lite.frontends.port_owner import listens
 from lightning_lite.sockets import find_free_port
 from lightning_lite.testing import poll_until
 

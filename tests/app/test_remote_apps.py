@@ -15,7 +15,7 @@ import pytest
 from node_works import Hang, Serve, Square
 
 from lightning_lite import CloudCompute, LightningApp, LightningFlow, storage
-from lightning_lite.app import remote_works
+from lightning_lite.app import ray_runner
 from lightning_lite.errors import SettingError, WorkStartFailed, WorkTimeout
 from lightning_lite.run_options import RunOptions
 from lightning_lite.runs.catalog import read_runs
@@ -162,30 +162,30 @@ def test_the_variable_of_ray_counts_if_no_other_address_is_given(made, monkeypat
     if setting is not None:
         monkeypatch.setenv("LIGHTNING_LITE_RAY_ADDRESS", setting)
 
-    assert remote_works.remote_options(RunOptions.resolve()).address == expected
+    assert ray_runner.remote_options(RunOptions.resolve()).address == expected
 
     monkeypatch.setenv("RAY_ADDRESS", "ray://10.0.0.2:1")
     if expected == "10.0.0.2:1":
         with pytest.raises(SettingError, match="RAY_ADDRESS=ray://"):
-            remote_works.remote_options(RunOptions.resolve())
+            ray_runner.remote_options(RunOptions.resolve())
 
 
 def test_the_folder_that_is_sent_is_that_of_the_script_unless_another_or_none_is_named(made, monkeypatch):
     main = ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", main)
-    assert remote_works.script_folder() is None  # a prompt
+    assert ray_runner.script_folder() is None  # a prompt
     main.__file__ = str(write("project/package/program.py", ""))
-    assert remote_works.script_folder() == os.path.abspath("project/package")
+    assert ray_runner.script_folder() == os.path.abspath("project/package")
     main.__spec__ = ModuleSpec("package.program", None)  # python -m package.program
-    assert remote_works.script_folder() == os.path.abspath("project")
+    assert ray_runner.script_folder() == os.path.abspath("project")
     main.__file__, main.__spec__ = pytest.__file__, ModuleSpec("pytest.__main__", None)  # python -m pytest
-    assert remote_works.script_folder() is None
+    assert ray_runner.script_folder() is None
 
     monkeypatch.setenv("LIGHTNING_LITE_RAY_WORKING_DIR", "off")
-    assert remote_works.remote_options(RunOptions.resolve()).working_dir is None
+    assert ray_runner.remote_options(RunOptions.resolve()).working_dir is None
     monkeypatch.setenv("LIGHTNING_LITE_RAY_WORKING_DIR", "nowhere")
     with pytest.raises(SettingError, match=r"ray_working_dir: there is no folder '/.*/nowhere'"):
-        remote_works.remote_options(RunOptions.resolve())
+        ray_runner.remote_options(RunOptions.resolve())
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch):

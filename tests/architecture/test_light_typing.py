@@ -43,10 +43,10 @@ HEAVY = {
     "warnings",
     # Modules of ours that a work needs only for a secret, or that only the main process needs.
     "lightning_lite.events",
-    "lightning_lite.machine_messages",
+    "lightning_lite.main_messages",
     "lightning_lite.project_file",
     "lightning_lite.resources",
-    "lightning_lite.text_forms",
+    "lightning_lite.secret_forms",
     "lightning_lite.tree.calls",
     "lightning_lite.tree.outbox",
     "lightning_lite.values.call_key",
@@ -100,7 +100,7 @@ def test_what_each_work_loads_needs_nothing_heavy():
     house = Path(lightning_lite.__file__).parents[1]
     program = (
         f"import sys; sys.path.append({str(house)!r})\n"
-        "import lightning_lite.runners.worker.main, lightning_lite.engine.work_host; print(*sys.modules)"
+        "import lightning_lite.runners.worker.main, lightning_lite.engine.work_machine; print(*sys.modules)"
     )
 
     # Without site, because environments have hooks that load what they like.

@@ -16,7 +16,7 @@ from lightning_lite import CloudCompute, LightningApp, LightningWork
 from lightning_lite.app import session
 from lightning_lite.components import AutoScaler, ColdStartProxy, LoadBalancer
 from lightning_lite.errors import AppFailed, ComponentError
-from lightning_lite.machine_messages import StartWork
+from lightning_lite.main_messages import StartWork
 from lightning_lite.messages import StopWork
 from lightning_lite.testing import poll_until
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightning_lite.machine_messages import RestartWanted, StopWanted, WorkExited
+from lightning_lite.main_messages import RestartWanted, StopWanted, WorkExited
 
 from tests.support.flows import run_once
 from tests.support.simulation import KillWork, RunCall, StartWork, StopWork, Work, kinds, only, play, stages

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lightning_lite.context import current_caller
 from lightning_lite.engine.history import fold
 from lightning_lite.errors import AppFailed, HandlerError, StateError
-from lightning_lite.machine_messages import HandlerWanted
+from lightning_lite.main_messages import HandlerWanted
 from lightning_lite.messages import WorkStarted
 from lightning_lite.process_places import Place
 from lightning_lite.values.codec import decode

@@ -168,7 +168,7 @@ VALUES = st.one_of(
 
 
 class TwoSides:
-    """A real machine and a real host of one work, with the three pipes between them in the test's hand."""
+    """A real machine and a real work side, with the three pipes between them in the test's hand."""
 
     def __init__(self, data):
         self.data = data
@@ -181,9 +181,9 @@ class TwoSides:
         self.applied = 0
         self.last = {}  # the model: the last value of each attribute that the work's side got
         (start,) = self.machine.open(self.clock.now()).requests
-        self.host = unpack(start.host)
-        self.work = self.host._work
-        self.host.open(self.up.append, lambda: None)
+        self.work_side = unpack(start.work_side)
+        self.work = self.work_side._work
+        self.work_side.open(self.up.append, lambda: None)
         self.work._body = self.body
         self.step(WorkStarted("root.work", Place.of(1)))
 
@@ -230,7 +230,7 @@ class TwoSides:
             message = self.control.popleft()
             if isinstance(message, WriteState):
                 self.note(message)
-            self.host.receive(message)
+            self.work_side.receive(message)
 
     def note(self, message):
         """Keep the model: a write of the flow counts once, when the work first hears of it."""
@@ -248,14 +248,14 @@ class TwoSides:
         )
         if action == "flow writes":
             self.flow_writes(name, value)
-        elif action == "work writes" and self.host._in_call:
+        elif action == "work writes" and self.work_side._in_call:
             self.work_writes(name, value)
         elif action == "flow hears":
             self.flow_hears()
         elif action == "work hears":
             self.work_hears()
         elif action == "work looks":
-            self.host.report_changes()
+            self.work_side.report_changes()
 
     def body(self, work):
         for _ in range(self.data.draw(st.integers(0, 8))):
@@ -264,7 +264,7 @@ class TwoSides:
     def perform(self):
         call = self.calls.popleft()
         self.note(call)
-        self.host.perform(call)
+        self.work_side.perform(call)
 
     def drain(self):
         while self.up or self.control:

@@ -7,7 +7,7 @@ import pytest
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import Machine
 from lightning_lite.errors import AppFailed, FailApp, Pause, PauseSwallowed, StateError, StopApp
-from lightning_lite.machine_messages import StartWork
+from lightning_lite.main_messages import StartWork
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.values.codec import encode
 

@@ -8,7 +8,7 @@ from lightning_lite.clock import Moment
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import Machine
 from lightning_lite.errors import SettingError
-from lightning_lite.machine_messages import PrepareWork, StartWork
+from lightning_lite.main_messages import PrepareWork, StartWork
 from lightning_lite.messages import RunCall, WorkStarted
 from lightning_lite.process_places import Place
 from lightning_lite.resources import Resources, read_table, resources_of

@@ -128,7 +128,7 @@ def test_what_the_flow_writes_before_the_process_starts_travels_with_it():
     stage = Stage(ScriptedFlow(run, work=Work(parallel=True, start_with_flow=False)))
 
     (start,) = only(stage.sent, StartWork)
-    assert unpack(start.host)._work.loss == 9.0
+    assert unpack(start.work_side)._work.loss == 9.0
 
 
 def test_what_the_flow_writes_while_the_process_starts_goes_with_the_call():
@@ -216,7 +216,7 @@ def test_a_new_process_begins_with_all_that_the_flow_knows():
     sent = external(stage, None, call=2)
 
     (start,) = only(sent, StartWork)
-    work = unpack(start.host)._work
+    work = unpack(start.work_side)._work
     assert (work.loss, work.curve) == (9.0, [1])
     (call,) = only(stage.up("root.work"), RunCall)
     assert call.changes == {}
@@ -247,21 +247,21 @@ def test_numbered_changes_of_four_works_arrive_in_order_and_the_last_of_each(num
             seen.setdefault(work.name, []).append(work.step)
 
     stage = Stage(ScriptedFlow(run, **{name: Work() for name in "abcd"}))
-    hosts = {}
+    work_sides = {}
     for start in only(stage.sent, StartWork):
-        host = unpack(start.host)
-        hosts[start.work] = (host, Desk(host))
-        host.open(hosts[start.work][1].send, hosts[start.work][1].request_report)
-    stage.settle(*[WorkStarted(name, Place.of(1)) for name in hosts])
+        work_side = unpack(start.work_side)
+        work_sides[start.work] = (work_side, Desk(work_side))
+        work_side.open(work_sides[start.work][1].send, work_sides[start.work][1].request_report)
+    stage.settle(*[WorkStarted(name, Place.of(1)) for name in work_sides])
 
     for number in range(1, num_changes + 1):
-        for place, (host, desk) in enumerate(hosts.values()):
-            host._work.step = number
+        for place, (work_side, desk) in enumerate(work_sides.values()):
+            work_side._work.step = number
             if number % (place * 7 + 1) == 0:
                 for message in only(stage.step(*desk.take()), AcknowledgeState):
-                    hosts[message.work][0].receive(message)
-    for host, desk in hosts.values():
-        host.close()
+                    work_sides[message.work][0].receive(message)
+    for work_side, desk in work_sides.values():
+        work_side.close()
         stage.settle(*desk.take())
 
     for name, steps in seen.items():

@@ -18,7 +18,7 @@ from lightning_lite.errors import (
     WorkStartFailed,
     WorkTimeout,
 )
-from lightning_lite.machine_messages import WorkExited
+from lightning_lite.main_messages import WorkExited
 from lightning_lite.messages import Failure, StartFailed
 from lightning_lite.process_places import Place
 from lightning_lite.tree.cloud import BuildConfig, CloudCompute
@@ -114,7 +114,7 @@ def test_each_attempt_starts_from_the_state_that_the_flow_knows():
     stage.exit("root.work")
     (start,) = only(stage.advance(1), StartWork)
 
-    assert unpack(start.host)._work.loss == 0.5
+    assert unpack(start.work_side)._work.loss == 0.5
 
 
 def test_no_timer_fires_while_the_process_of_another_attempt_starts():
@@ -308,7 +308,7 @@ def test_a_work_whose_process_is_gone_answers_nowhere():
     (start,) = stage.exit("root.work")
 
     assert stage.root.work.url == ""
-    assert unpack(start.host)._work.url == ""
+    assert unpack(start.work_side)._work.url == ""
 
 
 def test_a_death_while_idle_does_not_touch_a_call_that_waits():

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from lightning_lite.engine.work_host import WorkHost
+from lightning_lite.engine.work_machine import WorkMachine
 from lightning_lite.errors import StopRun
 from lightning_lite.messages import AcknowledgeState, RunCall, RunEnded, StateChanged, WriteState
 from lightning_lite.tree.component import Component
@@ -27,22 +27,22 @@ def codes_of(*functions):
 
 #: Actions of the work's thread without the guard.
 OF_THE_WORK = codes_of(
-    WorkHost.write,
-    WorkHost._write_atom,
-    WorkHost._request_report_if_touched,
-    WorkHost.touch,
+    WorkMachine.write,
+    WorkMachine._write_atom,
+    WorkMachine._request_report_if_touched,
+    WorkMachine.touch,
     Component.__setattr__,
     Component.__getattr__,
     Component._write,
 )
 #: Actions of the helper thread within it.
 OF_THE_HELPER = codes_of(
-    WorkHost.receive,
-    WorkHost.report_changes,
-    WorkHost._apply,
-    WorkHost._find_changes,
-    WorkHost._report,
-    WorkHost._take_changes,
+    WorkMachine.receive,
+    WorkMachine.report_changes,
+    WorkMachine._apply,
+    WorkMachine._find_changes,
+    WorkMachine._report,
+    WorkMachine._take_changes,
     Node.store,
     Node.store_encoded,
     Node._store_container,
@@ -97,15 +97,15 @@ class OfTheClass(Plain):
 
 
 class TwoThreads:
-    """The host of a work, and the value of its attribute `step` in the flow."""
+    """The work_side of a work, and the value of its attribute `step` in the flow."""
 
     def __init__(self, kind, before):
         work = kind()
         set_name(work, "root.work")
-        self.host = unpack(pack(WorkHost(work)))
-        self.work = self.host._work
-        self.desk = Desk(self.host)
-        self.host.open(self.desk.send, self.desk.request_report)
+        self.work_side = unpack(pack(WorkMachine(work)))
+        self.work = self.work_side._work
+        self.desk = Desk(self.work_side)
+        self.work_side.open(self.desk.send, self.desk.request_report)
         self.known = encode(0, "step")
         self.unconfirmed = 0
         self.num_instructions = 0
@@ -117,18 +117,18 @@ class TwoThreads:
             if message.applied >= self.unconfirmed:
                 self.known = message.changes.get("step", self.known)
             if isinstance(message, StateChanged):
-                self.host.receive(AcknowledgeState("root.work"))
+                self.work_side.receive(AcknowledgeState("root.work"))
 
     def flow_writes(self, value):
         self.known, self.unconfirmed = encode(value, "step"), self.unconfirmed + 1
         changes = {"step": (self.unconfirmed, self.known)}
-        self.host.receive(WriteState("root.work", changes, self.unconfirmed))
+        self.work_side.receive(WriteState("root.work", changes, self.unconfirmed))
 
     def cut(self, codes, position, first, second):
         """Run a call that does `first`, and `second` before the n-th instruction of these codes in it."""
 
         def at_instruction():
-            is_deferred = codes is OF_THE_WORK and self.host._stop_lock._depth
+            is_deferred = codes is OF_THE_WORK and self.work_side._stop_lock._depth
             if self.num_instructions < position and not is_deferred:
                 self.num_instructions += 1
                 if self.num_instructions == position:
@@ -139,15 +139,15 @@ class TwoThreads:
             self.hear()
             with before_each_instruction(codes, at_instruction):
                 first(self)
-            self.host.report_changes()
+            self.work_side.report_changes()
 
         self.work._body = body
         with suppress(StopRun):
-            self.host.perform(RunCall("root.work", "key", 1, pack(((), {})), {}, 0))
+            self.work_side.perform(RunCall("root.work", "key", 1, pack(((), {})), {}, 0))
         failures = [message.failure for message in self.desk.messages if isinstance(message, RunEnded)]
         assert failures in ([], [None])
         self.hear()
-        self.host.close()
+        self.work_side.close()
         self.hear()
         node = self.work._node
         assert repr(decode(self.known)) == repr(decode(encode(node.value("step"), "step")))
@@ -178,7 +178,7 @@ def writes(value):
 
 
 def stops(threads):
-    threads.host.interrupt()
+    threads.work_side.interrupt()
 
 
 def waits_for_an_answer(then):
@@ -193,7 +193,7 @@ def waits_for_an_answer(then):
 
 def assigns_a_number(threads):
     # One that has to be sent at once, or is a list by now, waits for the guard.
-    if threads.host._unacknowledged and "step" not in threads.work._node.containers:
+    if threads.work_side._unacknowledged and "step" not in threads.work._node.containers:
         threads.work.step = 9
 
 

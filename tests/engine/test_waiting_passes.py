@@ -26,7 +26,7 @@ from lightning_lite.errors import (
     Pause,
     PauseSwallowed,
 )
-from lightning_lite.machine_messages import KillWork, StopWanted, WorkExited
+from lightning_lite.main_messages import KillWork, StopWanted, WorkExited
 from lightning_lite.messages import Failure, StopWork
 from lightning_lite.process_places import Place
 from lightning_lite.tree.structures import Dict, List

@@ -15,6 +15,7 @@ import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork, Path
 from lightning_lite.lightning_app import safe_pickle
+from lightning_lite.lightning_app.comment_commands import CommandLines, execute_commands, extract_commands
 from lightning_lite.lightning_app.helpers import (
     LightningJSONEncoder,
     affiliation,
@@ -31,7 +32,6 @@ from lightning_lite.lightning_app.runtime import (
     dispatch,
     extract_metadata_from_app,
 )
-from lightning_lite.lightning_app.setup_commands import CommandLines, execute_commands, extract_commands
 from lightning_lite.lightning_app.state_store import InMemoryStateStore
 from lightning_lite.lightning_app.stubs import (
     AppStage,
@@ -463,7 +463,7 @@ def test_a_function_that_requires_packages_names_all_that_are_missing():
 
     with pytest.raises(ModuleNotFoundError, match=r"Please run: pip install 'absent' 'absent\.module'"):
         load()
-    assert requires("lightning_lite.text")(lambda: 1)() == 1
+    assert requires("lightning_lite.harmless_text")(lambda: 1)() == 1
 
 
 # Commands at the top of a file.

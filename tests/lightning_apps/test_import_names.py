@@ -391,7 +391,7 @@ def test_an_app_that_uses_a_name_has_only_the_finder_in_its_works():
 
 def test_the_finder_alone_loads_nothing_that_a_work_does_not_have():
     program = (
-        "import sys, lightning_lite.runners.worker.main, lightning_lite.engine.work_host\n"
+        "import sys, lightning_lite.runners.worker.main, lightning_lite.engine.work_machine\n"
         "before = set(sys.modules)\nimport lightning_lite.lightning\nprint(*set(sys.modules) - before)"
     )
     folder = str(Path(lightning_lite.__file__).parents[1])

@@ -25,8 +25,8 @@ from lightning_lite.events import (
     WorkStatusChanged,
 )
 from lightning_lite.messages import Failure
+from lightning_lite.monitor.event_index import AttributeChange, FailedAttempt, WorkCounts
 from lightning_lite.monitor.follower import RunFollower
-from lightning_lite.monitor.run_index import AttributeChange, FailedAttempt, WorkCounts
 from lightning_lite.runs.event_codec import encode_events
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.journal_format import FILE_NAME

@@ -11,7 +11,7 @@ import pytest
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.events import ComponentAttached, StateWritten
 from lightning_lite.monitor import state_tree
-from lightning_lite.monitor.run_index import AttributeChange
+from lightning_lite.monitor.event_index import AttributeChange
 from lightning_lite.monitor.state_tree import StateTree
 
 from tests.monitor.histories import Story

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.app import remote_works
+from lightning_lite.app import ray_runner
 from lightning_lite.errors import WorkStartFailed
 from lightning_lite.runners.remote import runner
 from lightning_lite.storage.stores import drive_names
@@ -85,7 +85,7 @@ class AsksForFiles(LightningFlow):
 
 def test_a_work_that_imports_drives_late_is_refused_when_it_uses_one(tmp_path: Path, monkeypatch):
     """The app can't know at its start that it keeps files, and what the work puts would be lost with it."""
-    monkeypatch.setattr(remote_works, "_USERS_OF_FILES", ())
+    monkeypatch.setattr(ray_runner, "_USERS_OF_FILES", ())
     monkeypatch.setattr(runner, "_write", lambda path, text: None)  # the probe, so that no server finds it
     use_other_node(os.getpid(), monkeypatch, sees_root=False)
     app = LightningApp(AsksForFiles())

@@ -14,7 +14,7 @@ import pytest
 import tasks
 from harness import DEADLINE, Harness
 
-from lightning_lite.machine_messages import KillWork, WorkExited
+from lightning_lite.main_messages import KillWork, WorkExited
 from lightning_lite.messages import RunEnded, StartFailed, WorkStarted
 from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions

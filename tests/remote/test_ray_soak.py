@@ -12,7 +12,7 @@ import tasks
 from harness import DEADLINE, Harness
 from hosts import TaskHost
 
-from lightning_lite.machine_messages import StartWork, WorkExited
+from lightning_lite.main_messages import StartWork, WorkExited
 from lightning_lite.messages import RunCall, RunEnded, WorkStarted
 from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions

@@ -10,7 +10,7 @@ import pytest
 from state_works import Big, Follower, Heavy, Numbers
 
 from lightning_lite import LightningApp, LightningFlow
-from lightning_lite.engine.work_host import WorkHost
+from lightning_lite.engine.work_machine import WorkMachine
 from lightning_lite.messages import RunCall, StateChanged
 from lightning_lite.values.pickling import pack
 
@@ -104,7 +104,7 @@ def test_sixty_kills_during_big_changes():
 
 
 def test_an_assignment_sends_only_the_changed_attribute():
-    desk = Desk(WorkHost(Big()))
+    desk = Desk(WorkMachine(Big()))
     desk.host.open(desk.send, desk.request_report)
 
     desk.host.perform(RunCall("", "key", 1, pack(((), {})), {}, 0))

@@ -1,4 +1,4 @@
-"""A runner under test with hosts of the tests; a wait that fails names what did not come."""
+"""A runner under test with work sides of the tests; a wait that fails names what did not come."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from time import monotonic
 from typing import Any
 
 import tasks
-from hosts import TaskHost
+from work_sides import TaskSide
 
-from lightning_lite.machine_messages import Report, StartWork, WorkExited
+from lightning_lite.main_messages import Report, StartWork, WorkExited
 from lightning_lite.messages import RunCall, RunEnded, StateChanged, WorkStarted
 from lightning_lite.run_options import RunOptions
 from lightning_lite.runners.base import Runner, RunnerOptions
@@ -38,8 +38,8 @@ class Harness:
         self.messages: list[Report] = []
         self._keys = count()
 
-    def start(self, name: str = "root.a", host: TaskHost | None = None, **options: Any) -> None:
-        self.runner.send(StartWork(name, pack(host or TaskHost(name)), **options))
+    def start(self, name: str = "root.a", work_side: TaskSide | None = None, **options: Any) -> None:
+        self.runner.send(StartWork(name, pack(work_side or TaskSide(name)), **options))
 
     def call(self, task: Callable[..., Any], *args: Any, name: str = "root.a") -> str:
         """Send a call and return its key."""

@@ -17,7 +17,7 @@ import time
 import weakref
 from _thread import allocate_lock
 
-from hosts import TaskHost
+from work_sides import TaskSide
 
 from lightning_lite.context import current_caller
 from lightning_lite.light_typing import TYPE_CHECKING
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
 FOREVER = 3600.0
 
 
-def _messages_of(host: TaskHost) -> MessageSender:
-    """Return the sender of messages in the process of a host; `host.send` is a method of its owner."""
-    messages: MessageSender = host.send.__self__._messages  # type: ignore[attr-defined]
+def _messages_of(work_side: TaskSide) -> MessageSender:
+    """Return the sender of messages in the process of a work; `work_side.send` is a method of its owner."""
+    messages: MessageSender = work_side.send.__self__._messages  # type: ignore[attr-defined]
     return messages
 
 
-def answer(host: TaskHost, value: object) -> object:
+def answer(work_side: TaskSide, value: object) -> object:
     return value
 
 
-def double(host: TaskHost, value: bytes) -> bytes:
+def double(work_side: TaskSide, value: bytes) -> bytes:
     return value + value
 
 
-def pid(host: TaskHost) -> int:
+def pid(work_side: TaskSide) -> int:
     return os.getpid()
 
 
-def write_into_root(host: TaskHost, name: str) -> str:
+def write_into_root(work_side: TaskSide, name: str) -> str:
     """Write a file, and return the folder."""
     root = current_caller().root
     assert root is not None
@@ -55,95 +55,95 @@ def write_into_root(host: TaskHost, name: str) -> str:
     return root
 
 
-def places_of_files(host: TaskHost) -> tuple[str | None, str | None]:
+def places_of_files(work_side: TaskSide) -> tuple[str | None, str | None]:
     """Return the root and the place of the drives."""
     caller = current_caller()
     return caller.root, caller.drives
 
 
-def say(host: TaskHost, text: str) -> None:
+def say(work_side: TaskSide, text: str) -> None:
     print(text)  # noqa: T201 - that is the task
 
 
-def count(host: TaskHost, number: int, size: int = 0) -> None:
+def count(work_side: TaskSide, number: int, size: int = 0) -> None:
     for i in range(number):
-        host.change(i=b"%d" % i, filling=bytes(size))
+        work_side.change(i=b"%d" % i, filling=bytes(size))
 
 
-def count_forever(host: TaskHost) -> None:
+def count_forever(work_side: TaskSide) -> None:
     """Send numbered changes of all sizes, so many at once that they fill the pipe."""
     i = 0
     while True:
-        host.change(i=b"%d" % i, filling=bytes(i % 7 * 5000))
+        work_side.change(i=b"%d" % i, filling=bytes(i % 7 * 5000))
         i += 1
-        while _messages_of(host)._is_flushing and i % 100 == 0:
+        while _messages_of(work_side)._is_flushing and i % 100 == 0:
             time.sleep(0.001)  # noqa: TID251 - so that what is kept does not grow for ever
 
 
-def hang(host: TaskHost) -> None:
-    host.change(hanging=b"")
+def hang(work_side: TaskSide) -> None:
+    work_side.change(hanging=b"")
     _wait_forever()
 
 
-def block_in_a_read(host: TaskHost) -> None:
-    host.change(hanging=b"")
+def block_in_a_read(work_side: TaskSide) -> None:
+    work_side.change(hanging=b"")
     os.read(os.pipe()[0], 1)
 
 
-def spin(host: TaskHost) -> None:
-    host.change(hanging=b"")
+def spin(work_side: TaskSide) -> None:
+    work_side.change(hanging=b"")
     while True:
         pass
 
 
-def hang_holding_the_gil(host: TaskHost) -> None:
+def hang_holding_the_gil(work_side: TaskSide) -> None:
     # No signal shall come between the message and the hanging.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     mutex = ctypes.create_string_buffer(128)
     ctypes.PyDLL(None).pthread_mutex_lock(mutex)
-    host.change(hanging=b"")
+    work_side.change(hanging=b"")
     ctypes.PyDLL(None).pthread_mutex_lock(mutex)
 
 
-def stop_itself(host: TaskHost) -> None:
-    host.change(hanging=b"")
+def stop_itself(work_side: TaskSide) -> None:
+    work_side.change(hanging=b"")
     os.kill(os.getpid(), signal.SIGSTOP)
     _wait_forever()
 
 
-def hang_with_grandchildren(host: TaskHost) -> None:
+def hang_with_grandchildren(work_side: TaskSide) -> None:
     pids = [subprocess.Popen(["sleep", str(FOREVER)]).pid for _ in range(2)]
     pids.append(_fork_sleeper())
-    host.change(pids=repr(pids).encode(), hanging=b"")
+    work_side.change(pids=repr(pids).encode(), hanging=b"")
     _wait_forever()
 
 
-def hang_ignoring_everything(host: TaskHost) -> None:
+def hang_ignoring_everything(work_side: TaskSide) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
-    host.change(hanging=b"")
+    work_side.change(hanging=b"")
     _wait_forever()
 
 
-def swallow_everything(host: TaskHost) -> None:
+def swallow_everything(work_side: TaskSide) -> None:
     while True:
         try:
-            host.change(hanging=b"")
+            work_side.change(hanging=b"")
             _wait_forever()
         except BaseException:  # noqa: BLE001 - that is the task
-            host.change(swallowed=b"")
+            work_side.change(swallowed=b"")
 
 
-def swallow_exceptions(host: TaskHost) -> None:
-    host.change(hanging=b"")
+def swallow_exceptions(work_side: TaskSide) -> None:
+    work_side.change(hanging=b"")
     while True:
         try:
             _wait_forever()
         except Exception:  # noqa: BLE001 - that is the task
-            host.change(swallowed=b"")
+            work_side.change(swallowed=b"")
 
 
-def fork_behind_pythons_back(host: object) -> int:
+def fork_behind_pythons_back(work_side: object) -> int:
     """Fork as C code does: no hook of Python's closes the pipes in the child."""
     forked: int = ctypes.PyDLL(None).fork()
     if forked == 0:
@@ -151,11 +151,11 @@ def fork_behind_pythons_back(host: object) -> int:
     return forked
 
 
-def leave_grandchild(host: TaskHost) -> int:
+def leave_grandchild(work_side: TaskSide) -> int:
     return subprocess.Popen(["sleep", str(FOREVER)]).pid
 
 
-def environment(host: TaskHost) -> dict[str, object]:
+def environment(work_side: TaskSide) -> dict[str, object]:
     main = sys.modules["__main__"]
     return {
         "argv": sys.argv,
@@ -174,11 +174,11 @@ def environment(host: TaskHost) -> dict[str, object]:
     }
 
 
-def attribute_of(host: TaskHost, module: str, name: str) -> object:
+def attribute_of(work_side: TaskSide, module: str, name: str) -> object:
     return getattr(importlib.import_module(module), name)
 
 
-def facts(host: TaskHost) -> dict[str, object]:
+def facts(work_side: TaskSide) -> dict[str, object]:
     """Return facts that distinguish a forked process from a new one, or must not."""
     return {
         "parent": os.getppid(),
@@ -190,22 +190,22 @@ def facts(host: TaskHost) -> dict[str, object]:
     }
 
 
-def import_answer(host: TaskHost, module: str) -> object:
+def import_answer(work_side: TaskSide, module: str) -> object:
     return __import__(module).answer
 
 
-def log_level(host: TaskHost) -> int:
+def log_level(work_side: TaskSide) -> int:
     level: int = sys.modules["logging"].getLogger().level
     return level
 
 
-def fork_and_send(host: TaskHost) -> tuple[str, list[str]]:
+def fork_and_send(work_side: TaskSide) -> tuple[str, list[str]]:
     """Return the view of a forked child: the error of its message, and the pipes it holds."""
     mine, childs = os.pipe()
     forked = os.fork()
     if forked == 0:
         try:
-            host.change(forked=b"")
+            work_side.change(forked=b"")
             error = "none"
         except Exception as raised:  # noqa: BLE001 - the test looks at it
             error = f"{type(raised).__name__}: {raised}"
@@ -221,17 +221,17 @@ def fork_and_send(host: TaskHost) -> tuple[str, list[str]]:
     return seen
 
 
-def receive_all(host: TaskHost, number: int) -> list[object]:
+def receive_all(work_side: TaskSide, number: int) -> list[object]:
     """Return the messages that came while this call ran."""
     done = allocate_lock()
     done.acquire()
-    host.on_receive = lambda: done.release() if len(host.received) == number else None
-    host.change(ready=b"")
+    work_side.on_receive = lambda: done.release() if len(work_side.received) == number else None
+    work_side.change(ready=b"")
     done.acquire()
-    return list(host.received)
+    return list(work_side.received)
 
 
-def look_three_times(host: TaskHost) -> int:
+def look_three_times(work_side: TaskSide) -> int:
     done = allocate_lock()
     done.acquire()
     looks = []
@@ -243,47 +243,47 @@ def look_three_times(host: TaskHost) -> int:
             return None
         return 0.01
 
-    host.on_report = look
-    host.request_report()
+    work_side.on_report = look
+    work_side.request_report()
     done.acquire()
     return len(looks)
 
 
-def write_mark(host: TaskHost, path: str) -> None:
+def write_mark(work_side: TaskSide, path: str) -> None:
     with open(path, "w") as file:
         file.write("here")
 
 
-def count_and_mark(host: TaskHost, number: int, size: int, path: str) -> None:
-    count(host, number, size)
-    write_mark(host, path)
+def count_and_mark(work_side: TaskSide, number: int, size: int, path: str) -> None:
+    count(work_side, number, size)
+    write_mark(work_side, path)
 
 
-def report_exit(host: TaskHost, path: str) -> None:
+def report_exit(work_side: TaskSide, path: str) -> None:
     """Write a line to `path` whenever `on_exit` runs, in the middle of which a second signal comes."""
 
     def on_exit() -> None:
         with open(path, "a") as file:
             os.kill(os.getpid(), signal.SIGTERM)
             file.write("exit\n")
-        host.change(last=b"words")
+        work_side.change(last=b"words")
 
-    host.on_exit = on_exit
+    work_side.on_exit = on_exit
 
 
-def write_rubbish(host: TaskHost, rubbish: bytes) -> None:
+def write_rubbish(work_side: TaskSide, rubbish: bytes) -> None:
     """Write into the pipe of messages, as a wild file descriptor of the user's code could."""
-    os.write(_messages_of(host)._pipe.fd, rubbish)
+    os.write(_messages_of(work_side)._pipe.fd, rubbish)
     _wait_forever()
 
 
-def close_all_files(host: TaskHost) -> None:
+def close_all_files(work_side: TaskSide) -> None:
     os.closerange(3, 4096)
     _wait_forever()
 
 
-def die(host: TaskHost, how: str) -> None:
-    host.change(hanging=b"")
+def die(work_side: TaskSide, how: str) -> None:
+    work_side.change(hanging=b"")
     if how == "exit":
         sys.exit(3)
     elif how == "_exit 0":
@@ -294,30 +294,30 @@ def die(host: TaskHost, how: str) -> None:
         os.kill(os.getpid(), getattr(signal, how))
 
 
-def die_leaving_much_to_read(host: TaskHost) -> None:
+def die_leaving_much_to_read(work_side: TaskSide) -> None:
     """Die with more messages in the pipe than one read takes."""
-    fcntl.fcntl(_messages_of(host)._pipe.fd, fcntl.F_SETPIPE_SZ, 1 << 20)
-    count(host, 40, 10_000)
+    fcntl.fcntl(_messages_of(work_side)._pipe.fd, fcntl.F_SETPIPE_SZ, 1 << 20)
+    count(work_side, 40, 10_000)
     os._exit(3)
 
 
-def clean_up_under_fire(host: TaskHost) -> None:
+def clean_up_under_fire(work_side: TaskSide) -> None:
     """Hang, and while a stop is cleaned up after, have another signal come."""
     try:
-        host.change(hanging=b"")
+        work_side.change(hanging=b"")
         _wait_forever()
     finally:
         os.kill(os.getpid(), signal.SIGTERM)
-        host.change(cleaned=b"")
+        work_side.change(cleaned=b"")
 
 
 class Death:
-    """Dies when it is called, in place of a host or while it is unpacked."""
+    """Dies when it is called, in place of a work side or while it is unpacked."""
 
     def __init__(self, how: str) -> None:
         self.how = how
 
-    def __call__(self, host: TaskHost | None = None) -> None:
+    def __call__(self, work_side: TaskSide | None = None) -> None:
         if self.how == "_exit 3":
             os._exit(3)
         os.kill(os.getpid(), getattr(signal, self.how))
@@ -329,7 +329,7 @@ class Raise:
     def __init__(self, what: str) -> None:
         self.what = what
 
-    def __call__(self, host: TaskHost | None = None) -> None:
+    def __call__(self, work_side: TaskSide | None = None) -> None:
         raise getattr(builtins, self.what)("line 1\nline 2")
 
 
@@ -373,21 +373,21 @@ class Thing:
     """Something that can be referred to."""
 
 
-def import_and_ask(host: TaskHost, name: str) -> tuple[str, str, int, bool]:
+def import_and_ask(work_side: TaskSide, name: str) -> tuple[str, str, int, bool]:
     """Import a package, and return what it says of this process and its parent."""
     package = importlib.import_module(name)
     parent = package.parent_process()
     return package.current_process().name, parent.name, parent.pid, parent.is_alive()
 
 
-def read_source_before_import(host: TaskHost, name: str) -> bool:
+def read_source_before_import(work_side: TaskSide, name: str) -> bool:
     """Return whether the loader of the process module of a package gives its source."""
     util = importlib.import_module("importlib.util")
     spec = util.find_spec(f"{name}.process")
     return "def current_process" in spec.loader.get_source(f"{name}.process")
 
 
-def import_in_a_fork(host: TaskHost, name: str) -> str:
+def import_in_a_fork(work_side: TaskSide, name: str) -> str:
     """Return what a package says of a forked process that imports it."""
     reader, writer = os.pipe()
     if os.fork() == 0:
@@ -400,11 +400,11 @@ def import_in_a_fork(host: TaskHost, name: str) -> str:
         return file.read()
 
 
-def say_much(host: TaskHost, number: int) -> None:
+def say_much(work_side: TaskSide, number: int) -> None:
     for i in range(number):
         print(f"{i:0999}")  # noqa: T201 - that is the task
 
 
-def raylet(host: TaskHost) -> str | None:
+def raylet(work_side: TaskSide) -> str | None:
     """Return the id of the node of Ray on which this process is."""
     return os.environ.get("RAY_NODE_ID") or os.environ.get("RAY_RAYLET_PID")

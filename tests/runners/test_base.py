@@ -9,7 +9,7 @@ import pytest
 
 from lightning_lite.app.commands import Commands
 from lightning_lite.errors import RunnerError
-from lightning_lite.machine_messages import Report, Request
+from lightning_lite.main_messages import Report, Request
 from lightning_lite.runners.base import Runner
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.work_row import WorkRow

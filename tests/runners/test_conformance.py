@@ -1,4 +1,4 @@
-"""The promises of every runner to the machine, shown with the hosts of real works.
+"""The promises of every runner to the machine, shown with the work sides of real works.
 
 A runner joins with three lines, at the end of this file. It declares all that it can't do.
 """
@@ -16,8 +16,8 @@ from typing import ClassVar, NamedTuple
 import pytest
 from real_works import Answer, Root, Worker
 
-from lightning_lite.engine.work_host import WorkHost
-from lightning_lite.machine_messages import KillWork, StartWork, WorkExited
+from lightning_lite.engine.work_machine import WorkMachine
+from lightning_lite.main_messages import KillWork, StartWork, WorkExited
 from lightning_lite.messages import (
     AcknowledgeState,
     RunCall,
@@ -73,7 +73,7 @@ class Desk:
     def start(self, name="a", parallel=False, **options):
         work = Worker(parallel=parallel, **options)
         Root(**{name: work})
-        self.runner.send(StartWork(work.name, pack(WorkHost(work)), parallel))
+        self.runner.send(StartWork(work.name, pack(WorkMachine(work)), parallel))
         return work.name
 
     def call(self, *arguments, work="root.a"):

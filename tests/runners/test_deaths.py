@@ -10,9 +10,9 @@ import signal
 import pytest
 import tasks
 from harness import Harness
-from hosts import BrokenHost, Unloadable
+from work_sides import BrokenSide, Unloadable
 
-from lightning_lite.machine_messages import KillWork, WorkExited
+from lightning_lite.main_messages import KillWork, WorkExited
 from lightning_lite.messages import RunEnded, StartFailed, StateChanged, WorkStarted
 from lightning_lite.runners import exit_status
 from lightning_lite.runners.exit_status import describe_exit
@@ -50,9 +50,9 @@ def test_a_death_while_idle_is_reported(harness: Harness, how: str):
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "_exit 3"])
-@pytest.mark.parametrize("host", [BrokenHost, Unloadable])
-def test_a_death_while_starting_is_reported(harness: Harness, host: type, how: str):
-    harness.start(host=host("root.a", tasks.Death(how)))
+@pytest.mark.parametrize("work_side", [BrokenSide, Unloadable])
+def test_a_death_while_starting_is_reported(harness: Harness, work_side: type, how: str):
+    harness.start(work_side=work_side("root.a", tasks.Death(how)))
 
     assert harness.exit_of() == WorkExited("root.a", HOW[how])
     assert harness.messages == []
@@ -101,10 +101,12 @@ def test_a_death_is_reported_after_more_messages_than_one_read_returns(harness: 
     assert [int(message.changes["i"]) for message in harness.messages] == list(range(40))
 
 
-@pytest.mark.parametrize("host", [BrokenHost, Unloadable])
+@pytest.mark.parametrize("work_side", [BrokenSide, Unloadable])
 @pytest.mark.parametrize("what", ["KeyError", "SystemExit", "KeyboardInterrupt"])
-def test_what_keeps_a_work_from_starting_arrives_with_its_traceback(harness: Harness, host: type, what: str):
-    harness.start(host=host("root.a", tasks.Raise(what)))
+def test_what_keeps_a_work_from_starting_arrives_with_its_traceback(
+    harness: Harness, work_side: type, what: str
+):
+    harness.start(work_side=work_side("root.a", tasks.Raise(what)))
 
     failed = harness.until(StartFailed)
 

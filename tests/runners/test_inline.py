@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from real_works import Root, Worker
 
-from lightning_lite.engine.work_host import WorkHost
-from lightning_lite.machine_messages import DumpStack, KillWork, StartWork, WorkExited
+from lightning_lite.engine.work_machine import WorkMachine
+from lightning_lite.main_messages import DumpStack, KillWork, StartWork, WorkExited
 from lightning_lite.messages import RunCall, RunEnded, StartFailed, StateChanged, StopWork, WorkStarted
 from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.inline.runner import InlineRunner
@@ -95,7 +95,7 @@ def make_runner(tmp_path):
 def start(runner, *, parallel=False, **options):
     work = Talker(parallel=parallel)
     Root(a=work)
-    runner.send(StartWork("root.a", pack(WorkHost(work)), parallel, **options))
+    runner.send(StartWork("root.a", pack(WorkMachine(work)), parallel, **options))
 
 
 def call(runner, *arguments):

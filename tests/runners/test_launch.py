@@ -15,7 +15,7 @@ import tasks
 from harness import DEADLINE, Harness
 
 from lightning_lite.errors import RunnerError
-from lightning_lite.machine_messages import KillWork, PrepareWork, WorkExited
+from lightning_lite.main_messages import KillWork, PrepareWork, WorkExited
 from lightning_lite.messages import StartFailed, StopWork, WorkStarted
 from lightning_lite.runners.processes import factory, launcher, process
 from lightning_lite.runners.processes.guardian import Guardian

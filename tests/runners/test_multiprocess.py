@@ -10,9 +10,9 @@ import multiprocess.connection
 import pytest
 import tasks
 from harness import Harness
-from hosts import TaskHost
+from work_sides import TaskSide
 
-from lightning_lite.machine_messages import PrepareWork, StartWork, WorkExited
+from lightning_lite.main_messages import PrepareWork, StartWork, WorkExited
 from lightning_lite.messages import StartFailed
 from lightning_lite.runners.processes import factory
 from lightning_lite.values.multiprocessing_objects import Descriptor, is_in_use
@@ -72,7 +72,7 @@ def test_objects_from_after_the_preparation_of_a_process_fail_the_start(harness:
     monkeypatch.setattr(factory, "is_in_use", lambda: False)
     harness.runner.send(PrepareWork("root.a"))
 
-    harness.runner.send(StartWork("root.a", pack(TaskHost("root.a")), descriptors=(Descriptor(0, 0),)))
+    harness.runner.send(StartWork("root.a", pack(TaskSide("root.a")), descriptors=(Descriptor(0, 0),)))
 
     failure = harness.until(StartFailed).failure
     assert "objects with the app that did not exist when its process was prepared" in str(

@@ -8,7 +8,7 @@ import pytest
 import tasks
 from harness import Harness
 
-from lightning_lite.machine_messages import ExternalRequest, RestartWanted, StopWanted, WorkExited
+from lightning_lite.main_messages import ExternalRequest, RestartWanted, StopWanted, WorkExited
 from lightning_lite.process_places import Place
 from lightning_lite.testing import poll_until
 

@@ -13,9 +13,9 @@ import multiprocess
 import pytest
 import tasks
 from harness import DEADLINE, Harness
-from hosts import TaskHost
+from work_sides import TaskSide
 
-from lightning_lite.machine_messages import DumpStack, KillWork, StartWork, WorkExited
+from lightning_lite.main_messages import DumpStack, KillWork, StartWork, WorkExited
 from lightning_lite.messages import (
     AcknowledgeState,
     RunCall,
@@ -233,13 +233,13 @@ import sys
 sys.path[:0] = {sys.path!r}
 open({str(tmp_path / "lines")!r}, "a").write("imported\\n")
 from harness import Harness
-from hosts import TaskHost
-class Host(TaskHost):
+from work_sides import TaskSide
+class Side(TaskSide):
     pass
-def task(host):
-    return Host.__module__
+def task(work_side):
+    return Side.__module__
 harness = Harness({str(tmp_path)!r})
-harness.start(host=Host("root.a"))
+harness.start(work_side=Side("root.a"))
 print(harness.run(task))
 harness.runner.close(5)
 """)
@@ -395,7 +395,7 @@ def test_close_may_be_called_again_and_before_anything_was_started(tmp_path):
 def test_close_ends_what_is_just_being_started(tmp_path):
     harness = Harness(str(tmp_path))
     for i in range(5):
-        harness.runner.send(StartWork(f"root.w{i}", pack(TaskHost(f"root.w{i}"))))
+        harness.runner.send(StartWork(f"root.w{i}", pack(TaskSide(f"root.w{i}"))))
 
     messages = harness.runner.close(DEADLINE)
 

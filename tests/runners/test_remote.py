@@ -19,9 +19,9 @@ import psutil
 import pytest
 import tasks
 from harness import DEADLINE, Harness
-from hosts import TaskHost
+from work_sides import TaskSide
 
-from lightning_lite.machine_messages import (
+from lightning_lite.main_messages import (
     DumpStack,
     KillWork,
     PrepareWork,
@@ -392,7 +392,7 @@ def test_it_is_said_once_that_a_work_waits_for_a_place(remote, cluster, monkeypa
 
 
 def test_what_no_machine_has_fails_at_once(remote):
-    remote.runner.send(StartWork("root.a", pack(TaskHost("root.a")), resources=Resources(gpus=1)))
+    remote.runner.send(StartWork("root.a", pack(TaskSide("root.a")), resources=Resources(gpus=1)))
 
     failed = remote.until(StartFailed)
 

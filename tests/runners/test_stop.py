@@ -11,9 +11,9 @@ import psutil
 import pytest
 import tasks
 from harness import DEADLINE, Harness
-from hosts import BrokenHost, Unloadable
+from work_sides import BrokenSide, Unloadable
 
-from lightning_lite.machine_messages import KillWork, WorkExited
+from lightning_lite.main_messages import KillWork, WorkExited
 from lightning_lite.messages import RunEnded, StateChanged, StopWork, WorkStarted
 from lightning_lite.runners.wire.work_signals import ENDED_BY_SIGTERM
 from lightning_lite.testing import poll_until
@@ -93,12 +93,12 @@ def test_a_stop_takes_the_whole_group_along(harness: Harness):
     wait_until_gone(*pids)
 
 
-@pytest.mark.parametrize("host", ["in on_start", "before the process is up", "while it loads"])
-def test_a_work_is_stopped_while_it_starts(harness: Harness, host: str):
-    if host == "in on_start":
-        harness.start(host=BrokenHost("root.a", tasks.hang))
+@pytest.mark.parametrize("work_side", ["in on_start", "before the process is up", "while it loads"])
+def test_a_work_is_stopped_while_it_starts(harness: Harness, work_side: str):
+    if work_side == "in on_start":
+        harness.start(work_side=BrokenSide("root.a", tasks.hang))
         harness.hangs()
-    elif host == "while it loads":
+    elif work_side == "while it loads":
         harness.start()
         harness.runner.wait(0.02)
     else:
@@ -169,7 +169,7 @@ def test_a_stop_between_calls_is_never_lost_in_a_wait(harness: Harness, step: in
 
 def test_a_stop_that_gets_lost_in_the_interpreter_is_sent_again(harness: Harness, tmp_path):
     mark = tmp_path / "waits"
-    harness.start(host=Unloadable("root.a", partial(tasks.lose_an_exception, str(mark))))
+    harness.start(work_side=Unloadable("root.a", partial(tasks.lose_an_exception, str(mark))))
     poll_until(mark.exists)
 
     assert stop(harness) == WorkExited("root.a", 0)

@@ -15,7 +15,7 @@ import pytest
 import tasks
 from harness import Flow, Harness
 
-from lightning_lite.machine_messages import WorkExited
+from lightning_lite.main_messages import WorkExited
 from lightning_lite.messages import StateChanged, StopWork
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.testing import poll_until

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lightning_lite.app import app, remote_works
+from lightning_lite.app import app, ray_runner
 from lightning_lite.messages import WorkStarted
 from lightning_lite.process_places import Place
 from lightning_lite.runners.base import RemoteOptions
@@ -80,7 +80,7 @@ def use_other_node(
     module = ModuleType("other_node_cluster")
     module.RayCluster = create  # type: ignore[attr-defined]
     patch.setitem(sys.modules, module.__name__, module)
-    patch.setattr(remote_works, "_CLUSTER", module.__name__)
+    patch.setattr(ray_runner, "_CLUSTER", module.__name__)
     patch.setattr(app, "check_ray_is_installed", lambda: None)
     patch.setenv("LIGHTNING_LITE_RAY_DIRECT", "0")  # all messages pass the cluster, which changes some
     return made

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from lightning_lite.clock import ManualClock
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import Machine
-from lightning_lite.engine.work_host import WorkHost
+from lightning_lite.engine.work_machine import WorkMachine
 from lightning_lite.events import Event
-from lightning_lite.machine_messages import KillWork, Report, Request, StartWork, WorkExited
+from lightning_lite.main_messages import KillWork, Report, Request, StartWork, WorkExited
 from lightning_lite.messages import (
     AcknowledgeState,
     Failure,
@@ -177,12 +177,12 @@ def play(script: Callable[[Any], object], max_running: int | None = None, **attr
 
 
 class Desk:
-    """Collects the messages of a work's host, in place of pipes."""
+    """Collects the messages of a work side, in place of pipes."""
 
-    def __init__(self, host: WorkHost) -> None:
+    def __init__(self, work_side: WorkMachine) -> None:
         self.messages: deque[Report] = deque()
         self.num_report_requests = 0
-        self.host = host
+        self.work_side = work_side
 
     def send(self, message: Report) -> None:
         """Keep a message."""

@@ -9,18 +9,18 @@ from importlib import metadata
 from threading import Event
 from typing import Any
 
-from lightning_lite.app.remote_works import cluster_address
+from lightning_lite.app.ray_runner import cluster_address
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Check, Finding
 from lightning_lite.distribution import NAME
 from lightning_lite.errors import RunnerError
-from lightning_lite.formats import count
+from lightning_lite.harmless_text import one_line
+from lightning_lite.quantity_text import count
 from lightning_lite.resources import Resources
 from lightning_lite.run_options import RunOptions
 from lightning_lite.runners.base import RemoteOptions
 from lightning_lite.runners.remote.cluster import Death
 from lightning_lite.runners.remote.ray_cluster import RayCluster
 from lightning_lite.runners.remote.work_server import versions
-from lightning_lite.text import one_line
 
 #: Seconds in which a node has to start a process that says which versions it has.
 _PATIENCE = 60.0

@@ -12,7 +12,7 @@ from time import perf_counter
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Check, Finding
 from lightning_lite.errors import RootRefused
 from lightning_lite.file_system_types import file_system_type
-from lightning_lite.formats import format_bytes
+from lightning_lite.quantity_text import format_bytes
 from lightning_lite.regular_files import open_folder
 from lightning_lite.root_access import UNKEPT_ADVICE, find_unkept, is_trusted, opened
 from lightning_lite.runners.command_channel import LONGEST_ADDRESS, SOCKET_NAME, CommandChannel, ask

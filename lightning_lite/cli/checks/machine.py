@@ -14,8 +14,8 @@ import psutil
 
 from lightning_lite import distribution
 from lightning_lite.cli.checks.result import FAILURE, WARNING, Check, Finding
-from lightning_lite.formats import format_bytes
 from lightning_lite.lightning_app.finder import installed_packages
+from lightning_lite.quantity_text import format_bytes
 from lightning_lite.run_options import RunOptions
 from lightning_lite.settings import SETTINGS, Settings, show_value
 

@@ -8,7 +8,7 @@ from time import perf_counter
 
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Finding
 from lightning_lite.distribution import NAME
-from lightning_lite.formats import count
+from lightning_lite.quantity_text import count
 from lightning_lite.storage.errors import DriveError, DrivePermissionError
 from lightning_lite.storage.object_store.client import Client
 from lightning_lite.storage.object_store.conditions import Conditions

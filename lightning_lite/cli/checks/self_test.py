@@ -9,8 +9,8 @@ from time import perf_counter
 
 from lightning_lite import settings
 from lightning_lite.cli.checks.result import FAILURE, WARNING, Finding
-from lightning_lite.formats import format_seconds
-from lightning_lite.text import one_line
+from lightning_lite.harmless_text import one_line
+from lightning_lite.quantity_text import format_seconds
 
 #: Variables that are about other runs, or would send a message about this one.
 _OTHER = (

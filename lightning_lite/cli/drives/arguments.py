@@ -14,7 +14,6 @@ from click.shell_completion import CompletionItem
 
 from lightning_lite.cli.options import BadInput, ParamType, check_place
 from lightning_lite.errors import LightningLiteError, WorkingDirectoryGone
-from lightning_lite.paths import absolute, working_directory
 from lightning_lite.storage.base import Entry, Parts
 from lightning_lite.storage.drive import Drive
 from lightning_lite.storage.errors import (
@@ -26,6 +25,7 @@ from lightning_lite.storage.errors import (
 from lightning_lite.storage.fs.links import relative_to
 from lightning_lite.storage.names import PROTOCOL, drive_name, expand, has_magic, path_parts
 from lightning_lite.storage.stores import drive_names
+from lightning_lite.working_directory import absolute, working_directory
 
 #: Maximum number of characters of a name in the output; no path is longer.
 NAME_LIMIT = 10_000

@@ -25,14 +25,14 @@ from lightning_lite.cli.drives.arguments import (
 )
 from lightning_lite.cli.options import check_place, examples, json_option, place_option, plain_option
 from lightning_lite.cli.output import say, say_json, say_table
-from lightning_lite.formats import format_bytes, format_time, iso_time
+from lightning_lite.harmless_text import one_line
 from lightning_lite.monitor.drive_contents import Totals
+from lightning_lite.quantity_text import format_bytes, format_time, iso_time
 from lightning_lite.storage.base import Entry
 from lightning_lite.storage.drive import Drive
 from lightning_lite.storage.fs.files import stream
 from lightning_lite.storage.names import PROTOCOL
 from lightning_lite.storage.stores import drive_names
-from lightning_lite.text import one_line
 
 
 @click.command(

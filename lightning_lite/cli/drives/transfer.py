@@ -22,10 +22,10 @@ from lightning_lite.cli.drives.arguments import (
 )
 from lightning_lite.cli.options import BadInput, Seconds, examples, place_option, plain_option
 from lightning_lite.cli.output import say
+from lightning_lite.harmless_text import one_line
 from lightning_lite.storage.destinations import check_last_names
 from lightning_lite.storage.drive import UserFolder
 from lightning_lite.storage.errors import shown
-from lightning_lite.text import one_line
 
 _acting_component_option = click.option(
     "--component", metavar="NAME", default="main", show_default=True, help="Act as this component."

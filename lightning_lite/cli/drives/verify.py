@@ -8,11 +8,11 @@ from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.drives.arguments import NAME_LIMIT, DriveName, command_line_errors, open_known_drive
 from lightning_lite.cli.options import check_place, examples, json_option, place_option, plain_option
 from lightning_lite.cli.output import say, say_json
-from lightning_lite.formats import count, format_bytes
+from lightning_lite.harmless_text import one_line
+from lightning_lite.quantity_text import count, format_bytes
 from lightning_lite.storage.base import CheckedFile, Problem
 from lightning_lite.storage.errors import translate_errors
 from lightning_lite.storage.stores import drive_names, open_store
-from lightning_lite.text import one_line
 
 
 @click.command(

@@ -24,7 +24,7 @@ from lightning_lite.cli.options import (
 )
 from lightning_lite.cli.output import say, say_json, say_table, show_moment
 from lightning_lite.errors import JournalError
-from lightning_lite.formats import count, format_bytes
+from lightning_lite.quantity_text import count, format_bytes
 from lightning_lite.runs.catalog import RunSummary, read_runs
 from lightning_lite.runs.retention import (
     KEEP_RUNS,

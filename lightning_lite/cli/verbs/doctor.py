@@ -14,8 +14,8 @@ from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.options import drives_option, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json
 from lightning_lite.distribution import __version__
+from lightning_lite.harmless_text import one_line
 from lightning_lite.store_url import is_url
-from lightning_lite.text import one_line
 
 _MARKS = {OK: " ", WARNING: "!", FAILURE: "x"}
 _COLOURS = {OK: None, WARNING: "yellow", FAILURE: "red"}

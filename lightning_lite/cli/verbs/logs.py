@@ -15,11 +15,11 @@ from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.completion import complete_targets
 from lightning_lite.cli.options import BadInput, ParamType, examples, plain_option, read_age, root_option
 from lightning_lite.cli.targets import find_named_works, find_target, read_work_names
-from lightning_lite.colours import without_colours
+from lightning_lite.colour_codes import without_colours
+from lightning_lite.harmless_text import harmless
 from lightning_lite.runners.output.flow_log import FLOW
 from lightning_lite.runners.output.log_reader import Line, RunLogs, list_logs
 from lightning_lite.runs.catalog import RunSummary, read_run
-from lightning_lite.text import harmless
 from lightning_lite.ui.terminal_colours import Palette
 
 #: Seconds between two reads of the logs.

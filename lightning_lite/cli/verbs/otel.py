@@ -10,9 +10,9 @@ from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.targets import find_run
-from lightning_lite.formats import count
 from lightning_lite.monitor.follower import RunFollower
 from lightning_lite.monitor.opentelemetry_export import TraceExport, TraceExportError
+from lightning_lite.quantity_text import count
 from lightning_lite.runs.catalog import read_run
 
 #: Seconds between two exports of a run that is followed.

@@ -12,9 +12,9 @@ import click
 from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json, say_table, show_moment
-from lightning_lite.formats import format_seconds
 from lightning_lite.monitor.run_list import recorded_works
 from lightning_lite.monitor.run_status import read_status
+from lightning_lite.quantity_text import format_seconds
 from lightning_lite.runs.catalog import RunSummary, read_runs
 from lightning_lite.runs.journal_format import has_journal, journal_size
 

@@ -14,9 +14,9 @@ from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import BadInput, check_root, examples, root_option
 from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import CommandError
+from lightning_lite.harmless_text import harmless
 from lightning_lite.monitor.resume_command import resume_command
 from lightning_lite.runs.catalog import RunSummary, can_resume, read_runs
-from lightning_lite.text import harmless
 
 
 @click.command(

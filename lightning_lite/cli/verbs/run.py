@@ -16,7 +16,7 @@ from lightning_lite.cli.options import FC, BadInput, examples, setting_option
 from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import SettingError
 from lightning_lite.extras import UI_PACKAGES, install_command, missing_package
-from lightning_lite.lightning_app.setup_commands import run_app_commands
+from lightning_lite.lightning_app.comment_commands import run_app_commands
 from lightning_lite.lightning_app.stubs import MisconfigurationException
 
 #: Separators between our options and the arguments of the app; the first is that of Lightning App.

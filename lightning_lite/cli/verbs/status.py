@@ -14,9 +14,9 @@ from lightning_lite.cli.options import examples, json_option, plain_option, root
 from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment, show_share
 from lightning_lite.cli.targets import find_named_works, find_target
 from lightning_lite.engine.history import CallHistory
-from lightning_lite.formats import format_seconds
 from lightning_lite.monitor.run_status import RunStatus, describe_work, read_status, tree_order
 from lightning_lite.process_places import Place
+from lightning_lite.quantity_text import format_seconds
 from lightning_lite.work_row import WorkRow
 
 _HEADINGS = ["NAME", "STATE", "CALL", "CALLS", "PROGRESS", "SINCE", "PID", "CPU", "MEMORY"]

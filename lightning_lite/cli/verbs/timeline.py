@@ -12,8 +12,8 @@ from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.targets import find_run
 from lightning_lite.engine.history import read_history
-from lightning_lite.formats import count
 from lightning_lite.monitor.perfetto import trace
+from lightning_lite.quantity_text import count
 
 
 @click.command(

@@ -16,10 +16,10 @@ from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import LONGEST, Seconds, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment, show_share
 from lightning_lite.cli.targets import find_run
-from lightning_lite.colours import has_no_colour
+from lightning_lite.colour_codes import has_no_colour
 from lightning_lite.errors import CommandError
-from lightning_lite.formats import format_seconds
 from lightning_lite.monitor.run_status import RunStatus, read_status
+from lightning_lite.quantity_text import format_seconds
 from lightning_lite.runners.output.log_reader import last_line
 from lightning_lite.runs.catalog import RunSummary, read_run
 from lightning_lite.ui.live_table import BUSY, live_table

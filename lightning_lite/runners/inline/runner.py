@@ -26,7 +26,7 @@ from typing import ClassVar, assert_never
 
 from lightning_lite.context import Caller
 from lightning_lite.errors import RunnerError
-from lightning_lite.machine_messages import (
+from lightning_lite.main_messages import (
     DumpStack,
     ExternalRequest,
     KillWork,
@@ -197,7 +197,7 @@ class InlineRunner(Runner):
     def interrupt(self, error: BaseException) -> None:
         """Raise `error` in the flow's thread, which calls this: now, or after the reports are taken.
 
-        The host of a work handles it like an exception of the work. So `wait` raises it again, and the call
+        The work side handles it like an exception of the work. So `wait` raises it again, and the call
         was interrupted, not failed.
         """
         self._interruption, self._is_interrupted = error, True

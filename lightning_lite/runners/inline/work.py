@@ -1,4 +1,4 @@
-"""One work of the inline runner: its host, and a thread if it is parallel."""
+"""One work of the inline runner: its work side, and a thread if it is parallel."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.errors import StopRun
-from lightning_lite.machine_messages import Report, StartWork, WorkExited
+from lightning_lite.main_messages import Report, StartWork, WorkExited
 from lightning_lite.messages import AcknowledgeState, RunCall, StartFailed, WorkStarted, WriteState
 from lightning_lite.process_places import Place
-from lightning_lite.runners.base import Host
+from lightning_lite.runners.base import WorkSide
 from lightning_lite.runners.worker.main import end_work, start_failure
 from lightning_lite.values.multiprocessing_objects import unpack_shared
 
@@ -55,7 +55,7 @@ class InlineWork:
         self.name = name
         self._caller = caller
         self._connections = connections
-        self._host: Host | None = None
+        self._work_side: WorkSide | None = None
         self._is_open = False
         self._is_over = False
         self._switch = threading.Lock()  # guards the next two: a stop interrupts only a call
@@ -91,8 +91,8 @@ class InlineWork:
             self._receive(message)
 
     def report_changes(self) -> float | None:
-        """Look for changes inside lists and dicts of a parallel work; see `Host`."""
-        return self._host.report_changes() if self._is_open and self._host is not None else None
+        """Look for changes inside lists and dicts of a parallel work; see `WorkSide`."""
+        return self._work_side.report_changes() if self._is_open and self._work_side is not None else None
 
     def stop(self, *, gracefully: bool) -> None:
         """End the work; a running call is interrupted at its next change of state.
@@ -101,8 +101,8 @@ class InlineWork:
             gracefully: Whether `on_exit` runs and the last changes are sent.
         """
         with self._switch:
-            if self._is_performing and self._host is not None:
-                self._host.interrupt()
+            if self._is_performing and self._work_side is not None:
+                self._work_side.interrupt()
             self._is_stopping = True
         self._queue(partial(self._end, gracefully=gracefully))
 
@@ -133,8 +133,8 @@ class InlineWork:
         with acting_as(self._caller):
             try:
                 fds = [descriptor.detach() for descriptor in request.descriptors]
-                self._host = unpack_shared(request.host, fds)
-                self._host.open(self._connections.report, self._request_report)
+                self._work_side = unpack_shared(request.work_side, fds)
+                self._work_side.open(self._connections.report, self._request_report)
             except BaseException as error:  # noqa: BLE001 - the flow has to learn of any exception
                 self._connections.report(StartFailed(self.name, start_failure(self.name, error)))
                 self._exit(1)
@@ -143,17 +143,17 @@ class InlineWork:
         self._connections.report(WorkStarted(self.name, Place.of(os.getpid())))
 
     def _perform(self, call: RunCall) -> None:
-        assert self._host is not None
+        assert self._work_side is not None
         with self._switch:
             if self._is_stopping or self._is_over:
                 return
             self._is_performing = True
         try:
             with acting_as(self._caller):
-                self._host.perform(call)
+                self._work_side.perform(call)
         except StopRun:
             pass  # the job that ends the work comes next
-        except BaseException:  # noqa: BLE001 - an error of the host ends the work, as a crash ends a process
+        except BaseException:  # noqa: BLE001 - an error of the work side ends the work, as a crash ends a process
             with acting_as(self._caller):  # the traceback is part of its output
                 traceback.print_exc()
             self._exit(1)
@@ -162,8 +162,8 @@ class InlineWork:
                 self._is_performing = False
 
     def _receive(self, message: WriteState | AcknowledgeState) -> None:
-        if self._host is not None and not self._is_over:
-            self._host.receive(message)
+        if self._work_side is not None and not self._is_over:
+            self._work_side.receive(message)
 
     def _end(self, *, gracefully: bool) -> None:
         if self._is_over:
@@ -174,13 +174,13 @@ class InlineWork:
             self._exit(0)
 
     def _close(self) -> bool:
-        assert self._host is not None
+        assert self._work_side is not None
         with acting_as(self._caller):
             with suppress(StopRun):
                 # An interrupt that came when the call had just ended is still due. It is raised here, so that
                 # it does not interrupt `on_exit`.
-                self._host.report_changes()
-            return end_work(self.name, self._host)
+                self._work_side.report_changes()
+            return end_work(self.name, self._work_side)
 
     def _exit(self, exitcode: int) -> None:
         self._is_over = True

@@ -17,11 +17,11 @@ from heapq import merge
 from itertools import islice
 from typing import NamedTuple
 
-from lightning_lite.colours import Span, read_colours
+from lightning_lite.colour_codes import Span, read_colours
+from lightning_lite.harmless_text import harmless, one_line
 from lightning_lite.regular_files import check_regular, open_regular
 from lightning_lite.runners.output.line_times import LogTimes
 from lightning_lite.runners.output.log_reader import describe_zeros, list_logs
-from lightning_lite.text import harmless, one_line
 
 #: A line that fills a whole block of this many bytes is cut at the end of the block.
 BLOCK = 64 * 1024

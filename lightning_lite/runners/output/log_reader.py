@@ -13,7 +13,7 @@ from heapq import merge
 from io import BufferedReader
 from typing import NamedTuple
 
-from lightning_lite.colours import without_colours
+from lightning_lite.colour_codes import without_colours
 from lightning_lite.regular_files import open_folder, open_regular
 from lightning_lite.runners.output.line_times import LogTimes
 

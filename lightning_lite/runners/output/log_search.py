@@ -19,7 +19,8 @@ from itertools import pairwise
 from time import monotonic
 from typing import Any, NamedTuple
 
-from lightning_lite.colours import Span, without_colours
+from lightning_lite.colour_codes import Span, without_colours
+from lightning_lite.harmless_text import one_line
 from lightning_lite.regular_files import open_regular
 from lightning_lite.runners.output.line_times import LogTimes
 from lightning_lite.runners.output.log_pages import (
@@ -32,7 +33,6 @@ from lightning_lite.runners.output.log_pages import (
     read_cursor,
     read_line,
 )
-from lightning_lite.text import one_line
 
 #: Seconds after which an answer says how far it has searched.
 _SECONDS = 0.25

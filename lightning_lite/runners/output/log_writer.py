@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable
 from time import time
 
+from lightning_lite.harmless_text import HarmlessStream
 from lightning_lite.regular_files import open_regular
 from lightning_lite.runners.output.display_queue import Piece
 from lightning_lite.runners.output.line_times import TimesWriter
 from lightning_lite.runners.output.output_mask import OutputMask
-from lightning_lite.text import HarmlessStream
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 

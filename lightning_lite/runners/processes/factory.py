@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from lightning_lite import settings
-from lightning_lite.machine_messages import PrepareWork, StartWork
+from lightning_lite.main_messages import PrepareWork, StartWork
 from lightning_lite.process_places import this_host
 from lightning_lite.root_access import TRUSTED_ROOT_VARIABLE, is_trusted
 from lightning_lite.runners.base import RunnerOptions

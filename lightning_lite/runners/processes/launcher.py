@@ -12,7 +12,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from lightning_lite.runners.processes.multiprocess_bridge import register
+from lightning_lite.runners.processes.active_children import register
 from lightning_lite.runners.processes.process import WorkProcess
 
 logger = logging.getLogger(__name__)

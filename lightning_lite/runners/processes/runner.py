@@ -1,7 +1,7 @@
 """The runner that gives each work a process of its own.
 
     main thread                              launcher thread          process of a work
-    send(StartWork)   pipes, setup, host ───▶ posix_spawn ──────────▶ boot, main
+    send(StartWork)   pipes, setup, work ───▶ posix_spawn ──────────▶ boot, main
     send(RunCall)     ────────── calls ─────────────────────────────▶ main thread
     send(WriteState)  ───────── control ────────────────────────────▶ helper thread
     wait()            ◀──────── reports ─────────────────────────────
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 from weakref import WeakSet
 
 from lightning_lite.errors import RunnerError
-from lightning_lite.machine_messages import (
+from lightning_lite.main_messages import (
     DumpStack,
     ExternalRequest,
     KillWork,
@@ -45,6 +45,7 @@ from lightning_lite.messages import (
 )
 from lightning_lite.process_places import Place
 from lightning_lite.runners.base import RunnerOptions, start_failed
+from lightning_lite.runners.limit_errors import name_limit
 from lightning_lite.runners.output.pump import Display, OutputPump, WorkOutput
 from lightning_lite.runners.polling_runner import PollingRunner
 from lightning_lite.runners.processes.factory import ProcessFactory
@@ -53,7 +54,6 @@ from lightning_lite.runners.processes.process import WorkProcess
 from lightning_lite.runners.processes.shutdown import Shutdowns
 from lightning_lite.runners.processes.spawn import inherited_settings
 from lightning_lite.runners.processes.terminal_access import TerminalAccess
-from lightning_lite.runners.start_limits import name_limit
 from lightning_lite.runners.wire.terminal_messages import ControlMessage, TerminalReleased, TerminalRequested
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class ProcessRunner(PollingRunner):
             self._kill(process)
             return
         process.calls.put_bytes(marshal.dumps(request.secrets))
-        process.calls.put_bytes(request.host)
+        process.calls.put_bytes(request.work_side)
         self._poller.push(process.calls)
 
     def _create(self, request: PrepareWork | StartWork) -> WorkProcess | None:

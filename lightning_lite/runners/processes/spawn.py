@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined] # as multiprocessing has it
 from typing import Any
 
-from lightning_lite.paths import working_directory_if_there
 from lightning_lite.runners.wire import interpreter_settings
 from lightning_lite.runners.wire.work_signals import APP_SIGNALS
+from lightning_lite.working_directory import working_directory_if_there
 
 
 def inherited_settings(cwd: str | None) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from lightning_lite.errors import RunnerError
+from lightning_lite.harmless_text import one_line
 from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions
 from lightning_lite.runners.remote.cluster import CallUncertain, Death, OnAnswer
 from lightning_lite.runners.remote.pickle_socket import PickleSocket
-from lightning_lite.text import one_line
 
 #: Started as an importable module, so that Ray finds the class of its actors by name on all machines.
 _MODULE = "lightning_lite.runners.remote.ray_process"

@@ -26,13 +26,13 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from lightning_lite.formats import format_bytes
+from lightning_lite.harmless_text import one_line
+from lightning_lite.quantity_text import format_bytes
 from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions
 from lightning_lite.runners.remote.pickle_socket import PickleSocket
 from lightning_lite.runners.remote.work_server import WorkServer
 from lightning_lite.sockets import NODE_ADDRESS_VARIABLE
-from lightning_lite.text import one_line
 
 #: Calls that one server carries out at the same time: two of `exchange` wait there.
 _CONCURRENCY = 8

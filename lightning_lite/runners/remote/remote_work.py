@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from lightning_lite.machine_messages import Report, Request, WorkExited
+from lightning_lite.main_messages import Report, Request, WorkExited
 from lightning_lite.messages import StopWork, WorkStarted
 from lightning_lite.process_places import Place
 from lightning_lite.resources import Resources

@@ -22,7 +22,7 @@ from contextlib import suppress
 from typing import Any, ClassVar, assert_never
 
 from lightning_lite.errors import RunnerError
-from lightning_lite.machine_messages import (
+from lightning_lite.main_messages import (
     DumpStack,
     ExternalRequest,
     KillWork,

@@ -33,7 +33,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from lightning_lite.distribution import __version__
-from lightning_lite.machine_messages import KillWork, WorkExited
+from lightning_lite.main_messages import KillWork, WorkExited
 from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.runners.processes.spawn import inherited_settings

@@ -1,8 +1,8 @@
 """The process of a work: the main thread runs the calls, a helper thread reads the control pipe.
 
-    calls ───▶ main thread     RunCall ─▶ host.perform                        ┐
-    control ─▶ helper thread   WriteState, AcknowledgeState ─▶ host.receive   ├─▶ reports
-               (asleep)        StopWork ─▶ wake the main thread, and a signal ┘
+    calls ───▶ main thread     RunCall ─▶ work_side.perform                        ┐
+    control ─▶ helper thread   WriteState, AcknowledgeState ─▶ work_side.receive   ├─▶ reports
+               (asleep)        StopWork ─▶ wake the main thread, and a signal      ┘
                                the pipe ends: the main process is lost ─▶ everything here ends
 
 The main thread reads calls itself, because to hand over a call would cost more than the call. A stop is
@@ -48,7 +48,7 @@ from lightning_lite.runners.wire.work_signals import (
     SignalHold,
     write_stacks_on_demand,
 )
-from lightning_lite.runners.worker import multiprocess_bridge
+from lightning_lite.runners.worker import current_process
 from lightning_lite.runners.worker.terminal_access import TerminalClient
 from lightning_lite.sockets import node_address
 from lightning_lite.tracebacks import format_user_frames, text_of
@@ -61,8 +61,8 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any, NoReturn
 
-    from lightning_lite.machine_messages import Report
-    from lightning_lite.runners.base import Host
+    from lightning_lite.main_messages import Report
+    from lightning_lite.runners.base import WorkSide
     from lightning_lite.runners.wire.terminal_messages import ControlMessage
 
 
@@ -74,14 +74,14 @@ def start_failure(work: str, error: BaseException) -> Failure:
     return mask_failure(Failure("start_failed", message, format_user_frames(error), pack_error(error)))
 
 
-def end_work(work: str, host: Host) -> bool:
+def end_work(work: str, work_side: WorkSide) -> bool:
     """Run `on_exit` of a work and send its last changes; an exception is printed to the output of the work.
 
     Returns:
         Whether `on_exit` and the sending have raised no exception.
     """
     try:
-        host.close()
+        work_side.close()
     except BaseException as error:  # noqa: BLE001 - the user's `on_exit` must not keep the work from ending
         if isinstance(error, SystemExit) and not error.code:
             return True
@@ -131,7 +131,7 @@ class Child:
         os.set_blocking(self._helper_writer, False)
         self._stop_reader, self._stop_writer = os.pipe()  # can be read when the main thread has to stop
         self._main = get_ident()
-        self._host: Host
+        self._work_side: WorkSide
         self._is_open = False
         self._is_forked = False  # whether this is a process that the work has forked
         # How a stop gets into the main thread now; `None` while it must not.
@@ -146,21 +146,21 @@ class Child:
         self._look_at: float | None = None
         self._stop_at: float | None = None
 
-    def live(self, setup: dict[str, Any], packed_secrets: bytes, packed_host: bytes) -> int:
+    def live(self, setup: dict[str, Any], packed_secrets: bytes, packed_machine: bytes) -> int:
         """Start the work, run its calls until it is stopped, and return the exit code of the process."""
         add_texts(setup["secrets"])
         add_texts(marshal.loads(packed_secrets))
         self._settle(setup)
         try:
             try:
-                if not self._start(setup, packed_host):
+                if not self._start(setup, packed_machine):
                     return 1
                 self._serve()
             except StopRun:
                 self._interrupt = None
                 self._has_stopped = True
             # Not in the `except` block: an exception of `on_exit` would have `StopRun` as its context.
-            if self._is_open and not end_work(self._work, self._host):
+            if self._is_open and not end_work(self._work, self._work_side):
                 return 1
             return 0 if self._is_stop_requested else ENDED_BY_SIGTERM
         finally:
@@ -193,12 +193,12 @@ class Child:
             __import__(_INTERPRETER_SETTINGS)
             sys.modules[_INTERPRETER_SETTINGS].apply(setup["settings"])
         self._parent = setup["parent"]
-        multiprocess_bridge.register(self._work, self._parent)
+        current_process.register(self._work, self._parent)
         app = (setup["root"], setup["durable"], setup["values"], setup["project"], setup["drives"])
         set_process_caller(Caller("work", self._work, *app))
         start_new_thread(self._help, ())
 
-    def _start(self, setup: dict[str, Any], packed_host: bytes) -> bool:
+    def _start(self, setup: dict[str, Any], packed_machine: bytes) -> bool:
         self._allow_stop(_stop_here)
         try:
             if setup["cwd"] is not None:
@@ -206,8 +206,8 @@ class Child:
             if setup["function"] is not None:
                 unpack(setup["function"])()
             # Known to the helper from now on: changes in `on_start` are acknowledged, too.
-            host = self._host = self._unpack_host(packed_host)
-            host.open(self._send, self._wake_helper)
+            work_side = self._work_side = self._unpack_machine(packed_machine)
+            work_side.open(self._send, self._wake_helper)
         except StopRun:
             raise
         except BaseException as error:  # noqa: BLE001 - the flow has to learn of any exception
@@ -218,7 +218,7 @@ class Child:
         self._send(WorkStarted(self._work, Place(setup["host"], os.getpid()), node_address()))
         return True
 
-    def _unpack_host(self, packed: bytes) -> Any:
+    def _unpack_machine(self, packed: bytes) -> Any:
         fds: list[int] = []
         if self._channel >= 0:
             __import__(_DESCRIPTOR_CHANNEL)
@@ -253,8 +253,8 @@ class Child:
             if self._is_stop_requested:
                 self._interrupt = None  # SIGTERM may come at the same time, and must not raise it again
                 raise StopRun
-            self._allow_stop(self._host.interrupt)
-            self._host.perform(calls.popleft())
+            self._allow_stop(self._work_side.interrupt)
+            self._work_side.perform(calls.popleft())
             spin_wait.sent()
 
     def _allow_stop(self, interrupt: Callable[[], None]) -> None:
@@ -345,7 +345,7 @@ class Child:
     def _on_control_message(self, message: ControlMessage) -> None:
         match message:
             case WriteState() | AcknowledgeState():
-                self._host.receive(message)
+                self._work_side.receive(message)
             case StopWork():
                 self._stop_at = monotonic()
                 self._is_stop_requested = True
@@ -359,7 +359,7 @@ class Child:
         if self._stop_at is not None and now >= self._stop_at:
             self._stop_at = self._stop_main(now)
         if self._look_at is not None and now >= self._look_at:
-            pause = self._host.report_changes()
+            pause = self._work_side.report_changes()
             self._look_at = None if pause is None else now + pause
 
     def _stop_main(self, now: float) -> float | None:
@@ -414,8 +414,8 @@ class Child:
         for fd in (self._calls, self._control, *pipes):
             os.close(fd)
         self._messages.close(f"a process that {self._work} has forked can't write to its state")
-        if hasattr(self, "_host"):  # it comes after the first code of the user
-            self._host.after_fork()
+        if hasattr(self, "_work_side"):  # it comes after the first code of the user
+            self._work_side.after_fork()
 
 
 class MessageSender:

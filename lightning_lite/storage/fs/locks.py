@@ -17,7 +17,7 @@ from functools import partial
 from select import select
 from stat import S_ISREG
 
-from lightning_lite.formats import format_seconds
+from lightning_lite.quantity_text import format_seconds
 from lightning_lite.storage.errors import DriveLockError, DriveLockTimeout, shown
 from lightning_lite.storage.fs import syscalls
 

@@ -25,7 +25,7 @@ _MANY_CHANGED = 1000
 _PACKAGE = __name__.partition(".")[0]
 
 
-class ArgumentWatch:
+class RunawayCalls:
     """Counts for each line of the flow in how many passes in a row it made a new call.
 
     A flow should make a new call after a change of the state. So is a loop that reaches its earlier calls

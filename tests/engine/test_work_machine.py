@@ -8,7 +8,7 @@ import traceback
 
 import pytest
 
-from lightning_lite.engine.work_host import WorkHost
+from lightning_lite.engine.work_machine import WorkMachine
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, DetachedError, StateError, StopRun
 from lightning_lite.messages import AcknowledgeState, RunCall, RunEnded, StateChanged, WriteState
 from lightning_lite.testing import poll_until
@@ -29,14 +29,14 @@ class Task(Work):
         return task(self, *args, **kwargs) if task is not None else None
 
 
-def open_host(work=None, name="root.work"):
-    """Return the desk, the host and the work, as if they had travelled."""
+def open_work_side(work=None, name="root.work"):
+    """Return the desk, the work side and the work, as if they had travelled."""
     work = work or Task()
     set_name(work, name)
-    host = unpack(pack(WorkHost(work)))
-    desk = Desk(host)
-    host.open(desk.send, desk.request_report)
-    return desk, host, host._work
+    work_side = unpack(pack(WorkMachine(work)))
+    desk = Desk(work_side)
+    work_side.open(desk.send, desk.request_report)
+    return desk, work_side, work_side._work
 
 
 def run_call(*args, attempt=1, changes=None, written=0, **kwargs):
@@ -50,10 +50,10 @@ def write_state(number, **changes):
     )
 
 
-def perform(host, task):
+def perform(work_side, task):
     """Run a call of a task that does not travel, so that it can use the objects of the test."""
-    host._work._task = task
-    host.perform(run_call(_run_private))
+    work_side._work._task = task
+    work_side.perform(run_call(_run_private))
 
 
 def _run_private(work):
@@ -67,9 +67,9 @@ ACKNOWLEDGE = AcknowledgeState("root.work")
 
 
 def test_a_call_gives_its_answer():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
-    host.perform(run_call(lambda work, x: x * x, 7))
+    work_side.perform(run_call(lambda work, x: x * x, 7))
 
     (ended,) = desk.take()
     assert (ended.work, ended.key, ended.attempt, ended.failure) == ("root.work", "key", 1, None)
@@ -80,7 +80,7 @@ def test_the_work_travels_with_its_state_and_its_private_attributes_but_without_
     work = Task(port=4711)
     work.loss, work.curve, work._private = 0.5, [1, 2], {"a": object}
 
-    _, _, arrived = open_host(work)
+    _, _, arrived = open_work_side(work)
 
     assert (arrived.loss, arrived.curve, arrived._private) == (0.5, [1, 2], {"a": object})
     assert (arrived.name, arrived.port) == ("root.work", 4711)
@@ -93,9 +93,9 @@ def fail(work):
 
 
 def test_an_exception_becomes_a_failure_with_the_users_frames_only():
-    desk, host, _ = open_host(Task(raise_exception=False))
+    desk, work_side, _ = open_work_side(Task(raise_exception=False))
 
-    host.perform(run_call(fail))
+    work_side.perform(run_call(fail))
 
     (ended,) = desk.take()
     failure = ended.failure
@@ -104,15 +104,15 @@ def test_an_exception_becomes_a_failure_with_the_users_frames_only():
     assert failure.message.startswith("KeyError: 'lost' in root.work.run(<function fail")
     assert isinstance(unpack(failure.error), KeyError)
     assert "in fail" in failure.traceback
-    assert "core/host.py" not in failure.traceback
+    assert "core/work_side.py" not in failure.traceback
     assert failure.captured is True
 
 
 @pytest.mark.parametrize("raise_exception", [True, False])
 def test_on_exception_is_asked_by_default_it_raises_if_raise_exception_is_true(raise_exception):
-    desk, host, _ = open_host(Task(raise_exception=raise_exception))
+    desk, work_side, _ = open_work_side(Task(raise_exception=raise_exception))
 
-    host.perform(run_call(fail))
+    work_side.perform(run_call(fail))
 
     assert desk.take()[0].failure.captured is not raise_exception
 
@@ -125,9 +125,9 @@ class Careful(Task):
 
 
 def test_on_exception_may_take_the_exception_and_its_changes_travel():
-    desk, host, _ = open_host(Careful())
+    desk, work_side, _ = open_work_side(Careful())
 
-    host.perform(run_call(fail))
+    work_side.perform(run_call(fail))
 
     change, ended = desk.take()
     assert decoded(change.changes) == {"loss": -1.0}
@@ -135,9 +135,9 @@ def test_on_exception_may_take_the_exception_and_its_changes_travel():
 
 
 def test_what_on_exception_raises_is_the_failure():
-    desk, host, _ = open_host(Careful())
+    desk, work_side, _ = open_work_side(Careful())
 
-    host.perform(run_call(lambda work: 1 / 0))
+    work_side.perform(run_call(lambda work: 1 / 0))
 
     failure = desk.take()[-1].failure
     assert failure.captured is False
@@ -150,9 +150,9 @@ def test_what_on_exception_raises_is_the_failure():
     [(0, "sys.exit(0)"), (3, "sys.exit(3)"), (None, "sys.exit(None)"), ("x", "sys.exit('x')")],
 )
 def test_sys_exit_in_run_is_a_crash_and_no_silent_end(code, message):
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
-    host.perform(run_call(lambda work, code: sys.exit(code), code))
+    work_side.perform(run_call(lambda work, code: sys.exit(code), code))
 
     (ended,) = desk.take()
     assert ended.failure.reason == "crashed"
@@ -172,23 +172,23 @@ class Local(Exception):
 
 
 def test_an_exception_whose_text_can_not_be_read_is_a_failure_all_the_same():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
     def raise_mute(work):
         raise Mute
 
-    host.perform(run_call(raise_mute))
+    work_side.perform(run_call(raise_mute))
 
     assert desk.take()[0].failure.message.startswith("Mute: its text can't be read, ValueError")
 
 
 def test_an_exception_travels_without_an_attribute_that_can_not():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
     def raise_local(work):
         raise Local
 
-    host.perform(run_call(raise_local))
+    work_side.perform(run_call(raise_local))
 
     failure = desk.take()[0].failure
     assert type(unpack(failure.error)) is Local
@@ -211,10 +211,10 @@ def give_a_file(work):
 
 @pytest.mark.parametrize("give", [give_a_generator, give_a_lock, give_a_file])
 def test_an_answer_that_can_not_travel_is_an_invalid_value_and_the_work_stays_usable(give):
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
-    host.perform(run_call(give))
-    host.perform(run_call(lambda work: 5))
+    work_side.perform(run_call(give))
+    work_side.perform(run_call(lambda work: 5))
 
     broken, good = desk.take()
     assert broken.failure.reason == "invalid_value"
@@ -223,17 +223,17 @@ def test_an_answer_that_can_not_travel_is_an_invalid_value_and_the_work_stays_us
 
 
 def test_arguments_that_can_not_be_read_are_a_failure():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
-    host.perform(RunCall("root.work", "key", 1, b"\x80\x05cno_such_module\nname\n.", {}, 0))
+    work_side.perform(RunCall("root.work", "key", 1, b"\x80\x05cno_such_module\nname\n.", {}, 0))
 
     assert "ModuleNotFoundError" in desk.take()[0].failure.message
 
 
 def test_a_long_argument_is_shortened_in_the_message():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
-    host.perform(run_call(fail, "x" * 10_000, table={"a": list(range(1000))}))
+    work_side.perform(run_call(fail, "x" * 10_000, table={"a": list(range(1000))}))
 
     message = desk.take()[0].failure.message
     assert len(message) < 500
@@ -265,39 +265,39 @@ def test_a_run_that_would_end_before_it_began_is_refused(base, what, kind, body)
 
 
 def test_an_assignment_is_sent_at_once():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
     seen = []
 
     def run(work):
         work.loss = 0.5
         seen.extend(desk.take())
 
-    perform(host, run)
+    perform(work_side, run)
 
     (change,) = seen
     assert change == StateChanged("root.work", {"loss": encode(0.5, "loss")}, 0)
 
 
 def test_an_equal_assignment_is_not_sent():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
     def run(work):
         work.loss, work.curve = 0.0, []
 
-    perform(host, run)
+    perform(work_side, run)
 
     assert kinds(desk.take()) == [("RunEnded", "root.work")]
 
 
 def test_changes_merge_until_the_last_message_is_acknowledged():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
     def run(work):
         for number in range(1000):
             work.step = number
             work.loss = float(number)
 
-    perform(host, run)
+    perform(work_side, run)
 
     change, ended = desk.take()
     assert decoded(change.changes) == {"loss": 0.0} or decoded(change.changes) == {"step": 1}
@@ -306,18 +306,18 @@ def test_changes_merge_until_the_last_message_is_acknowledged():
 
 
 def test_after_an_acknowledgement_the_merged_changes_go_in_one_message():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
     seen = []
 
     def run(work):
         work.step, work.step, work.loss = 1, 2, 0.5
         first = desk.take()
-        host.receive(ACKNOWLEDGE)
+        work_side.receive(ACKNOWLEDGE)
         seen.extend([first, desk.take()])
-        host.receive(ACKNOWLEDGE)
+        work_side.receive(ACKNOWLEDGE)
         seen.append(desk.take())
 
-    perform(host, run)
+    perform(work_side, run)
 
     assert [[decoded(message.changes) for message in messages] for messages in seen] == [
         [{"step": 1}],
@@ -328,18 +328,18 @@ def test_after_an_acknowledgement_the_merged_changes_go_in_one_message():
 
 def test_nothing_is_lost_or_doubled_however_acknowledgements_come():
     for lag in (1, 2, 3, 7):
-        desk, host, _ = open_host()
+        desk, work_side, _ = open_work_side()
         known = {}
 
-        def run(work, lag=lag, host=host, desk=desk, known=known):
+        def run(work, lag=lag, work_side=work_side, desk=desk, known=known):
             for number in range(50):
                 work.step = number
                 if number % lag == 0:
                     for message in desk.take():
                         known.update(decoded(message.changes))
-                        host.receive(ACKNOWLEDGE)
+                        work_side.receive(ACKNOWLEDGE)
 
-        perform(host, run)
+        perform(work_side, run)
         for message in desk.take():
             known.update(decoded(message.changes))
 
@@ -347,27 +347,27 @@ def test_nothing_is_lost_or_doubled_however_acknowledgements_come():
 
 
 def test_a_change_inside_a_list_or_dict_is_reported_before_the_end_of_the_call():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
     def run(work):
         work.curve.append(1)
         work.table["a"] = {"b": [2]}
 
-    perform(host, run)
+    perform(work_side, run)
 
     (ended,) = desk.take()
     assert decoded(ended.changes) == {"curve": [1], "table": {"a": {"b": [2]}}}
 
 
-def append_and_look(work, desk, host, seen):
+def append_and_look(work, desk, work_side, seen):
     work.curve.append(1)
-    seen.append((desk.num_report_requests, host.report_changes(), desk.take()))
+    seen.append((desk.num_report_requests, work_side.report_changes(), desk.take()))
 
 
-def replace_and_look(work, desk, host, seen):
+def replace_and_look(work, desk, work_side, seen):
     work.curve = []
     work.curve.append(1)
-    seen.append((desk.num_report_requests, host.report_changes(), desk.take()))
+    seen.append((desk.num_report_requests, work_side.report_changes(), desk.take()))
 
 
 class Prepared(Task):
@@ -375,9 +375,9 @@ class Prepared(Task):
         self._kept = self.curve
 
 
-def keep_and_look(work, desk, host, seen):
+def keep_and_look(work, desk, work_side, seen):
     work._kept.append(1)
-    seen.append((desk.num_report_requests, host.report_changes(), desk.take()))
+    seen.append((desk.num_report_requests, work_side.report_changes(), desk.take()))
 
 
 @pytest.mark.parametrize(
@@ -386,10 +386,10 @@ def keep_and_look(work, desk, host, seen):
     ids=["read in the call", "assigned in the call", "read in on_start"],
 )
 def test_a_change_inside_a_list_is_reported_by_the_requested_check(work, change):
-    desk, host, _ = open_host(work())
+    desk, work_side, _ = open_work_side(work())
     seen = []
 
-    perform(host, lambda work: change(work, desk, host, seen))
+    perform(work_side, lambda work: change(work, desk, work_side, seen))
 
     ((num_report_requests, pause, messages),) = seen
     assert num_report_requests == 1
@@ -417,28 +417,28 @@ class Defaults(LightningWork):
 
 
 def test_a_change_inside_a_list_is_seen_even_if_the_class_has_an_attribute_of_that_name():
-    desk, host, _ = open_host(Defaults())
+    desk, work_side, _ = open_work_side(Defaults())
 
-    host.perform(run_call())
+    work_side.perform(run_call())
 
     assert decoded(desk.take()[0].changes) == {"items": [1]}
 
 
 def test_what_is_no_data_in_such_a_list_does_not_end_the_helper_that_sends_what_it_has_seen_before():
-    desk, host, _ = open_host(Carries())
+    desk, work_side, _ = open_work_side(Carries())
     seen = []
 
     def run(work):
         work.items.append(1)
-        host.report_changes()
+        work_side.report_changes()
         work.items.append(2)
-        host.report_changes()  # registered, while the previous message is not acknowledged
+        work_side.report_changes()  # registered, while the previous message is not acknowledged
         work.items.append({3})
         desk.take()
-        host.receive(ACKNOWLEDGE)
+        work_side.receive(ACKNOWLEDGE)
         seen.extend(desk.take())
 
-    perform(host, run)
+    perform(work_side, run)
 
     (change,) = seen
     assert decoded(change.changes) == {"items": [1, 2]}
@@ -446,42 +446,42 @@ def test_what_is_no_data_in_such_a_list_does_not_end_the_helper_that_sends_what_
 
 
 def test_only_what_was_read_is_looked_into():
-    desk, host, work = open_host()
+    desk, work_side, work = open_work_side()
     work._node.containers["table"]["behind"] = 1
 
-    host.perform(run_call(lambda work: work.curve.append(1)))
+    work_side.perform(run_call(lambda work: work.curve.append(1)))
 
     assert decoded(desk.take()[0].changes) == {"curve": [1]}
 
 
 def test_values_stay_plain_lists_and_dicts():
-    _, host, work = open_host()
-    host.perform(run_call())
+    _, work_side, work = open_work_side()
+    work_side.perform(run_call())
 
     assert type(work.curve) is list
     assert type(work.table) is dict
 
 
 def test_the_helper_thread_is_woken_only_in_a_call_and_if_needed():
-    desk, host, work = open_host()
+    desk, work_side, work = open_work_side()
     work.curve.append(1)
-    host.perform(run_call(lambda work: setattr(work, "loss", 1.0)))
+    work_side.perform(run_call(lambda work: setattr(work, "loss", 1.0)))
     num_requests = desk.num_report_requests
-    host.perform(run_call(lambda work: setattr(work, "loss", 2.0)))
+    work_side.perform(run_call(lambda work: setattr(work, "loss", 2.0)))
 
     assert desk.num_report_requests == num_requests
-    assert host.report_changes() is None
+    assert work_side.report_changes() is None
 
 
 def test_what_is_no_data_in_a_list_is_refused_at_the_end_of_the_call_and_the_rest_still_travels():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
     def run(work):
         work.curve.append({1})
         work.table["good"] = True
-        assert host.report_changes() == 0.1
+        assert work_side.report_changes() == 0.1
 
-    perform(host, run)
+    perform(work_side, run)
 
     change, ended = desk.take()
     assert decoded(change.changes) == {"table": {"good": True}}
@@ -490,13 +490,13 @@ def test_what_is_no_data_in_a_list_is_refused_at_the_end_of_the_call_and_the_res
 
 
 def test_a_bad_list_does_not_hide_the_changes_of_the_others():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
     def run(work):
         work.table["late"] = 1
         work.curve.append(b"no")
 
-    perform(host, run)
+    perform(work_side, run)
 
     (ended,) = desk.take()
     assert decoded(ended.changes) == {"table": {"late": 1}}
@@ -504,7 +504,7 @@ def test_a_bad_list_does_not_hide_the_changes_of_the_others():
 
 @pytest.mark.parametrize("bad", [{1}, b"x", object(), 1j, print, [object()], {"a": {(1, 2): 3}}])
 def test_a_bad_value_is_refused_at_the_assignment_and_the_work_goes_on(bad):
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
     def run(work):
         with pytest.raises(StateError, match=r"Only JSON-serializable.*root\.work\.table"):
@@ -512,23 +512,23 @@ def test_a_bad_value_is_refused_at_the_assignment_and_the_work_goes_on(bad):
         work.loss = 2.0
         return work.table
 
-    work = host._work
-    perform(host, run)
+    work = work_side._work
+    perform(work_side, run)
 
     assert unpack(desk.take()[-1].value) == {}
     assert work.loss == 2.0
 
 
 def test_looks_while_the_work_changes_its_dict_never_fail():
-    _desk, host, _ = open_host()
+    _desk, work_side, _ = open_work_side()
     over = threading.Event()
     problems = []
 
     def look():
         while not over.is_set():
             try:
-                host.report_changes()
-                host.receive(ACKNOWLEDGE)
+                work_side.report_changes()
+                work_side.receive(ACKNOWLEDGE)
             except BaseException:  # noqa: BLE001 - the test names what came
                 problems.append(traceback.format_exc())
                 return
@@ -545,7 +545,7 @@ def test_looks_while_the_work_changes_its_dict_never_fail():
     sys.setswitchinterval(1e-5)
     try:
         thread.start()
-        perform(host, run)
+        perform(work_side, run)
     finally:
         sys.setswitchinterval(interval)
         over.set()
@@ -558,9 +558,9 @@ def test_looks_while_the_work_changes_its_dict_never_fail():
 
 
 def test_what_the_flow_wrote_is_there_before_run():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
-    host.perform(
+    work_side.perform(
         run_call(lambda work: (work.loss, work.curve), changes={"loss": 9.0, "curve": [1]}, written=1)
     )
 
@@ -571,14 +571,14 @@ def test_what_the_flow_wrote_is_there_before_run():
 
 
 def test_a_write_that_comes_while_a_call_runs_is_applied_and_confirmed_by_number():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
     seen = []
 
     def run(work):
-        host.receive(write_state(3, loss=9.0))
+        work_side.receive(write_state(3, loss=9.0))
         seen.append((work.loss, desk.take()))
 
-    perform(host, run)
+    perform(work_side, run)
 
     ((loss, (confirmation,)),) = seen
     assert loss == 9.0
@@ -586,14 +586,14 @@ def test_a_write_that_comes_while_a_call_runs_is_applied_and_confirmed_by_number
 
 
 def test_a_write_of_the_flow_replaces_a_change_that_was_not_sent_yet():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
     def run(work):
         work.step = 1  # its message is not acknowledged, so the next change waits
         work.loss = 1.0
-        host.receive(write_state(1, loss=9.0))
+        work_side.receive(write_state(1, loss=9.0))
 
-    perform(host, run)
+    perform(work_side, run)
 
     first, ended = desk.take()
     assert decoded(first.changes) == {"step": 1}
@@ -601,39 +601,39 @@ def test_a_write_of_the_flow_replaces_a_change_that_was_not_sent_yet():
 
 
 def test_after_the_flows_write_the_works_next_write_wins():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
     def run(work):
-        host.receive(write_state(1, loss=9.0))
+        work_side.receive(write_state(1, loss=9.0))
         desk.take()
-        host.receive(ACKNOWLEDGE)
+        work_side.receive(ACKNOWLEDGE)
         work.loss = 10.0
 
-    perform(host, run)
+    perform(work_side, run)
 
     change, _ = desk.take()
     assert (decoded(change.changes), change.applied) == ({"loss": 10.0}, 1)
 
 
 def test_an_older_write_that_comes_late_is_ignored():
-    _, host, work = open_host()
+    _, work_side, work = open_work_side()
 
-    host.perform(run_call(changes={"loss": 2.0}, written=2))
-    host.receive(write_state(1, loss=1.0))
+    work_side.perform(run_call(changes={"loss": 2.0}, written=2))
+    work_side.receive(write_state(1, loss=1.0))
 
     assert work.loss == 2.0
 
 
 def test_a_repeated_write_does_not_undo_what_the_work_has_written_since():
-    _, host, work = open_host()
+    _, work_side, work = open_work_side()
 
     def run(work):
-        host.receive(write_state(1, loss=1.0))
+        work_side.receive(write_state(1, loss=1.0))
         work.loss = 5.0
         repeated = {"loss": (1, encode(1.0, "loss")), "step": (2, encode(2, "step"))}
-        host.receive(WriteState("root.work", repeated, 2))
+        work_side.receive(WriteState("root.work", repeated, 2))
 
-    perform(host, run)
+    perform(work_side, run)
 
     assert (work.loss, work.step) == (5.0, 2)
 
@@ -644,11 +644,11 @@ def test_an_acknowledgement_that_came_during_on_start_is_not_needed_for_changes_
             self.step = 1
 
     work = Loads()
-    desk, host, _ = open_host(work)
+    desk, work_side, _ = open_work_side(work)
     assert [decoded(message.changes) for message in desk.take()] == [{"step": 1}]
-    host.receive(ACKNOWLEDGE)
+    work_side.receive(ACKNOWLEDGE)
 
-    host.perform(run_call(lambda work: setattr(work, "loss", 1.0)))
+    work_side.perform(run_call(lambda work: setattr(work, "loss", 1.0)))
 
     assert decoded(desk.take()[0].changes) == {"loss": 1.0}
 
@@ -657,74 +657,74 @@ def test_an_acknowledgement_that_came_during_on_start_is_not_needed_for_changes_
 
 
 def test_a_stop_raises_stop_run_in_the_users_code_and_no_end_is_reported():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
     with pytest.raises(StopRun):
-        perform(host, lambda work: host.interrupt())
+        perform(work_side, lambda work: work_side.interrupt())
 
     assert desk.take() == []
 
 
 def test_except_exception_does_not_catch_the_stop():
-    _, host, work = open_host()
+    _, work_side, work = open_work_side()
 
     def run(work):
         try:
-            host.interrupt()
+            work_side.interrupt()
         except Exception:  # noqa: BLE001 - what the test is about
             work.step = 99
 
     with pytest.raises(StopRun):
-        perform(host, run)
+        perform(work_side, run)
 
     assert work.step == 0
 
 
-def swallow(work, host):
+def swallow(work, work_side):
     try:
-        host.interrupt()
+        work_side.interrupt()
     except BaseException:  # noqa: BLE001 - what the test is about
         return 5
 
 
-def turn_into_another(work, host):
+def turn_into_another(work, work_side):
     try:
-        host.interrupt()
+        work_side.interrupt()
     finally:
         raise ValueError("the connection is gone")
 
 
 @pytest.mark.parametrize(("run", "reported"), [(swallow, ["RunEnded"]), (turn_into_another, [])])
 def test_a_stop_that_the_users_code_has_made_into_something_else_is_a_stop_all_the_same(run, reported):
-    desk, host, _work = open_host()
+    desk, work_side, _work = open_work_side()
 
     with pytest.raises(StopRun):
-        perform(host, lambda work: run(work, host))
+        perform(work_side, lambda work: run(work, work_side))
 
     assert [type(message).__name__ for message in desk.take()] == reported
 
 
 def test_a_stop_never_splits_a_message_in_two():
-    desk, host, work = open_host()
+    desk, work_side, work = open_work_side()
 
     def send_interrupted(message):
-        host.interrupt()
+        work_side.interrupt()
         desk.messages.append(message)
 
-    host._send = send_interrupted
+    work_side._send = send_interrupted
 
     with pytest.raises(StopRun):
-        perform(host, lambda work: setattr(work, "loss", 1.0))
+        perform(work_side, lambda work: setattr(work, "loss", 1.0))
 
     assert [decoded(message.changes) for message in desk.take()] == [{"loss": 1.0}]
     assert work.loss == 1.0
 
 
 def test_a_stop_from_another_thread_is_raised_at_the_next_change_of_state():
-    _, host, work = open_host()
+    _, work_side, work = open_work_side()
 
     def run(work):
-        thread = threading.Thread(target=host.interrupt)
+        thread = threading.Thread(target=work_side.interrupt)
         thread.start()
         thread.join()
         work._reached = True
@@ -732,7 +732,7 @@ def test_a_stop_from_another_thread_is_raised_at_the_next_change_of_state():
         work._reached = "too far"
 
     with pytest.raises(StopRun):
-        perform(host, run)
+        perform(work_side, run)
 
     assert work._reached is True
 
@@ -744,9 +744,9 @@ class Tidy(Task):
 
 
 def test_on_exit_runs_at_the_end_and_the_last_changes_are_sent():
-    desk, host, _ = open_host(Tidy())
+    desk, work_side, _ = open_work_side(Tidy())
 
-    host.close()
+    work_side.close()
 
     changes = {}
     for message in desk.take():
@@ -760,10 +760,10 @@ def test_the_last_changes_are_sent_even_if_on_exit_raises():
             self.curve.append(1)
             raise KeyError("mine")
 
-    desk, host, _ = open_host(Breaks())
+    desk, work_side, _ = open_work_side(Breaks())
 
     with pytest.raises(KeyError):
-        host.close()
+        work_side.close()
 
     assert decoded(desk.take()[-1].changes) == {"curve": [1]}
 
@@ -789,13 +789,13 @@ class Parcel(Transferable):
 
 def test_transferables_are_received_at_any_depth_and_called_after_a_successful_run(tmp_path):
     log = tmp_path / "log"
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
     def labels(work, one, nested, named):
         return [one.label, nested[0]["a"][0].label, named.label]
 
     parcels = [Parcel(name, log) for name in "abc"]
-    host.perform(run_call(labels, parcels[0], [{"a": (parcels[1],)}], named=parcels[2]))
+    work_side.perform(run_call(labels, parcels[0], [{"a": (parcels[1],)}], named=parcels[2]))
 
     assert unpack(desk.take()[0].value) == [f"{name} for root.work" for name in "abc"]
     assert log.read_text().splitlines() == [f"{name} for root.work after root.work" for name in "abc"]
@@ -803,9 +803,9 @@ def test_transferables_are_received_at_any_depth_and_called_after_a_successful_r
 
 def test_transferables_are_not_called_after_a_failed_run(tmp_path):
     log = tmp_path / "log"
-    _, host, _ = open_host()
+    _, work_side, _ = open_work_side()
 
-    host.perform(run_call(fail_with, Parcel("a", log)))
+    work_side.perform(run_call(fail_with, Parcel("a", log)))
 
     assert not log.exists()
 
@@ -820,9 +820,9 @@ def test_a_traveller_in_an_attribute_is_received_too(tmp_path):
             super().__init__()
             self.parcel = parcel
 
-    desk, host, _ = open_host(Holder(Parcel("kept", tmp_path / "log")))
+    desk, work_side, _ = open_work_side(Holder(Parcel("kept", tmp_path / "log")))
 
-    host.perform(run_call(lambda work: work.parcel.label))
+    work_side.perform(run_call(lambda work: work.parcel.label))
 
     assert unpack(desk.take()[-1].value) == "kept for root.work"
 
@@ -831,7 +831,7 @@ def test_a_traveller_in_an_attribute_is_received_too(tmp_path):
 
 
 def test_a_work_can_not_ask_for_its_own_process():
-    _, _, work = open_host()
+    _, _, work = open_work_side()
 
     with pytest.raises(
         DetachedError, match=r"Only the LightningFlow can request this work \('root\.work'\) to stop"
@@ -840,22 +840,22 @@ def test_a_work_can_not_ask_for_its_own_process():
 
 
 def test_calling_run_in_the_works_own_process_is_the_plain_method():
-    desk, host, _ = open_host()
+    desk, work_side, _ = open_work_side()
 
-    host.perform(run_call(lambda work: work.run(lambda work: 3)))
+    work_side.perform(run_call(lambda work: work.run(lambda work: 3)))
 
     assert unpack(desk.take()[0].value) == 3
 
 
 def test_a_work_in_its_process_takes_no_new_attributes():
-    _, _, work = open_host()
+    _, _, work = open_work_side()
 
     with pytest.raises(StateError, match="Cannot set attributes that were not defined in __init__: new"):
         work.new = 1
 
 
 def test_a_work_takes_no_component_in_its_process():
-    _, _, work = open_host()
+    _, _, work = open_work_side()
 
     with pytest.raises(ComponentError, match="isn't allowed to take any children"):
         work.loss = Task()
@@ -867,7 +867,7 @@ def test_a_work_takes_no_component_in_its_process():
 def test_the_url_is_reported_when_the_port_answers():
     import socket  # noqa: PLC0415 - one test in this file needs it
 
-    desk, host, _work = open_host(Task())
+    desk, work_side, _work = open_work_side(Task())
 
     def serve(work):
         with socket.socket() as server:
@@ -877,7 +877,7 @@ def test_the_url_is_reported_when_the_port_answers():
             poll_until(lambda: work.url)
         return work.url, port
 
-    perform(host, serve)
+    perform(work_side, serve)
 
     messages = desk.take()
     url, port = unpack(messages[-1].value)

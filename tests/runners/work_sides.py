@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lightning_lite.errors import StopRun
-from lightning_lite.machine_messages import Report
+from lightning_lite.main_messages import Report
 from lightning_lite.messages import AcknowledgeState, Failure, RunCall, RunEnded, StateChanged, WriteState
 from lightning_lite.values.pickling import pack, unpack
 
 
-class TaskHost:
-    """Runs the task that a call carries: `arguments` are `(task, *args)`, the answer is `task(host, *args)`.
+class TaskSide:
+    """Runs the task that a call carries: `arguments` are `(task, *args)`, the value `task(work_side, *args)`.
 
     An exception of the task becomes the failure of the call, as in a real work.
     """
@@ -35,7 +35,7 @@ class TaskHost:
         value, failure = None, None
         try:
             value = pack(task(self, *args), to_main=True)
-        except Exception as error:  # noqa: BLE001 - as a real host does
+        except Exception as error:  # noqa: BLE001 - as a real work side does
             failure = Failure("user_exception", f"{type(error).__name__}: {error}")
         self.send(RunEnded(self.name, call.key, call.attempt, {}, 0, value, failure))
 
@@ -53,16 +53,16 @@ class TaskHost:
         self.on_exit()
 
     def after_fork(self) -> None:
-        """Do nothing: this host has no locks."""
+        """Do nothing: this work_side has no locks."""
 
     def change(self, **changes: bytes) -> None:
         self.send(StateChanged(self.name, changes, 0))
 
 
-class BrokenHost(TaskHost):
+class BrokenSide(TaskSide):
     """Can't be opened: runs `task` in place of `on_start`."""
 
-    def __init__(self, name: str, task: Callable[[TaskHost], None]) -> None:
+    def __init__(self, name: str, task: Callable[[TaskSide], None]) -> None:
         super().__init__(name)
         self.task = task
 
@@ -71,7 +71,7 @@ class BrokenHost(TaskHost):
         self.task(self)
 
 
-class Unloadable(TaskHost):
+class Unloadable(TaskSide):
     """Runs `task` when it is unpacked."""
 
     def __init__(self, name: str, task: Callable[[], None]) -> None:

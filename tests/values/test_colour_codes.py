@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_lite.colours import RESET, Span, Style, end_colours, read_colours, without_colours
-from lightning_lite.text import HarmlessStream, harmless
+from lightning_lite.colour_codes import RESET, Span, Style, end_colours, read_colours, without_colours
+from lightning_lite.harmless_text import HarmlessStream, harmless
 
 #: The characters that this package may write: printable characters, line ends, and colours.
 HARMLESS = re.compile(r"(?:[^\x00-\x08\x0b-\x1f\x7f-\x9f]|\x1b\[0[0-9;]*m)*")

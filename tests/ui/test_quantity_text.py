@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightning_lite.formats import format_bytes, format_seconds
+from lightning_lite.quantity_text import format_bytes, format_seconds
 
 from tests.support.format_cases import DURATIONS, SIZES
 

@@ -55,7 +55,7 @@ _REST = 0.05
 _MAX_RUNS = 200
 
 
-class Activity:
+class CallEnds:
     """Counts the ended calls of runs over time; any thread may use it.
 
     `close` ends its thread.

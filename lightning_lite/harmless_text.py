@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import codecs
 
-from lightning_lite.colours import BEGINNING, RESET, Style, styled_parts
+from lightning_lite.colour_codes import BEGINNING, RESET, Style, styled_parts
 
 #: Maximum number of characters in a message, see `one_line`.
 MESSAGE_LIMIT = 200

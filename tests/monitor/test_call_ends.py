@@ -18,7 +18,7 @@ from lightning_lite.events import (
     Event,
     RunBegun,
 )
-from lightning_lite.monitor.activity import NUM_BINS, Activity
+from lightning_lite.monitor.call_ends import NUM_BINS, CallEnds
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.runs.event_codec import encode_events
 from lightning_lite.runs.journal import Journal
@@ -56,13 +56,13 @@ def add_calls(journal: Journal, first: int, last: int) -> None:
 
 
 @pytest.fixture
-def activity() -> Iterator[Activity]:
-    made = Activity()
+def activity() -> Iterator[CallEnds]:
+    made = CallEnds()
     yield made
     made.close()
 
 
-def test_ended_and_failed_attempts_are_counted_in_bins(tmp_path: Path, activity: Activity):
+def test_ended_and_failed_attempts_are_counted_in_bins(tmp_path: Path, activity: CallEnds):
     journal = create(tmp_path / "run")
     add_calls(journal, 1, 240)
 
@@ -82,7 +82,7 @@ def test_ended_and_failed_attempts_are_counted_in_bins(tmp_path: Path, activity:
     assert sum(again["bins"]) == 260
 
 
-def test_a_run_that_goes_on_is_shown_up_to_now(tmp_path: Path, activity: Activity):
+def test_a_run_that_goes_on_is_shown_up_to_now(tmp_path: Path, activity: CallEnds):
     journal = create(tmp_path / "run")
     add_calls(journal, 1, 5)
     journal.close()
@@ -93,7 +93,7 @@ def test_a_run_that_goes_on_is_shown_up_to_now(tmp_path: Path, activity: Activit
     assert found["bins"] == [5, *[0] * (NUM_BINS - 1)]
 
 
-def test_a_long_journal_is_read_by_a_thread_and_the_short_ones_first(tmp_path: Path, activity: Activity):
+def test_a_long_journal_is_read_by_a_thread_and_the_short_ones_first(tmp_path: Path, activity: CallEnds):
     for name, calls in (("long", 2000), ("short", 5)):
         journal = create(tmp_path / name)
         add_calls(journal, 1, calls)
@@ -110,7 +110,7 @@ def test_a_long_journal_is_read_by_a_thread_and_the_short_ones_first(tmp_path: P
     assert not [one for one in threading.enumerate() if "activity" in one.name]
 
 
-def test_a_run_without_a_journal_is_idle_and_a_damaged_one_says_so(tmp_path: Path, activity: Activity):
+def test_a_run_without_a_journal_is_idle_and_a_damaged_one_says_so(tmp_path: Path, activity: CallEnds):
     (tmp_path / "new").mkdir()
     create(tmp_path / "bad").close()
     with open(tmp_path / "bad" / FILE_NAME, "r+b") as file:

@@ -129,7 +129,7 @@ class Failures:
         return [*self._first, *self._last]
 
 
-class RunIndex:
+class EventIndex:
     """The index of one run; `note` takes each event after `RunHistory.apply` has taken it.
 
     A compacted journal begins with a snapshot, which has no times of changes and not all failures. Those
@@ -146,7 +146,7 @@ class RunIndex:
     Example:
         >>> from lightning_lite.events import ComponentAttached, StateWritten
         >>> history = RunHistory()
-        >>> index = RunIndex(history)
+        >>> index = EventIndex(history)
         >>> attached = ComponentAttached("root", 12.0, False, ("app.py", "Root"), {"k": b"0"})
         >>> for event in (attached, StateWritten("root", 12.5, {"k": b"1"})):
         ...     history.apply(event)
@@ -155,7 +155,7 @@ class RunIndex:
         {'root': {'k': AttributeChange(time=12.5, count=1)}}
     """
 
-    def __init__(self, history: RunHistory, earlier: RunIndex | None = None) -> None:
+    def __init__(self, history: RunHistory, earlier: EventIndex | None = None) -> None:
         self._history = history
         self._earlier = earlier
         self.failures = Failures()
@@ -169,7 +169,7 @@ class RunIndex:
         """Return the numbers of a work.
 
         Example:
-            >>> RunIndex(RunHistory()).counts("root.w")
+            >>> EventIndex(RunHistory()).counts("root.w")
             WorkCounts(calls=0, succeeded=0, failed=0)
         """
         history = self._history.works.get(work)
@@ -275,7 +275,7 @@ class RunIndex:
                 changes[attribute] = self._change_before(earlier, component, attribute, event.time)
 
     def _change_before(
-        self, earlier: RunIndex | None, component: str, attribute: str, snapshot: float
+        self, earlier: EventIndex | None, component: str, attribute: str, snapshot: float
     ) -> AttributeChange:
         """Return the last change of an attribute before the snapshot that was made at a time."""
         known = earlier.changes.get(component, {}).get(attribute) if earlier is not None else None

@@ -12,7 +12,7 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import LightningFlowWarning
 from lightning_lite.structures import Dict, List
-from lightning_lite.tree import argument_watch
+from lightning_lite.tree import runaway_calls
 
 NUM_PASSES = 320
 
@@ -174,7 +174,7 @@ def test_calls_that_follow_from_the_state_or_from_other_calls_are_not_reported(r
 def test_calls_that_each_pass_adds_to_those_that_wait_are_reported(
     root: Flow, what: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(argument_watch, "_MANY_CHANGED", 300)
+    monkeypatch.setattr(runaway_calls, "_MANY_CHANGED", 300)
 
     (warning,) = warnings_of(root)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_lite.text import MESSAGE_LIMIT, HarmlessStream, harmless, one_line
+from lightning_lite.harmless_text import MESSAGE_LIMIT, HarmlessStream, harmless, one_line
 
 NAUGHTY = [
     "[red]",

@@ -19,7 +19,7 @@ from types import TracebackType
 
 from lightning_lite import timeouts
 from lightning_lite.context import current_caller
-from lightning_lite.engine.failures import describe_exception
+from lightning_lite.engine.failure_messages import describe_exception
 from lightning_lite.errors import StateError, StopRun
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.messages import AcknowledgeState, Failure, RunCall, RunEnded, StateChanged, WriteState
@@ -35,10 +35,10 @@ from lightning_lite.values.secret_texts import add_texts, texts_in
 if TYPE_CHECKING:
     from typing import Any, ClassVar
 
-    from lightning_lite.machine_messages import Report
+    from lightning_lite.main_messages import Report
 
 
-class WorkHost(Carrier):
+class WorkMachine(Carrier):
     """Runs the calls of one work and reports the changes of its state.
 
     Args:
@@ -51,7 +51,7 @@ class WorkHost(Carrier):
         self._work = work
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return WorkHost, (self._work,)
+        return WorkMachine, (self._work,)
 
     @property
     def carried(self) -> LightningWork:

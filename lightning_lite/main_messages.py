@@ -48,18 +48,18 @@ class StartWork(NamedTuple):
 
     Attributes:
         work: Name of the work.
-        host: The pickled `engine.work_host.WorkHost` of the work.
+        work_side: The pickled `engine.work_machine.WorkMachine` of the work.
         parallel: Whether the flow continues while a call runs (the inline runner then uses a thread).
         env: Environment variables that are added to those of the parent.
         cwd: Working directory, or `None` for that of the parent.
-        descriptors: A `values.multiprocessing_objects.Descriptor` for each file descriptor that `host` needs;
-            the runner takes them over.
-        secrets: The texts of the secrets in `host`, by token, or `None`; the work gets them before `host`.
+        descriptors: A `values.multiprocessing_objects.Descriptor` for each file descriptor that
+            `work_side` needs; the runner takes them over.
+        secrets: The texts of the secrets in `work_side`, by token, or `None`; the process gets them first.
         resources: The resources that the process needs; `None` with a runner of one machine.
     """
 
     work: str
-    host: bytes
+    work_side: bytes
     parallel: bool = False
     env: dict[str, str] | None = None
     cwd: str | None = None

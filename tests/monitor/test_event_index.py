@@ -8,14 +8,14 @@ import pytest
 
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.events import Event
-from lightning_lite.monitor.run_index import AttributeChange, RunIndex
+from lightning_lite.monitor.event_index import AttributeChange, EventIndex
 
 from tests.support.stories import Story
 
 
-def read(events: list[Event], earlier: RunIndex | None = None) -> tuple[RunHistory, RunIndex]:
+def read(events: list[Event], earlier: EventIndex | None = None) -> tuple[RunHistory, EventIndex]:
     history = RunHistory()
-    index = RunIndex(history, earlier)
+    index = EventIndex(history, earlier)
     for event in events:
         history.apply(event)
         index.note(event)

@@ -17,7 +17,7 @@ from lightning_lite.api import is_reserved
 from lightning_lite.runs.catalog import read_runs
 from lightning_lite.testing import poll_until
 from lightning_lite.web.endpoint_table import ENDPOINTS
-from lightning_lite.web.state_api import make_state_routes
+from lightning_lite.web.lightning_api import make_state_routes
 
 from tests.support.page_servers import Reply, Server
 from tests.support.processes import DEADLINE, starting
