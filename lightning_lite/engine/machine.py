@@ -533,7 +533,8 @@ class Machine:
             self._refresh_time()
             if outbox.touched:
                 outbox.collect_changes()
-            outbox.forget_unchanged()
+            if outbox.this_pass.written:
+                outbox.forget_unchanged()
             self._handle_pass()
             while (goes_on := self._decide(calls, works)) is None:
                 self._carry_out(self._exchange)

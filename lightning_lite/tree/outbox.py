@@ -41,7 +41,7 @@ from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.node import Node, TreeMember
 from lightning_lite.tree.policy import WorkPolicy
-from lightning_lite.tree.run_arguments import RunParameters
+from lightning_lite.tree.run_arguments import mismatch
 from lightning_lite.values.call_key import call_key
 from lightning_lite.values.pickling import REFERENCE, PackingError, pack, shown_type, why_not
 
@@ -54,6 +54,9 @@ if TYPE_CHECKING:
 
 #: Longer arguments of a call, in bytes, are not written to the journal.
 _MAX_JOURNALED_ARGUMENTS = 1024
+
+#: Forms of arguments that are remembered; a call with ever new names in `**kwargs` makes ever new ones.
+_MAX_FORMS = 1000
 
 #: Why a handler can't call a work that is not parallel; with the name of the work.
 CANNOT_WAIT = (
@@ -208,7 +211,9 @@ class Outbox:
         self.wakes: dict[str, float] = {}
         self.touched: dict[Node, None] = {}
         self.is_handling = False
-        self._parameters: dict[type[Work], RunParameters] = {}
+        # Class, number of positional arguments and names of the others: `run` takes these. To compare them
+        # with its signature would take some microseconds in each call.
+        self._fitting: set[tuple[Any, ...]] = set()
 
     # The events of a step.
 
@@ -429,11 +434,13 @@ class Outbox:
         Raises:
             ArgumentError: `run` has other parameters.
         """
-        kind = type(work)
-        if kind not in self._parameters:
-            self._parameters[kind] = RunParameters(kind)
-        if mismatch := self._parameters[kind].mismatch(args, kwargs):
-            raise ArgumentError(f"{work._node.name}.run: {mismatch}. No call was made.")
+        form = (type(work), len(args), *kwargs)
+        if form in self._fitting:
+            return
+        if why := mismatch(type(work), args, kwargs):
+            raise ArgumentError(f"{work._node.name}.run: {why}. No call was made.")
+        if len(self._fitting) < _MAX_FORMS:
+            self._fitting.add(form)
 
     def pending_calls(self, work: Work) -> list[Call]:
         """Return calls that have not ended; when these have ended, all calls of the work have."""

@@ -2,55 +2,42 @@
 
 from __future__ import annotations
 
+import inspect
 from types import FunctionType
+from typing import Any
 
 from lightning_lite.harmless_text import one_line
-from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.tree.component import MethodOfComponent
 
-if TYPE_CHECKING:
-    from inspect import Signature
-    from typing import Any
 
+def mismatch(cls: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Return why the `run` of a work does not take these arguments; "" if it does, or if that is not known.
 
-class RunParameters:
-    """The parameters of `run` in one class of works.
+    The answer depends on the number of `args` and the names in `kwargs`, not on their values.
 
     Args:
-        cls: The class.
+        cls: The class of the work.
+        args: The positional arguments of a call.
+        kwargs: Its keyword arguments.
+
+    Example:
+        >>> from lightning_lite import LightningWork
+        >>> class Train(LightningWork):
+        ...     def run(self, epochs): ...
+        >>> mismatch(Train, (1, 2), {})
+        'too many positional arguments, for run(epochs)'
     """
-
-    def __init__(self, cls: type[Any]) -> None:
-        self._signature = _signature_of_run(cls)
-        # The numbers of arguments by position that `run` takes without others by name.
-        self._fitting = range(0) if self._signature is None else _fitting_numbers(self._signature)
-
-    def mismatch(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        """Return why `run` does not take these arguments; "" if it does, or if its parameters are not known.
-
-        Args:
-            args: The positional arguments of a call.
-            kwargs: Its keyword arguments.
-
-        Example:
-            >>> from lightning_lite import LightningWork
-            >>> class Train(LightningWork):
-            ...     def run(self, epochs): ...
-            >>> RunParameters(Train).mismatch((1, 2), {})
-            'too many positional arguments, for run(epochs)'
-        """
-        if self._signature is not None and (kwargs or len(args) not in self._fitting):
-            try:
-                self._signature.bind(*args, **kwargs)
-            except TypeError as error:
-                return f"{error}, for {one_line(f'run{self._signature}', limit=200)}"
-        return ""
+    signature = _signature_of_run(cls)
+    if signature is not None:
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            return f"{error}, for {one_line(f'run{signature}', limit=200)}"
+    return ""
 
 
-def _signature_of_run(cls: type[Any]) -> Signature | None:
+def _signature_of_run(cls: type[Any]) -> inspect.Signature | None:
     """Return the signature of `run` without `self`; `None` for a compiled `run`, for example."""
-    import inspect  # noqa: PLC0415 - 10 ms for each child, and only flows call it
-
     definition: Any = next(vars(base)["run"] for base in cls.__mro__ if "run" in vars(base))
     is_static_or_class = isinstance(definition, MethodOfComponent)
     function: Any = definition.__func__ if is_static_or_class else getattr(definition, "__wrapped__", None)
@@ -69,18 +56,3 @@ def _signature_of_run(cls: type[Any]) -> Signature | None:
     if is_static or not parameters or parameters[0].kind is inspect.Parameter.VAR_POSITIONAL:
         return signature
     return signature.replace(parameters=parameters[1:])
-
-
-def _fitting_numbers(signature: Signature) -> range:
-    """Return how many arguments a function takes that all come by position: most calls are such ones.
-
-    `Signature.bind` knows all rules, but takes 3 microseconds for each new call.
-    """
-    parameters = list(signature.parameters.values())
-    by_position = [
-        each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
-    ]
-    if any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters):
-        return range(0)  # one must come by name
-    num_required = sum(each.default is each.empty for each in by_position)
-    return range(num_required, len(by_position) + 1)

@@ -119,10 +119,11 @@ class OutputPump:
             return
         with self._lock:
             self._drain(output)
-            output.log.end_call()
-            if output.log.is_in_line:
-                self._show(output.log.cut())
-        # Checked here, because most calls print nothing.
+            if output.has_news:  # most calls print nothing
+                output.has_news = False
+                output.log.end_call()
+                if output.log.is_in_line:
+                    self._show(output.log.cut())
         if self._queue is not None and self._queue.shown != self._queue.added:
             self._queue.flush()
 
@@ -194,7 +195,7 @@ class OutputPump:
             except BlockingIOError:
                 return  # another thread has read it
             if data:
-                self._show(output.log.append(data))
+                self._add(output, data)
             else:
                 self._close_pipe(output)
 
@@ -205,7 +206,12 @@ class OutputPump:
             fcntl.ioctl(output.pipe, termios.FIONREAD, output.size)
             nbytes = int.from_bytes(output.size, sys.byteorder)
             if nbytes:
-                self._show(output.log.append(os.read(output.pipe, nbytes)))
+                self._add(output, os.read(output.pipe, nbytes))
+
+    def _add(self, output: _Output, data: bytes) -> None:
+        """Log and show data from the pipe of a work."""
+        output.has_news = True
+        self._show(output.log.append(data))
 
     def _close_pipe(self, output: _Output) -> None:
         if output.pipe is not None and self._watch is not None:
@@ -215,12 +221,20 @@ class OutputPump:
 
 
 class _Output:
-    """The pipe and the log of one work."""
+    """The pipe and the log of one work.
 
-    __slots__ = ("log", "pipe", "size")
+    Attributes:
+        log: Writes the log.
+        pipe: The end of the pipe to read, or `None` if it is closed.
+        size: Where `FIONREAD` writes the number of bytes in the pipe.
+        has_news: Whether the work has printed something since the last `flush`.
+    """
+
+    __slots__ = ("has_news", "log", "pipe", "size")
 
     def __init__(self, log: LogWriter) -> None:
         self.log = log
+        self.has_news = False
         self.pipe: int | None = None
         self.size = bytearray(4)  # a C int for FIONREAD
 
