@@ -86,6 +86,9 @@ PATIENCE = 5e-6
 #: Flows that count their passes make fewer while a process starts.
 _MANY_ALONE = 20_000
 
+#: Why another pass follows one that has waited.
+_WAITED = "the last pass waited for a call, so its first lines may have seen older values"
+
 
 class Step(NamedTuple):
     """The result of a step.
@@ -488,8 +491,8 @@ class Machine:
         outbox.forget_unchanged()
         if record.ending is not None:
             self._end(record.ending)
-        elif record.has_waited and record.pause is None:
-            outbox.changed("the last pass waited for a call, so its first lines may have seen older values")
+        elif record.again and record.pause is None:
+            outbox.changed(record.again)
 
     def _explain_none(self, error: BaseException) -> None:
         """Add a note to an error about `None` if calls of parallel works have returned it in this pass."""
@@ -543,7 +546,7 @@ class Machine:
             self._interruption = error
         if not goes_on:
             raise outbox.paused()
-        outbox.this_pass.has_waited = True
+        outbox.this_pass.again = _WAITED
 
     def _decide(self, calls: Sequence[Call], works: Collection[str]) -> bool | None:
         """Return whether a waiting pass goes on (true) or is cut (false); `None` if it has to wait."""

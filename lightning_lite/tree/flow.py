@@ -118,6 +118,8 @@ class LightningFlow(ScheduledFlow):
     def wait_for(self, *works: LightningWork) -> list[Any]:
         """Wait at this line until all calls requested from works have ended, and return their values.
 
+        These are the calls that this pass has requested from a work; if there are none, its newest call.
+
         Args:
             *works: The works.
 

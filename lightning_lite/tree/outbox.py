@@ -127,8 +127,9 @@ class PassRecord:
 
     Attributes:
         reached: The last call that it has requested from each work, by the name of the work.
+        pending: The calls of parallel works that it has requested and that had not ended then, by work.
         num_answers: Number of calls that were answered in it.
-        has_waited: Whether it has waited for a call and then gone on.
+        again: Why another pass follows if it is not cut; "" if none does.
         pause: The `Pause` that was raised in it, if any.
         ending: The exception that `flow.stop()` or `flow.fail()` raised in it, if any.
         used: The schedules and loops that it has reached.
@@ -138,12 +139,13 @@ class PassRecord:
     """
 
     __slots__ = (
+        "again",
         "at_end",
         "blocks",
         "ending",
-        "has_waited",
         "num_answers",
         "pause",
+        "pending",
         "reached",
         "used",
         "written",
@@ -151,8 +153,9 @@ class PassRecord:
 
     def __init__(self) -> None:
         self.reached: dict[str, Call] = {}
+        self.pending: dict[str, list[Call]] = {}
         self.num_answers = 0
-        self.has_waited = False
+        self.again = ""
         self.pause: Pause | None = None
         self.ending: StopApp | FailApp | None = None
         self.used: set[str] = set()
@@ -286,8 +289,10 @@ class Outbox:
             waiting: The record that `begin_handler` has returned.
         """
         self.is_handling = False
-        ending, self.this_pass = self.this_pass.ending, waiting
-        return ending
+        record, self.this_pass = self.this_pass, waiting
+        if record.again:
+            self.changed(record.again)
+        return record.ending
 
     def collect_or_restore(self) -> StateError | None:
         """Register the changes inside lists and dicts, and undo those that are not plain data.
@@ -424,6 +429,7 @@ class Outbox:
         self.this_pass.reached[name] = call
         if not call.ended:
             if policy.parallel:
+                self.this_pass.pending.setdefault(name, []).append(call)
                 return None
             self.wait((call,), (name,))
         return self._answer(work, call)
@@ -443,10 +449,19 @@ class Outbox:
             self._fitting.add(form)
 
     def pending_calls(self, work: Work) -> list[Call]:
-        """Return calls that have not ended; when these have ended, all calls of the work have."""
-        # Calls are run in the order of their requests, so the newest one ends last.
-        latest = self.this_pass.reached.get(work._node.name), work._records.newest
-        return [call for call in latest if call is not None and not call.ended]
+        """Return the calls of a work that this pass has requested; if there are none, its newest call.
+
+        An earlier pass, which was cut, may have come farther: its calls are those of later lines.
+
+        Returns:
+            Only calls that have not ended.
+        """
+        name, newest = work._node.name, work._records.newest
+        if name in self.this_pass.reached:
+            requested = self.this_pass.pending.get(name, [])
+        else:
+            requested = [] if newest is None else [newest]
+        return [call for call in requested if not call.ended]
 
     def latest_value(self, work: Work) -> Any:
         """Return the value of the call that this pass has requested last, else of the newest call."""
@@ -502,7 +517,10 @@ class Outbox:
             self.release(unneeded)
         self.emit(work, AnswerUsed(name, call.key, self.wall))
         self.runaway_calls.answer_used(name)
-        self.changed(_answered(name), name)
+        if work._policy.parallel:
+            self.changed(_answered(name), name)  # so that it gets its next call while a later line waits
+        else:
+            self.this_pass.again = _answered(name)
 
     def changed(self, reason: str, work: str = "") -> None:
         """Request another pass of the flow.

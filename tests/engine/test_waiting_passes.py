@@ -422,6 +422,45 @@ def test_the_value_of_a_call_without_cache_is_used_once_in_each_pass():
     assert values == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
 
 
+def test_works_without_cache_are_called_in_turn():
+    passes = []
+
+    def script(flow):
+        passes.append([flow.a.run(), flow.b.run(), flow.c.run()])
+        if len(passes) == 3:
+            flow.stop()
+
+    flow = ScriptedFlow(script, **{name: Work(cache_calls=False) for name in "abc"})
+    driver = Driver(flow)
+    driver.machine._patience = 0.0  # any change would cut a pass at once
+    driver.run()
+
+    assert [work for work, _ in driver.works.calls] == ["root.a", "root.b", "root.c"] * 3
+
+
+def test_a_parallel_work_without_cache_gets_its_next_call_while_a_later_line_waits():
+    seen = []
+
+    def script(flow):
+        seen.append(flow.p.run())
+        flow.a.run()
+        flow.stop()
+
+    def choose(works):
+        """Deliver what `p` reports, and the end of `a` after three values of `p`."""
+        is_late = len([value for value in seen if value is not None]) == 3
+        ready = [name for name, reports in works.reports.items() if reports and (name == "root.p" or is_late)]
+        return [works.reports[name].popleft() for name in ready]
+
+    flow = ScriptedFlow(script, p=Work(parallel=True, cache_calls=False), a=Work())
+    counter = iter(range(1, 100))
+    Driver(flow, lambda work: ([], (work, next(counter))), choose).run()
+
+    values = [value for value in seen if value is not None]
+    assert [work for work, _ in values] == ["root.p"] * len(values)
+    assert len(values) >= 3
+
+
 def test_a_failed_call_is_answered_with_none_and_the_pass_goes_on():
     seen = []
 
@@ -597,6 +636,34 @@ def test_all_calls_of_a_work_have_ended_and_the_last_one_of_the_pass_gives_the_v
     play(script)
 
     assert seen[-2:] == [([4], True, True), [2]]
+
+
+def test_a_pass_from_the_first_line_waits_for_no_call_of_a_later_line():
+    seen = []
+
+    def script(flow):
+        flow.tick.run()
+        flow.server.run("prepare")
+        seen.append((flow.wait_for(flow.server), flow.server.call("serve") is not None))
+        flow.server.run("serve")  # it ends when it is stopped
+        flow.a.run()
+        flow.stop()
+
+    def choose(works):
+        """Deliver a change of `tick` while `a` runs, then the end of `a`, and never the end of "serve"."""
+        allowed = {"root.server": not seen}
+        allowed["root.tick"] = ("root.a", ()) in works.calls
+        allowed["root.a"] = bool(seen) and seen[-1][1]
+        ready = [name for name, reports in works.reports.items() if reports and allowed[name]]
+        return [works.reports[name].popleft() for name in ready]
+
+    flow = ScriptedFlow(script, tick=Work(parallel=True), server=Work(parallel=True), a=Work())
+    driver = Driver(flow, lambda work, what="": ([("step", 1)], what), choose)
+    driver.run()
+
+    assert seen[0] == (["prepare"], False)
+    assert seen[-1] == (["prepare"], True)
+    assert not flow.server.call("serve").ended
 
 
 def test_a_work_without_a_call_or_with_a_failed_call_has_no_value():

@@ -105,9 +105,9 @@ def test_sixty_kills_during_big_changes():
 
 def test_an_assignment_sends_only_the_changed_attribute():
     desk = Desk(WorkMachine(Big()))
-    desk.host.open(desk.send, desk.request_report)
+    desk.work_side.open(desk.send, desk.request_report)
 
-    desk.host.perform(RunCall("", "key", 1, pack(((), {})), {}, 0))
+    desk.work_side.perform(RunCall("", "key", 1, pack(((), {})), {}, 0))
 
     messages = desk.take()
     changed = {name for message in messages for name in message.changes}
