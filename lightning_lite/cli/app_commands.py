@@ -18,21 +18,16 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-import click
-
 from lightning_lite.app.flow_commands import CLIENT_FIELD, COMMANDS
 from lightning_lite.app_state import AppState
-from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.options import BadInput
 from lightning_lite.cli.output import say
-from lightning_lite.cli.targets import find_running, list_with_names
 from lightning_lite.client_command import ClientCommand
-from lightning_lite.errors import CommandError, LightningLiteError
+from lightning_lite.errors import CommandError
 from lightning_lite.lightning_app.finder import install
 from lightning_lite.regular_files import open_regular
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary
-from lightning_lite.settings import resolve_root
 from lightning_lite.verbs import command_line_of
 
 #: The module that lets works have the names of Lightning App.
@@ -56,38 +51,6 @@ class AppCommand(NamedTuple):
     about: str
     options: tuple[str, ...]
     client: dict[str, str] | None
-
-
-def command_named(name: str) -> click.Command | None:
-    """Return the command line of a word that is not a verb: a command of the only app that runs.
-
-    Returns:
-        The command line, or `None` if no app runs.
-
-    Raises:
-        BadInput: Several apps run.
-    """
-    try:
-        runs = find_running(resolve_root(None))
-    except (BadInput, LightningLiteError):
-        return None
-    if not runs:
-        return None
-    if len(runs) > 1:
-        raise BadInput(
-            f"there is no verb {name!r}. For a command of an app, name its run, because {len(runs)} are "
-            f"running: lightning-lite app --run RUN {name}. They are {list_with_names(runs)}."
-        )
-
-    def execute(words: tuple[str, ...]) -> None:
-        give_command(runs[0], name, words, may_be_verb=True)
-
-    return Command(
-        name,
-        params=[click.Argument(["words"], nargs=-1, type=click.UNPROCESSED)],
-        callback=execute,
-        context_settings={"ignore_unknown_options": True, "help_option_names": []},
-    )
 
 
 def read_commands(run: RunSummary) -> list[AppCommand]:

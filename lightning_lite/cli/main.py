@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -33,6 +33,11 @@ Examples:
 """
 
 
+def _load(verb: str | None) -> Any:
+    """Return the module of a verb."""
+    return import_module(f"lightning_lite.cli.verbs.{verb}")
+
+
 class _Verbs(Group):
     """Has all verbs by name, and imports the one that is called."""
 
@@ -40,11 +45,11 @@ class _Verbs(Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0][:1] != "-" and args[0] not in self.commands:
-            found = import_module("lightning_lite.cli.app_commands").command_named(args[0])
+            found = _load("app").command_named(args[0])
             if found is not None:
                 return args[0], found, args[1:]
         name, found, rest = super().resolve_command(ctx, args)
-        return name, found and import_module(f"lightning_lite.cli.verbs.{name}").command, rest
+        return name, found and _load(name).command, rest
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order of the table

@@ -10,6 +10,7 @@ from types import ModuleType, TracebackType
 import click
 
 from lightning_lite.app.app import LightningApp
+from lightning_lite.app.script_file import execute_script, find_app
 from lightning_lite.app.session import Session
 from lightning_lite.cli.options import BadInput
 from lightning_lite.errors import (
@@ -52,11 +53,12 @@ def run_file(path: str, args: Sequence[str]) -> None:
         click.exceptions.Exit: It has raised an exception, which was printed.
         LightningLiteError: The app has failed, with an error that needs no traceback.
     """
+    install(_INSTALLER)  # the file may have the imports of Lightning App
     num_begun = Session.num_begun
     try:
-        module = _execute(path, args)
+        module = execute_script(path, args)
         if Session.num_begun == num_begun:
-            _find_app(module, path).run()
+            _app_in(module, path).run()
     except (click.ClickException, *_WITHOUT_TRACEBACK):
         raise
     except Exception as error:
@@ -66,55 +68,16 @@ def run_file(path: str, args: Sequence[str]) -> None:
         raise click.exceptions.Exit(1) from error
 
 
-def load_app(path: str, args: Sequence[str]) -> LightningApp:
-    """Execute a file as `__main__`, and return the app in it without running it.
-
-    Args:
-        path: The file, as for `run_file`.
-        args: The arguments in its `sys.argv`.
-
-    Raises:
-        BadInput: It contains no app, or several.
-    """
-    return _find_app(_execute(path, args), path)
-
-
-def _execute(path: str, args: Sequence[str]) -> ModuleType:
-    """Execute a file as `__main__`, and return the module."""
-    install(_INSTALLER)  # the file may have the imports of Lightning App
-    path = os.path.abspath(path)
-    module = ModuleType("__main__")
-    module.__file__ = path
-    sys.modules["__main__"] = module  # pickle and the identity of the app look up classes there
-    sys.argv = [path, *args]
-    sys.path.insert(0, os.path.dirname(path))
-    with open(path, "rb") as file:
-        code = compile(file.read(), path, "exec", dont_inherit=True)
-    exec(code, module.__dict__)
-    return module
-
-
-def _find_app(module: ModuleType, path: str) -> LightningApp:
-    """Return the app in a module; any variable may hold it.
+def _app_in(module: ModuleType, path: str) -> LightningApp:
+    """Return the app in a module.
 
     Raises:
         BadInput: There is none, or more than one.
     """
-    found = {
-        id(value): (name, value) for name, value in vars(module).items() if isinstance(value, LightningApp)
-    }
-    if not found:
-        raise BadInput(
-            f"The provided file {path} does not contain a LightningApp. Instantiate your app at the module "
-            "level like so: `app = LightningApp(flow, ...)`"
-        )
-    if len(found) > 1:
-        names = ", ".join(name for name, _ in found.values())
-        raise BadInput(
-            f"There should not be multiple apps instantiated within a file. Found {names} in {path}."
-        )
-    ((_, app),) = found.values()
-    return app
+    try:
+        return find_app(module, path)
+    except LookupError as error:
+        raise BadInput(str(error)) from None
 
 
 def _without_our_frames(trace: TracebackType | None) -> TracebackType | None:

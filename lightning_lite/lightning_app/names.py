@@ -1,65 +1,70 @@
 """The table of the names of Lightning App: for each of its modules, where this package has each name.
 
-A module is written without `lightning.app`; "" is that module itself. A place without a colon is a module of
-this package that has the name, too; after a colon is the name there.
+A module of Lightning App is written without `lightning.app`; "" is that module itself. A place without a
+colon is a module that has the name, too; after a colon is the name there.
 """
 
 from __future__ import annotations
 
-_PACKAGE = __name__.partition(".")[0]
+_APP = {"LightningApp": "lightning_lite.app.app"}
+_FLOW = {"LightningFlow": "lightning_lite.tree.flow"}
+_WORK = {"LightningWork": "lightning_lite.tree.work"}
+_BUILD_CONFIG = {"BuildConfig": "lightning_lite.tree.cloud"}
+_CLOUD_COMPUTE = {"CloudCompute": "lightning_lite.tree.cloud"}
 
-_APP = {"LightningApp": "app.app"}
-_FLOW = {"LightningFlow": "tree.flow"}
-_WORK = {"LightningWork": "tree.work"}
-_BUILD_CONFIG = {"BuildConfig": "tree.cloud"}
-_CLOUD_COMPUTE = {"CloudCompute": "tree.cloud"}
+_FRONTEND = {"Frontend": "lightning_lite.frontends.base"}
+_STATIC = {"StaticWebFrontend": "lightning_lite.frontends.static_frontend"}
+_STREAMLIT = {"StreamlitFrontend": "lightning_lite.frontends.streamlit_frontend"}
+_PANEL = {"PanelFrontend": "lightning_lite.frontends.panel_frontend"}
+_STATE_WATCHER = {"AppStateWatcher": "lightning_lite.frontends.app_state_watcher"}
+_API = {
+    "Delete": "lightning_lite.api",
+    "Get": "lightning_lite.api",
+    "Post": "lightning_lite.api",
+    "Put": "lightning_lite.api",
+}
 
-_FRONTEND = {"Frontend": "frontends.base"}
-_STATIC = {"StaticWebFrontend": "frontends.static_frontend"}
-_STREAMLIT = {"StreamlitFrontend": "frontends.streamlit_frontend"}
-_PANEL = {"PanelFrontend": "frontends.panel_frontend"}
-_STATE_WATCHER = {"AppStateWatcher": "frontends.app_state_watcher"}
-_API = {"Delete": "api", "Get": "api", "Post": "api", "Put": "api"}
-
-_RUNTIME = "lightning_app.runtime"
-_HELPERS = "lightning_app.helpers"
-_STUBS = "lightning_app.stubs"
-_STATE_STORE = "lightning_app.state_store"
+_RUNTIME = "lightning_lite.lightning_app.runtime"
+_HELPERS = "lightning_lite.lightning_app.helpers"
+_STUBS = "lightning_lite.lightning_app.stubs"
+_STATE_STORE = "lightning_lite.lightning_app.state_store"
 _PDB = {"MPPdb": "pdb:Pdb", "set_trace": "builtins:breakpoint"}
-_COMMENT_COMMANDS = "lightning_app.comment_commands"
-_CODE = {"Code": "components.code_archive"}
-_MULTI_NODE = {"MultiNode": "components.multi_node"}
-_SPAWN_NODES = {"PyTorchSpawnMultiNode": "components.torch_nodes"}
-_FABRIC_NODES = {"FabricMultiNode": "components.lightning_nodes"}
-_TRAINER_NODES = {"LightningTrainerMultiNode": "components.lightning_nodes"}
+_COMMENT_COMMANDS = "lightning_lite.lightning_app.comment_commands"
+_CODE = {"Code": "lightning_lite.components.code_archive"}
+_MULTI_NODE = {"MultiNode": "lightning_lite.components.multi_node"}
+_SPAWN_NODES = {"PyTorchSpawnMultiNode": "lightning_lite.components.torch_nodes"}
+_FABRIC_NODES = {"FabricMultiNode": "lightning_lite.components.lightning_nodes"}
+_TRAINER_NODES = {"LightningTrainerMultiNode": "lightning_lite.components.lightning_nodes"}
 _ALL_NODES = {**_MULTI_NODE, **_SPAWN_NODES, **_FABRIC_NODES, **_TRAINER_NODES}
 _TRAINING = {
-    "LightningTrainerScript": "components.trainer_script",
-    "PyTorchLightningScriptRunner": "components.trainer_script",
+    "LightningTrainerScript": "lightning_lite.components.trainer_script",
+    "PyTorchLightningScriptRunner": "lightning_lite.components.trainer_script",
 }
-_POPEN_SCRIPT = {"PopenPythonScript": "components.popen_script"}
-_TRACER = {"Tracer": "components.tracer"}
-_TRACER_SCRIPT = {"TracerPythonScript": "components.tracer_script"}
+_POPEN_SCRIPT = {"PopenPythonScript": "lightning_lite.components.popen_script"}
+_TRACER = {"Tracer": "lightning_lite.components.tracer"}
+_TRACER_SCRIPT = {"TracerPythonScript": "lightning_lite.components.tracer_script"}
 _SCRIPTS = {**_CODE, **_POPEN_SCRIPT, **_TRACER_SCRIPT}
-_SAMPLE_TYPES = dict.fromkeys(("Category", "Image", "Number", "Text"), "components.sample_types")
-_PYTHON_SERVER = {**_SAMPLE_TYPES, "PythonServer": "components.python_server"}
-_IMAGE_TEXT = {"Image": "components.image_text:ImageText"}
-_MODEL_INFERENCE = {"ModelInferenceAPI": "components.model_inference"}
-_GRADIO = {"ServeGradio": "components.gradio_server"}
-_AUTO_SCALER = {"AutoScaler": "components.auto_scaler"}
-_COLD_START_PROXY = {"ColdStartProxy": "components.cold_start_proxy"}
-_STREAMLIT_WORK = {"ServeStreamlit": "components.streamlit_server"}
-_DATABASE = {"Database": "components.database"}
-_DATABASE_CLIENT = {"DatabaseClient": "components.database_client"}
+_SAMPLE_TYPES = dict.fromkeys(
+    ("Category", "Image", "Number", "Text"), "lightning_lite.components.sample_types"
+)
+_PYTHON_SERVER = {**_SAMPLE_TYPES, "PythonServer": "lightning_lite.components.python_server"}
+_IMAGE_TEXT = {"Image": "lightning_lite.components.image_text:ImageText"}
+_MODEL_INFERENCE = {"ModelInferenceAPI": "lightning_lite.components.model_inference"}
+_GRADIO = {"ServeGradio": "lightning_lite.components.gradio_server"}
+_AUTO_SCALER = {"AutoScaler": "lightning_lite.components.auto_scaler"}
+_COLD_START_PROXY = {"ColdStartProxy": "lightning_lite.components.cold_start_proxy"}
+_STREAMLIT_WORK = {"ServeStreamlit": "lightning_lite.components.streamlit_server"}
+_DATABASE = {"Database": "lightning_lite.components.database"}
+_DATABASE_CLIENT = {"DatabaseClient": "lightning_lite.components.database_client"}
 _TESTING = {
-    "LightningTestApp": "testing.apps",
-    "application_testing": "testing.command_line",
-    "run_work_isolated": "testing.isolation",
-    "delete_cloud_lightning_apps": "lightning_app.cloud_tests",
-    "run_app_in_cloud": "lightning_app.cloud_tests",
-    "wait_for": "lightning_app.cloud_tests",
+    "LightningTestApp": "lightning_lite.testing.apps",
+    "application_testing": "lightning_lite.testing.command_line",
+    "run_work_isolated": "lightning_lite.testing.isolation",
+    "delete_cloud_lightning_apps": "lightning_lite.lightning_app.cloud_tests",
+    "run_app_in_cloud": "lightning_lite.lightning_app.cloud_tests",
+    "wait_for": "lightning_lite.lightning_app.cloud_tests",
 }
-_EMPTY = {"EmptyFlow": "testing.components", "EmptyWork": "testing.components"}
+_EMPTY = {"EmptyFlow": "lightning_lite.testing.components", "EmptyWork": "lightning_lite.testing.components"}
 
 #: The names that `lightning` itself has, besides its modules.
 TOP_NAMES = {**_APP, **_FLOW, **_WORK, **_BUILD_CONFIG, **_CLOUD_COMPUTE}
@@ -88,22 +93,22 @@ NAMES: dict[str, dict[str, str]] = {
     "components.database.client": _DATABASE_CLIENT,
     "components.database.server": _DATABASE,
     "components.database.utilities": {
-        "_pydantic_column_type": "components.database_tables:pydantic_column_type",
-        "pydantic_column_type": "components.database_tables",
+        "_pydantic_column_type": "lightning_lite.components.database_tables:pydantic_column_type",
+        "pydantic_column_type": "lightning_lite.components.database_tables",
     },
     "components.multi_node": _ALL_NODES,
     "components.multi_node.base": {**_MULTI_NODE, "is_running_in_cloud": _HELPERS},
     "components.multi_node.fabric": {
         **_FABRIC_NODES,
-        "_FabricRunExecutor": "components.lightning_nodes:FabricLauncher",
+        "_FabricRunExecutor": "lightning_lite.components.lightning_nodes:FabricLauncher",
     },
     "components.multi_node.pytorch_spawn": {
         **_SPAWN_NODES,
-        "_PyTorchSpawnRunExecutor": "components.torch_nodes:TorchLauncher",
+        "_PyTorchSpawnRunExecutor": "lightning_lite.components.torch_nodes:TorchLauncher",
     },
     "components.multi_node.trainer": {
         **_TRAINER_NODES,
-        "_LightningTrainerRunExecutor": "components.lightning_nodes:TrainerLauncher",
+        "_LightningTrainerRunExecutor": "lightning_lite.components.lightning_nodes:TrainerLauncher",
     },
     "components.python": {**_POPEN_SCRIPT, **_TRACER_SCRIPT},
     "components.python.popen": {**_POPEN_SCRIPT, **_TRACER},
@@ -119,7 +124,7 @@ NAMES: dict[str, dict[str, str]] = {
     "components.serve.auto_scaler": {
         **_AUTO_SCALER,
         **_COLD_START_PROXY,
-        "_LoadBalancer": "components.load_balancer:LoadBalancer",
+        "_LoadBalancer": "lightning_lite.components.load_balancer:LoadBalancer",
     },
     "components.serve.cold_start_proxy": _COLD_START_PROXY,
     "components.serve.gradio_server": _GRADIO,
@@ -153,20 +158,20 @@ NAMES: dict[str, dict[str, str]] = {
     "runners.runtime": {"dispatch": _RUNTIME, "load_app_from_file": _RUNTIME},
     "runners.runtime_type": {"RuntimeType": _RUNTIME},
     "storage": {
-        "Drive": "storage.drive",
-        "FileSystem": "storage.file_system",
-        "Mount": "storage.mount",
-        "Path": "storage.path",
-        "Payload": "storage.payload",
+        "Drive": "lightning_lite.storage.drive",
+        "FileSystem": "lightning_lite.storage.file_system",
+        "Mount": "lightning_lite.storage.mount",
+        "Path": "lightning_lite.storage.path",
+        "Payload": "lightning_lite.storage.payload",
     },
-    "storage.drive": {"Drive": "storage.drive"},
-    "storage.filesystem": {"FileSystem": "storage.file_system"},
-    "storage.mount": {"Mount": "storage.mount"},
-    "storage.path": {"Path": "storage.path"},
-    "storage.payload": {"Payload": "storage.payload"},
-    "structures": {"Dict": "tree.structures", "List": "tree.structures"},
-    "structures.dict": {"Dict": "tree.structures"},
-    "structures.list": {"List": "tree.structures"},
+    "storage.drive": {"Drive": "lightning_lite.storage.drive"},
+    "storage.filesystem": {"FileSystem": "lightning_lite.storage.file_system"},
+    "storage.mount": {"Mount": "lightning_lite.storage.mount"},
+    "storage.path": {"Path": "lightning_lite.storage.path"},
+    "storage.payload": {"Payload": "lightning_lite.storage.payload"},
+    "structures": {"Dict": "lightning_lite.tree.structures", "List": "lightning_lite.tree.structures"},
+    "structures.dict": {"Dict": "lightning_lite.tree.structures"},
+    "structures.list": {"List": "lightning_lite.tree.structures"},
     "testing": {**_TESTING, **_EMPTY},
     "testing.helpers": _EMPTY,
     "testing.testing": _TESTING,
@@ -189,10 +194,10 @@ NAMES: dict[str, dict[str, str]] = {
         "is_static_method": _HELPERS,
         "pretty_state": _HELPERS,
     },
-    "utilities.app_status": {"AppStatus": "status", "WorkStatus": "status"},
+    "utilities.app_status": {"AppStatus": "lightning_lite.status", "WorkStatus": "lightning_lite.status"},
     "utilities.cloud": {"is_running_in_cloud": _HELPERS},
-    "utilities.commands": {"ClientCommand": "client_command"},
-    "utilities.commands.base": {"ClientCommand": "client_command"},
+    "utilities.commands": {"ClientCommand": "lightning_lite.client_command"},
+    "utilities.commands.base": {"ClientCommand": "lightning_lite.client_command"},
     "utilities.data_structures": {"AttributeDict": _HELPERS},
     "utilities.enum": {
         "AppStage": _STUBS,
@@ -201,20 +206,20 @@ NAMES: dict[str, dict[str, str]] = {
         "OpenAPITags": _STUBS,
         "WorkFailureReasons": _STUBS,
         "WorkPendingReason": _STUBS,
-        "WorkStageStatus": "status",
+        "WorkStageStatus": "lightning_lite.status",
         "WorkStopReasons": _STUBS,
         "make_status": _STUBS,
     },
     "utilities.exceptions": {
-        "CacheMissException": "errors:Pause",
-        "ExitAppException": "errors:StopApp",
+        "CacheMissException": "lightning_lite.errors:Pause",
+        "ExitAppException": "lightning_lite.errors:StopApp",
         "InvalidPathException": _STUBS,
         "LightningAppStateException": _STUBS,
-        "LightningComponentException": "errors:ComponentError",
-        "LightningFlowException": "errors:FailApp",
+        "LightningComponentException": "lightning_lite.errors:ComponentError",
+        "LightningFlowException": "lightning_lite.errors:FailApp",
         "LightningPlatformException": _STUBS,
-        "LightningSigtermStateException": "errors:StopRun",
-        "LightningWorkException": "errors:ComponentError",
+        "LightningSigtermStateException": "lightning_lite.errors:StopRun",
+        "LightningWorkException": "lightning_lite.errors:ComponentError",
         "LogLinesLimitExceeded": _STUBS,
         "MisconfigurationException": _STUBS,
     },
@@ -224,18 +229,21 @@ NAMES: dict[str, dict[str, str]] = {
     "utilities.load_app": {"extract_metadata_from_app": _RUNTIME, "load_app_from_file": _RUNTIME},
     "utilities.network": {"find_free_network_port": _HELPERS},
     "utilities.packaging": {},
-    "utilities.packaging.build_config": {**_BUILD_CONFIG, "load_requirements": "tree.cloud"},
+    "utilities.packaging.build_config": {**_BUILD_CONFIG, "load_requirements": "lightning_lite.tree.cloud"},
     "utilities.packaging.cloud_compute": _CLOUD_COMPUTE,
     "utilities.safe_pickle": {
-        "dump": "lightning_app.safe_pickle",
-        "get_picklable_work": "lightning_app.safe_pickle",
-        "load": "lightning_app.safe_pickle",
+        "dump": "lightning_lite.lightning_app.safe_pickle",
+        "get_picklable_work": "lightning_lite.lightning_app.safe_pickle",
+        "load": "lightning_lite.lightning_app.safe_pickle",
     },
-    "utilities.state": {"AppState": "app_state", "headers_for": _HELPERS},
+    "utilities.state": {"AppState": "lightning_lite.app_state", "headers_for": _HELPERS},
     "utilities.tracer": _TRACER,
-    "utilities.tree": {"breadth_first": "lightning_app.walks", "depth_first": "lightning_app.walks"},
+    "utilities.tree": {
+        "breadth_first": "lightning_lite.lightning_app.walks",
+        "depth_first": "lightning_lite.lightning_app.walks",
+    },
     "utilities.types": {"Component": _HELPERS, "ComponentTuple": _HELPERS},
-    "utilities.warnings": {"LightningFlowWarning": "errors"},
+    "utilities.warnings": {"LightningFlowWarning": "lightning_lite.errors"},
 }
 
 
@@ -251,5 +259,4 @@ def place_of(name: str) -> tuple[str, str]:
     """
     module, _, attribute = name.partition(":")
     home, _, other = NAMES[module][attribute].partition(":")
-    is_own = home not in ("builtins", "logging", "pdb")
-    return f"{_PACKAGE}.{home}" if is_own else home, other or attribute
+    return home, other or attribute

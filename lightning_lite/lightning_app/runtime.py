@@ -12,8 +12,7 @@ from enum import Enum
 from typing import Any
 
 from lightning_lite.app.app import LightningApp
-from lightning_lite.cli.options import BadInput
-from lightning_lite.cli.script_runner import load_app
+from lightning_lite.app.script_file import execute_script, find_app
 from lightning_lite.errors import AppFailed, AppIdle, WorkFailed
 from lightning_lite.events import WorkStatusChanged
 from lightning_lite.lightning_app.stubs import MisconfigurationException
@@ -160,14 +159,16 @@ def load_app_from_file(
         pass  # raises, if there is no such file
     os.environ.update(env_vars or {})
     try:
-        return load_app(filepath, sys.argv[1:])
-    except BadInput as error:
-        raise MisconfigurationException(error.message) from None
+        module = execute_script(filepath, sys.argv[1:])
     except Exception as error:
         if raise_exception:
             raise
         traceback.print_exception(error)
         raise SystemExit(1) from error
+    try:
+        return find_app(module, filepath)
+    except LookupError as error:
+        raise MisconfigurationException(str(error)) from None
 
 
 def extract_metadata_from_app(app: LightningApp) -> list[dict[str, Any]]:

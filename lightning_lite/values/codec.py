@@ -12,7 +12,7 @@ from collections import Counter, OrderedDict, defaultdict
 
 from lightning_lite.errors import StateError
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values.base import Confidential, Transferable
+from lightning_lite.values.base import Confidential, Stationary, Transferable
 
 if TYPE_CHECKING:
     from typing import Any
@@ -163,6 +163,8 @@ def _advice(value: Any) -> str:
         return "Use its value or its name."
     if isinstance(value, Transferable):
         return "Assign it directly to an attribute: inside a list, tuple or dict it can't be sent."
+    if isinstance(value, Stationary):
+        return "Hold components in a structures.List or structures.Dict."
     if isinstance(value, Confidential):
         return "The state is stored, and a secret must not be: keep it in a private attribute (self._x = y)."
     if hasattr(kind, "__fspath__"):
@@ -171,8 +173,6 @@ def _advice(value: Any) -> str:
         return "Use model.model_dump(mode='json')."
     if hasattr(kind, "__dataclass_fields__"):
         return "Use dataclasses.asdict(value)."
-    if "lightning_lite.tree.component.Component" in mro:
-        return "Hold components in a structures.List or structures.Dict."
     if kind in (set, frozenset):
         return "Use sorted(value)."
     if kind in (bytes, bytearray):

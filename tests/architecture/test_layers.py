@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 import lightning_lite
+from lightning_lite.lightning_app.names import NAMES, place_of
 
 PACKAGE = "lightning_lite"
 FOLDER = Path(lightning_lite.__file__).parent
@@ -113,9 +114,15 @@ def layer_of(module: str) -> int | None:
     return max(owners)[1] if owners else None
 
 
-def is_module(text: str) -> bool:
-    """Return whether a string is the full name of one of our modules."""
-    return text.startswith(f"{PACKAGE}.") and text.removeprefix(f"{PACKAGE}.") in MODULES
+def module_in(text: str) -> str | None:
+    """Return the longest name of a module of ours with which a text begins, or `None`.
+
+    The text may go on with the name of a class, or with the rest of an f-string.
+    """
+    found = re.match(rf"{PACKAGE}((?:\.\w+)+)", text)
+    parts = found[1].split(".")[1:] if found else []
+    names = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((name for name in names if name in MODULES), None)
 
 
 def names_in(node: ast.AST) -> Iterator[str]:
@@ -134,9 +141,9 @@ def imports_in(source: str, tree: ast.AST, late: bool = False) -> Iterator[Impor
         for name in names_in(node):
             if name.split(".")[0] == PACKAGE:
                 yield Import(source, node.lineno, name.removeprefix(PACKAGE).lstrip("."), late)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and is_module(node.value):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and (name := module_in(node.value)):
             # The name of a module in a string: it is imported by that name, or started as a program.
-            yield Import(source, node.lineno, node.value.removeprefix(f"{PACKAGE}."), late=False)
+            yield Import(source, node.lineno, name, late=False)
         inside = late or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         yield from imports_in(source, node, inside)
 
@@ -197,14 +204,39 @@ def test_a_lower_package_does_not_import_a_higher_one(lower: str, higher: str):
     assert found == []
 
 
-def test_imports_are_found_in_functions_and_in_strings():
+def test_imports_are_found_in_functions():
     tree = ast.parse("def f():\n    from lightning_lite import errors\nimport lightning_lite, os")
-    named = ast.parse("HOME = 'lightning_lite.app.notebook'\nNONE = 'lightning_lite.nothing', 'errors'")
 
     found = list(imports_in("state", tree))
 
     assert found == [Import("state", 2, "errors", late=True), Import("state", 3, "", late=False)]
-    assert list(imports_in("tree.x", named)) == [Import("tree.x", 1, "app.notebook", late=False)]
+
+
+@pytest.mark.parametrize(
+    ("text", "module"),
+    [
+        ("'lightning_lite.app.notebook'", "app.notebook"),
+        ("'lightning_lite.tree.component.Component'", "tree.component"),
+        ("'lightning_lite.components.load_balancer:LoadBalancer'", "components.load_balancer"),
+        ("f'lightning_lite.cli.verbs.{verb}'", "cli.verbs"),
+        ("{'name': ('lightning_lite.errors',)}", "errors"),
+        ("'lightning_lite.nothing'", None),
+        ("'lightning_lite'", None),
+        ("'errors'", None),
+        ("'lightning_lite.errorsome'", None),
+    ],
+)
+def test_imports_are_found_in_strings(text: str, module: str | None):
+    found = list(imports_in("tree.x", ast.parse(f"def f():\n    return {text}")))
+
+    assert found == ([Import("tree.x", 2, module, late=False)] if module else [])
+
+
+def test_the_names_of_lightning_app_are_full_names():
+    places = [place_of(f"{module}:{name}")[0] for module, names in NAMES.items() for name in names]
+
+    assert [place for place in places if place.startswith(PACKAGE) and module_in(place) is None] == []
+    assert {place for place in places if not place.startswith(PACKAGE)} == {"builtins", "logging", "pdb"}
 
 
 def test_the_picture_of_the_layers_shows_them():

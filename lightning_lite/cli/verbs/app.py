@@ -9,6 +9,8 @@ from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import BadInput, examples, plain_option, root_option
 from lightning_lite.cli.targets import find_run, find_running, list_with_names
+from lightning_lite.errors import LightningLiteError
+from lightning_lite.settings import resolve_root
 
 
 @click.command(
@@ -34,3 +36,35 @@ def command(run: str | None, root: str, name: str, words: tuple[str, ...]) -> No
             f"They are {list_with_names(running)}."
         )
     give_command(find_run(root, run, running=True), name, words)
+
+
+def command_named(name: str) -> click.Command | None:
+    """Return the command line of a word that is not a verb: a command of the only app that runs.
+
+    Returns:
+        The command line, or `None` if no app runs.
+
+    Raises:
+        BadInput: Several apps run.
+    """
+    try:
+        runs = find_running(resolve_root(None))
+    except (BadInput, LightningLiteError):
+        return None
+    if not runs:
+        return None
+    if len(runs) > 1:
+        raise BadInput(
+            f"there is no verb {name!r}. For a command of an app, name its run, because {len(runs)} are "
+            f"running: lightning-lite app --run RUN {name}. They are {list_with_names(runs)}."
+        )
+
+    def execute(words: tuple[str, ...]) -> None:
+        give_command(runs[0], name, words, may_be_verb=True)
+
+    return Command(
+        name,
+        params=[click.Argument(["words"], nargs=-1, type=click.UNPROCESSED)],
+        callback=execute,
+        context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    )
