@@ -6,8 +6,7 @@ A process registers the texts of the secrets that it knows. A text is found as i
 
 from __future__ import annotations
 
-import sys
-
+from lightning_lite.late_import import late_import
 from lightning_lite.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -91,8 +90,7 @@ def mask_failure(failure: Failure) -> Failure:
 
 def _set_forms(texts: list[str]) -> None:
     global forms, byte_forms
-    __import__(_SECRET_FORMS)
-    secret_forms = sys.modules[_SECRET_FORMS]
+    secret_forms = late_import(_SECRET_FORMS)
     found = {form for text in texts for form in secret_forms.forms_of(text) if len(form) >= MIN_LENGTH}
     encoded = {data for form in found for data in secret_forms.encodings_of(form)}
     forms = tuple(sorted(found, key=len, reverse=True))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from importlib import import_module
 
 from lightning_lite.errors import SettingError
 from lightning_lite.extras import check_setting
+from lightning_lite.late_import import late_import
 from lightning_lite.run_options import RunOptions
 from lightning_lite.runners.base import RemoteOptions, Runner, RunnerOptions
 from lightning_lite.runners.output.display_queue import Display
@@ -95,9 +95,9 @@ def make_remote_runner(options: RunnerOptions, display: Display) -> Runner:
     Raises:
         RunnerError: There is no cluster, or it can't be used; the message says why.
     """
-    cluster = import_module(_CLUSTER).RayCluster(options.remote)
+    cluster = late_import(_CLUSTER).RayCluster(options.remote)
     try:
-        runner: Runner = import_module(_RUNNER).RemoteRunner(options, cluster, display)
+        runner: Runner = late_import(_RUNNER).RemoteRunner(options, cluster, display)
     except BaseException:
         cluster.close()
         raise

@@ -19,7 +19,6 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from importlib import import_module
 from typing import ClassVar, Literal
 
 from lightning_lite import timeouts
@@ -48,6 +47,7 @@ from lightning_lite.errors import ArgumentError, JournalGone, LightningFlowWarni
 from lightning_lite.events import CallFailed, ComponentAttached, Event
 from lightning_lite.extras import API_PACKAGES, UI_PACKAGES, install_command, missing_package
 from lightning_lite.harmless_text import one_line
+from lightning_lite.late_import import late_import
 from lightning_lite.main_messages import Report
 from lightning_lite.masking import mask
 from lightning_lite.root_access import TRUSTED, trust
@@ -473,7 +473,7 @@ class Session:
         for note in hidden_by_verbs(commands):
             print_notice(note)
         # By its name, because most apps have no API: asyncio would cost each of them 40 ms.
-        app_api = import_module("lightning_lite.app.app_api")
+        app_api = late_import("lightning_lite.app.app_api")
         self.api = app_api.AppApi(name_of_app(self._root), [*routes, *commands], self.flow_requests)
         self._has_routes = bool(routes)
         # Without a page, no server hands routes on, so an app with routes alone may rest.

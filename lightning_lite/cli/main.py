@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from importlib import import_module
 from typing import Any, NoReturn
 
 import click
@@ -15,6 +14,7 @@ from lightning_lite.cli.click_classes import Command, Group, is_plain
 from lightning_lite.distribution import __version__
 from lightning_lite.errors import LightningLiteError
 from lightning_lite.harmless_text import harmless, one_line
+from lightning_lite.late_import import late_import
 from lightning_lite.verbs import VERBS
 
 _HELP = """Lightning Apps without the cloud, the account and the server.
@@ -35,7 +35,7 @@ Examples:
 
 def _load(verb: str | None) -> Any:
     """Return the module of a verb."""
-    return import_module(f"lightning_lite.cli.verbs.{verb}")
+    return late_import(f"lightning_lite.cli.verbs.{verb}")
 
 
 class _Verbs(Group):

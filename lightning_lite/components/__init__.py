@@ -5,8 +5,7 @@ from lightning_lite.components import TracerPythonScript
 
 from __future__ import annotations
 
-import sys
-
+from lightning_lite.late_import import late_import
 from lightning_lite.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -88,8 +87,7 @@ def _load(name: str) -> Any:
     module = _DEFINED_IN.get(name)
     if module is None:
         raise AttributeError(f"module 'lightning_lite.components' has no attribute {name!r}")
-    __import__(module)
-    return getattr(sys.modules[module], name)
+    return getattr(late_import(module), name)
 
 
 if not TYPE_CHECKING:  # a type checker that sees it accepts each misspelled name

@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from importlib import import_module
 from threading import Event, Lock, Thread
 from typing import Any
 
@@ -16,6 +15,7 @@ from lightning_lite.components.server_work import ServerWork
 from lightning_lite.context import current_caller
 from lightning_lite.errors import ComponentError
 from lightning_lite.extras import check_installed
+from lightning_lite.late_import import late_import
 from lightning_lite.storage.drive import Drive
 from lightning_lite.values.secret import Secret
 
@@ -81,7 +81,7 @@ class Database(ServerWork):
         self.store_interval = store_interval
         self.debug = debug
         given = models if isinstance(models, list | tuple) else [models]
-        self._tables = import_module(_TABLES).tables_of(given)
+        self._tables = late_import(_TABLES).tables_of(given)
 
     @property
     def db_url(self) -> str:
@@ -111,9 +111,9 @@ class Database(ServerWork):
         word = token.reveal() if isinstance(token, Secret) else token
         with self._bound_port() as bound:
             self._restore()
-            server = import_module(_HTTP_SERVER).HttpServer(self.display_name or type(self).__qualname__)
-            with import_module(_DATABASE_API).opened(self._path(), self._tables, self.debug) as engine:
-                import_module(_DATABASE_API).add_routes(server, engine, self._tables, word)
+            server = late_import(_HTTP_SERVER).HttpServer(self.display_name or type(self).__qualname__)
+            with late_import(_DATABASE_API).opened(self._path(), self._tables, self.debug) as engine:
+                late_import(_DATABASE_API).add_routes(server, engine, self._tables, word)
                 with self._stored_regularly():
                     server.serve(bound)
 

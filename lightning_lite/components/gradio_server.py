@@ -6,12 +6,12 @@ import inspect
 import os
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lightning_lite.components.model_server import ModelServer
 from lightning_lite.errors import ComponentDefinitionError
 from lightning_lite.extras import check_installed
+from lightning_lite.late_import import late_import
 
 if TYPE_CHECKING:
     from lightning_lite.components.http_server import HttpServer
@@ -91,7 +91,7 @@ class ServeGradio(ModelServer):
         with self._bound_port() as bound:
             if self._model is None:
                 self._model = self.build_model()
-            server: HttpServer = import_module(_HTTP_SERVER).HttpServer(type(self).__qualname__)
+            server: HttpServer = late_import(_HTTP_SERVER).HttpServer(type(self).__qualname__)
             self._mount_page(server, partial(self.predict, *args, **kwargs))
             server.serve(bound)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lightning_lite.components.cold_start_proxy import ColdStartProxy
@@ -10,6 +9,7 @@ from lightning_lite.components.sample_types import checked_type, code_sample
 from lightning_lite.components.server_work import ServerWork
 from lightning_lite.errors import ComponentValueError
 from lightning_lite.extras import check_installed
+from lightning_lite.late_import import late_import
 
 if TYPE_CHECKING:
     from lightning_lite.components.balancer_api import BalancerApi
@@ -134,13 +134,13 @@ class LoadBalancer(ServerWork):
         with self._bound_port() as bound:
             self.in_use = []
             self.num_requests = 0
-            api: BalancerApi = import_module(_BALANCER_API).BalancerApi(
+            api: BalancerApi = late_import(_BALANCER_API).BalancerApi(
                 self._make_rotation,
                 lambda: [url.rstrip("/") for url in self.servers],
                 lambda number: setattr(self, "num_requests", number),
                 self._cold_start_proxy,
             )
-            server: HttpServer = import_module(_HTTP_SERVER).HttpServer(
+            server: HttpServer = late_import(_HTTP_SERVER).HttpServer(
                 self._api_name or type(self).__qualname__,
                 lifespan=api.lifespan,
                 ending=api.end,
@@ -154,7 +154,7 @@ class LoadBalancer(ServerWork):
                 self._api = None
 
     def _make_rotation(self) -> Any:
-        return import_module(_SERVER_ROTATION).ServerRotation(
+        return late_import(_SERVER_ROTATION).ServerRotation(
             self._server_endpoint,
             max_batch_size=self.max_batch_size,
             timeout_batching=self.timeout_batching,

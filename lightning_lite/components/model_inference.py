@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lightning_lite.components.model_server import ModelServer
 from lightning_lite.errors import ComponentError
 from lightning_lite.extras import check_installed
+from lightning_lite.late_import import late_import
 
 if TYPE_CHECKING:
     from lightning_lite.components.http_server import HttpServer
@@ -114,9 +114,9 @@ class ModelInferenceAPI(ModelServer):
             OSError: The given port is in use.
         """
         with self._bound_port() as bound:
-            read = import_module(_IMAGE_TEXT).decode_image if self.input else self.deserialize
-            write = import_module(_IMAGE_TEXT).encode_image if self.output else self.serialize
+            read = late_import(_IMAGE_TEXT).decode_image if self.input else self.deserialize
+            write = late_import(_IMAGE_TEXT).encode_image if self.output else self.serialize
             self._model = self.build_model()
-            server: HttpServer = import_module(_HTTP_SERVER).HttpServer(type(self).__qualname__)
+            server: HttpServer = late_import(_HTTP_SERVER).HttpServer(type(self).__qualname__)
             server.add_json_route("/predict", read, lambda data: write(self.predict(data)))
             server.serve(bound)

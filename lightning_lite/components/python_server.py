@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lightning_lite.components.sample_types import DefaultInput, DefaultOutput, check_model, code_sample
 from lightning_lite.components.server_work import ServerWork
 from lightning_lite.errors import ComponentDefinitionError
 from lightning_lite.extras import check_installed
+from lightning_lite.late_import import late_import
 
 if TYPE_CHECKING:
     from lightning_lite.components.http_server import HttpServer
@@ -110,7 +110,7 @@ class PythonServer(ServerWork):
         """
         with self._bound_port() as bound:
             self.setup(*args, **kwargs)
-            server: HttpServer = import_module(_HTTP_SERVER).HttpServer(type(self).__qualname__)
+            server: HttpServer = late_import(_HTTP_SERVER).HttpServer(type(self).__qualname__)
             self._add_route(server)
             server.serve(bound)
 

@@ -4,15 +4,17 @@ import pickle
 import sys
 from importlib import import_module
 
+#: Imported by name, because the path to them comes in standard input.
+_NAMESPACES, _PICKLING = "lightning_lite.values.namespaces", "lightning_lite.values.pickling"
+
 
 def main() -> None:
     """Run the process that standard input describes."""
     path, argv, finders, packed = pickle.load(sys.stdin.buffer)
     sys.path[:], sys.argv[:] = path, argv
-    for name in ("lightning_lite.values.namespaces", "lightning_lite.values.pickling", *finders):
-        import_module(name)
-    sys.modules["lightning_lite.values.namespaces"].expect_script()
-    host, rank = sys.modules["lightning_lite.values.pickling"].unpack(packed)
+    namespaces, pickling, *_ = map(import_module, (_NAMESPACES, _PICKLING, *finders))
+    namespaces.expect_script()
+    host, rank = pickling.unpack(packed)
     host.carried.launch(rank)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from lightning_lite.late_import import late_import
 
 if TYPE_CHECKING:
     from lightning_lite.frontends.app_state_watcher import AppStateWatcher
@@ -27,4 +28,4 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    return getattr(late_import(_MODULES[name]), name)

@@ -13,6 +13,7 @@ import sys
 from _frozen_importlib import ModuleSpec  # importlib would cost each work some milliseconds
 from types import ModuleType
 
+from lightning_lite.late_import import late_import
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.lightning_app.names import NAMES, TOP_MODULES, TOP_NAMES, place_of
 from lightning_lite.lightning_app.spawned_children import SPAWN, add_finder_to_children
@@ -44,15 +45,13 @@ def _key_of(name: str) -> str | None:
 
 def _get(module: str, name: str) -> Any:
     home, attribute = place_of(f"{module}:{name}")
-    __import__(home)
-    return getattr(sys.modules[home], attribute)
+    return getattr(import_module(home), attribute)
 
 
 def _top_module(name: str) -> ModuleType:
     """Return the module of `lightning.app` that an attribute of `lightning` is."""
-    full = f"{_PACKAGE}.app.{TOP_MODULES[name]}".rstrip(".")
-    __import__(full)
-    return sys.modules[full]
+    module: ModuleType = import_module(f"{_PACKAGE}.app.{TOP_MODULES[name]}".rstrip("."))
+    return module
 
 
 class AliasModule(ModuleType):
@@ -67,8 +66,7 @@ class AliasModule(ModuleType):
             return _top_module(name)
         below = _key_of(full)
         if below is not None and below in NAMES:
-            __import__(full)
-            return sys.modules[full]
+            return import_module(full)
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}", name=name, obj=self)
 
     def __dir__(self) -> list[str]:
@@ -256,6 +254,6 @@ def _missing(name: str, key: str | None) -> str:
             f"No module or name {name!r}. It belongs to the package lightning, which is not installed: "
             "pip install lightning"
         )
-    refused: dict[str, str] = import_module(_REFUSED).REFUSED
+    refused: dict[str, str] = late_import(_REFUSED).REFUSED
     reason = next((refused[part] for part in refused if f"{key}.".startswith(f"{part}.")), "")
     return f"lightning_lite has no {name}{': ' if reason else ''}{reason}; see its page on Lightning Apps."

@@ -34,8 +34,7 @@ Importing it also registers the conversion of `lit://` texts, which loads `Path`
 
 from __future__ import annotations
 
-import sys
-
+from lightning_lite.late_import import late_import
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.values.base import Transferable, register_text
 
@@ -65,8 +64,7 @@ def _load(name: str) -> Any:
     module = _DEFINED_IN.get(name)
     if module is None:
         raise AttributeError(f"module 'lightning_lite.storage' has no attribute {name!r}")
-    __import__(module)  # importlib would cost each process another millisecond
-    return getattr(sys.modules[module], name)
+    return getattr(late_import(module), name)
 
 
 if not TYPE_CHECKING:  # a type checker that sees it accepts each misspelled name

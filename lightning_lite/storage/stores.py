@@ -6,18 +6,15 @@ A place is an absolute folder, for drives in plain files, or a url, for drives o
 from __future__ import annotations
 
 import os
-import sys
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import Any
 
+from lightning_lite.late_import import late_import
 from lightning_lite.root_access import ANY, UNSHARED
 from lightning_lite.storage.base import Store
 from lightning_lite.storage.errors import DriveRefused, shown
 from lightning_lite.storage.local import store as local
 from lightning_lite.store_url import PLACE_FOR_ALL_MACHINES, UNSEEN, is_url
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 #: Beginnings of the names of variables that say how an object store is reached, and where copies are.
 _OF_CONNECTIONS = ("AWS_", "LIGHTNING_LITE_INSTANCE_ROLE", "XDG_CACHE_HOME")
@@ -118,8 +115,6 @@ def _variables() -> int:
     return hash(frozenset(item for item in os.environ.items() if item[0].startswith(_OF_CONNECTIONS)))
 
 
-def _object_store() -> ModuleType:
+def _object_store() -> Any:
     """Return the module of object stores, by its name: drives in plain files need none of its modules."""
-    name = "lightning_lite.storage.object_store.store"
-    __import__(name)  # importlib would cost each process of a work another millisecond
-    return sys.modules[name]
+    return late_import("lightning_lite.storage.object_store.store")

@@ -5,8 +5,7 @@ Loaded on first use: a work that waits with `poll_until` needs nothing of the ap
 
 from __future__ import annotations
 
-import sys
-
+from lightning_lite.late_import import late_import
 from lightning_lite.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,8 +43,7 @@ def _load(name: str) -> Any:
     module = _DEFINED_IN.get(name)
     if module is None:
         raise AttributeError(f"module 'lightning_lite.testing' has no attribute {name!r}")
-    __import__(module)
-    return getattr(sys.modules[module], name)
+    return getattr(late_import(module), name)
 
 
 if not TYPE_CHECKING:  # a type checker that sees it accepts each misspelled name

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 
+from lightning_lite.late_import import late_import
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.values.base import Transferable
 
@@ -228,9 +229,8 @@ class CloudCompute(Transferable):
         lowered = name.lower()
         # Each object belongs to one work, so each has its own id, except the default.
         self.id = "default" if lowered in ("default", "cpu") else os.urandom(8).hex()
-        __import__(_RESOURCES)
         # A name of no known kind may be that of a custom resource, in which capitals count.
-        is_known = lowered in sys.modules[_RESOURCES].KINDS
+        is_known = lowered in late_import(_RESOURCES).KINDS
         self.name = "cpu-small" if self.id == "default" else lowered if is_known else name
         self.disk_size = disk_size
         self.idle_timeout = idle_timeout
@@ -312,8 +312,7 @@ def _as_mount(mount: Any) -> Any:
     """Return the `Mount` of its plain data."""
     if not isinstance(mount, Mapping):
         return mount
-    __import__(_MOUNT)
-    return sys.modules[_MOUNT].Mount(**mount)
+    return late_import(_MOUNT).Mount(**mount)
 
 
 def _check_interruptible(machine: str) -> None:

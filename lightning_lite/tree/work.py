@@ -7,7 +7,6 @@ and outside an app, it is the user's method.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from functools import cached_property, wraps
 
@@ -18,6 +17,7 @@ from lightning_lite.errors import (
     ComponentError,
     DetachedError,
 )
+from lightning_lite.late_import import late_import
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.sockets import ALL_ADDRESSES, find_free_port, is_loopback, machine_addresses, node_address
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
@@ -176,8 +176,7 @@ class LightningWork(Component):
     @cached_property
     def _records(self) -> CallRecords:
         """The records of its calls, which only the flow keeps."""
-        __import__(_CALLS)
-        records: CallRecords = sys.modules[_CALLS].CallRecords()
+        records: CallRecords = late_import(_CALLS).CallRecords()
         return records
 
     def __repr__(self) -> str:
@@ -277,8 +276,7 @@ class LightningWork(Component):
             >>> app.root.square.call(7).value
             49
         """
-        __import__(_CALL_KEY)
-        key = sys.modules[_CALL_KEY].call_key(
+        key = late_import(_CALL_KEY).call_key(
             args, kwargs, self.name or type(self).__qualname__, self._policy.call_key
         )
         found = self._records.find(key)

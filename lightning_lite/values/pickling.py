@@ -10,9 +10,9 @@ A big value is written to a file of the run, and its bytes are a reference to th
 from __future__ import annotations
 
 import _pickle  # importing pickle would cost each work another 8 ms
-import sys
 from types import FunctionType, ModuleType
 
+from lightning_lite.late_import import late_import
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.values.base import NotShareable, PickleTooLarge, check_travels
 from lightning_lite.values.base import PackingError as PackingError
@@ -93,8 +93,7 @@ class _Message:
 
 def value_files() -> Any:
     """Return the module `value_files`, which only processes that handle a big value load."""
-    __import__(_VALUE_FILES)
-    return sys.modules[_VALUE_FILES]
+    return late_import(_VALUE_FILES)
 
 
 def pack(
@@ -164,10 +163,10 @@ def _dump(
         pass
     # Not in the `except` block: the error of the first attempt would be part of that of the second.
     try:
-        __import__(_BY_VALUE)  # takes 30 to 50 ms, and most works never pickle by value
+        by_value = late_import(_BY_VALUE)  # takes 30 to 50 ms, and most works never pickle by value
     except OSError as error:  # this process may not open more files
         raise PackingError(f"{_BY_VALUE} can't be imported: {error}. Look at 'ulimit -n'") from error
-    return sys.modules[_BY_VALUE].dump_by_value(value, make_file, to_main, reduce, with_script)
+    return by_value.dump_by_value(value, make_file, to_main, reduce, with_script)
 
 
 def is_reference(data: bytes) -> bool:
@@ -224,8 +223,7 @@ def why_not(value: Any, error: Exception, pack_part: Callable[[Any], object] = p
         return str(error.__cause__)
     if isinstance(error.__cause__, OSError):
         return str(error)
-    __import__(_UNPICKLABLE)
-    explained: str = sys.modules[_UNPICKLABLE].find_culprit(value, pack_part, error).explain()
+    explained: str = late_import(_UNPICKLABLE).find_culprit(value, pack_part, error).explain()
     return explained
 
 

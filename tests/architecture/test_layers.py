@@ -47,6 +47,7 @@ LAYERS = [
         "distribution",
         "extras",
         "verbs",
+        "late_import",
         "light_typing",
         "harmless_text",
         "quantity_text",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
-from importlib import import_module
 from typing import Any
 
 import click
@@ -16,6 +15,7 @@ from lightning_lite.cli.options import FC, BadInput, examples, setting_option
 from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import SettingError
 from lightning_lite.extras import UI_PACKAGES, install_command, missing_package
+from lightning_lite.late_import import late_import
 from lightning_lite.lightning_app.comment_commands import run_app_commands
 from lightning_lite.lightning_app.stubs import MisconfigurationException
 
@@ -207,7 +207,7 @@ def command(
     # Imported here like a verb, so that help and completion do not import the framework.
     if setup:
         _execute_setup(file)
-    import_module("lightning_lite.cli.script_runner").run_file(file, ctx.obj)
+    late_import("lightning_lite.cli.script_runner").run_file(file, ctx.obj)
 
 
 def _choose_ui(ui: bool | None, *, without_server: bool, open_ui: bool) -> str | None:

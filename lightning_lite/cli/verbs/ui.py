@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
 
 import click
 
@@ -21,6 +20,7 @@ from lightning_lite.cli.output import say
 from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import SettingError
 from lightning_lite.extras import UI_PACKAGES, check_setting
+from lightning_lite.late_import import late_import
 from lightning_lite.sockets import is_loopback
 from lightning_lite.store_url import is_url
 
@@ -87,8 +87,8 @@ def command(
         check_root(root)
     run_id = None if run is None else find_run(root, run).id
     # By their names, because they need the extra.
-    server = import_module("lightning_lite.web.server")
-    server_state = import_module("lightning_lite.web.server_state").ServerState(
+    server = late_import("lightning_lite.web.server")
+    server_state = late_import("lightning_lite.web.server_state").ServerState(
         root, run_id, read_only=read_only, place=drives
     )
     try:

@@ -26,6 +26,7 @@ from time import monotonic
 
 from lightning_lite.context import Caller, set_process_caller
 from lightning_lite.errors import RunnerError, StopRun
+from lightning_lite.late_import import late_import
 from lightning_lite.light_typing import TYPE_CHECKING, assert_never
 from lightning_lite.masking import mask_failure
 from lightning_lite.messages import (
@@ -190,8 +191,7 @@ class Child:
             after_in_child=self._after_fork_in_child,
         )
         if setup["settings"] is not None:
-            __import__(_INTERPRETER_SETTINGS)
-            sys.modules[_INTERPRETER_SETTINGS].apply(setup["settings"])
+            late_import(_INTERPRETER_SETTINGS).apply(setup["settings"])
         self._parent = setup["parent"]
         current_process.register(self._work, self._parent)
         app = (setup["root"], setup["durable"], setup["values"], setup["project"], setup["drives"])
@@ -221,12 +221,10 @@ class Child:
     def _unpack_machine(self, packed: bytes) -> Any:
         fds: list[int] = []
         if self._channel >= 0:
-            __import__(_DESCRIPTOR_CHANNEL)
-            fds = sys.modules[_DESCRIPTOR_CHANNEL].receive(self._channel)
+            fds = late_import(_DESCRIPTOR_CHANNEL).receive(self._channel)
         if not fds:
             return unpack(packed)
-        __import__(_SHARED_OBJECTS)
-        return sys.modules[_SHARED_OBJECTS].unpack_shared(packed, fds)
+        return late_import(_SHARED_OBJECTS).unpack_shared(packed, fds)
 
     # The main thread.
 

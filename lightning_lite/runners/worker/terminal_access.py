@@ -13,6 +13,7 @@ import sys
 from _thread import allocate_lock, get_ident  # threading would cost each work 1 ms
 
 from lightning_lite.errors import RunnerError
+from lightning_lite.late_import import late_import
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.runners.wire.terminal_messages import TerminalGranted, TerminalReleased, TerminalRequested
 
@@ -61,9 +62,9 @@ class TerminalClient:
         Raises:
             RunnerError: There is no user to ask.
         """
-        __import__(self._debugger)  # only now: `pdb` takes longer to import than a work to start
+        debugger = late_import(self._debugger)  # only now: `pdb` takes longer to import than a work to start
         self.acquire()
-        sys.modules[self._debugger].Debugger(self).debug(sys._getframe(1), header)
+        debugger.Debugger(self).debug(sys._getframe(1), header)
 
     def acquire(self) -> None:
         """Wait until this thread has the terminal.
