@@ -5,12 +5,11 @@ from lightning_lite.components import TracerPythonScript
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from lightning_lite.late_import import late_import
-from lightning_lite.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from lightning_lite.components.auto_scaler import AutoScaler
     from lightning_lite.components.code_archive import Code
     from lightning_lite.components.cold_start_proxy import ColdStartProxy

@@ -5,12 +5,11 @@ Loaded on first use: a work that waits with `poll_until` needs nothing of the ap
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from lightning_lite.late_import import late_import
-from lightning_lite.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from lightning_lite.clock import ManualClock
     from lightning_lite.testing.apps import LightningTestApp
     from lightning_lite.testing.command_line import application_testing

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-
-from lightning_lite.light_typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from typing import Any
+from typing import Any
 
 
 def class_identity(cls: type[Any]) -> tuple[str, str]:

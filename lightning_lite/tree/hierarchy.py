@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lightning_lite.errors import ComponentError
-from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.tree.node import Link, TreeMember, join
 
 if TYPE_CHECKING:

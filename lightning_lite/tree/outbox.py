@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Protocol
 
 from lightning_lite import masking
 from lightning_lite.errors import (
@@ -33,7 +34,6 @@ from lightning_lite.events import (
     WorkEvent,
     is_below,
 )
-from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple, Protocol
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.tracebacks import find_user_error
 from lightning_lite.tree.calls import Call, CallRecords
@@ -46,8 +46,6 @@ from lightning_lite.values.call_key import call_key
 from lightning_lite.values.pickling import REFERENCE, PackingError, pack, shown_type, why_not
 
 if TYPE_CHECKING:
-    from typing import Any, ClassVar, NoReturn
-
     from lightning_lite.tree.node import Stored
     from lightning_lite.tree.runaway_calls import RunawayCalls
     from lightning_lite.tree.schedule_block import Block

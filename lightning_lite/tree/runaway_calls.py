@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 from reprlib import repr as shortened
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightning_lite.errors import LightningFlowWarning
-from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.masking import mask
 from lightning_lite.values.call_key import call_key
 
 if TYPE_CHECKING:
     from types import FrameType
-    from typing import Any
 
     from lightning_lite.tree.calls import Call
 

@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import copyreg
 import os
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from lightning_lite.errors import SecretError
-from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.masking import MASK, register
 from lightning_lite.values.base import Confidential
 from lightning_lite.values.secret_texts import TOKEN, add_variable, is_variable, text_of, token_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any, NoReturn, Self
 
 #: The fingerprints of texts: each takes some 40 ms.
 _fingerprints: dict[str, str] = {}

@@ -22,20 +22,19 @@ import sys
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from xxhash import xxh3_128
 
 from lightning_lite.context import current_caller
 from lightning_lite.errors import ValueFileError
-from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.regular_files import file_stamp, flush_folder, open_folder
 from lightning_lite.root_access import check_own_file
 from lightning_lite.values.secret_texts import tokens_in
 
 if TYPE_CHECKING:
     from pickle import PickleBuffer
-    from typing import Any
 
 #: Size in bytes from which a buffer is a section of the file; smaller ones are part of the pickle.
 _MIN_BUFFER = 64 * 1024

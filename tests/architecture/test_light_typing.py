@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import subprocess
 import sys
 import typing
@@ -53,6 +54,40 @@ HEAVY = {
     "lightning_lite.values.secret",
 }
 
+FOLDER = Path(lightning_lite.__file__).parent
+PAGE = FOLDER.parent / "docs" / "decisions" / "start-of-works.md"
+
+#: Modules that use `light_typing`, because works of scripts or of Lightning Apps load them.
+FURTHER = {"values.definitions", "lightning_app.finder", "lightning_app.spawned_children"}
+
+#: A module that uses it although only the flow loads it.
+REMAINING = {"tree.run_arguments"}
+
+WORK = """
+import sys
+from lightning_lite import LightningWork
+
+class Listing(LightningWork):
+    def run(self):
+        return [name for name in sys.modules if name.startswith("lightning_lite.")]
+"""
+
+APP = """
+from lightning_lite import LightningApp, LightningFlow
+from listing import Listing
+
+class Root(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.listing = Listing()
+
+    def run(self):
+        print(*self.listing.run())
+        self.stop()
+
+LightningApp(Root()).run()
+"""
+
 
 @pytest.mark.parametrize(
     ("values", "named"),
@@ -97,9 +132,8 @@ def test_a_light_tuple_is_replaced_copied_pickled_and_matched_like_the_real_one(
 
 
 def test_what_each_work_loads_needs_nothing_heavy():
-    house = Path(lightning_lite.__file__).parents[1]
     program = (
-        f"import sys; sys.path.append({str(house)!r})\n"
+        f"import sys; sys.path.append({str(FOLDER.parent)!r})\n"
         "import lightning_lite.runners.worker.main, lightning_lite.engine.work_machine; print(*sys.modules)"
     )
 
@@ -109,3 +143,34 @@ def test_what_each_work_loads_needs_nothing_heavy():
     )
 
     assert HEAVY & {*done.stdout.split()} == set()
+
+
+def test_its_users_are_the_modules_that_a_work_loads(tmp_path: Path):
+    (tmp_path / "listing.py").write_text(WORK)
+    (tmp_path / "app.py").write_text(APP)
+    users = {
+        file.relative_to(FOLDER).with_suffix("").as_posix().removesuffix("/__init__").replace("/", ".")
+        for file in FOLDER.rglob("*.py")
+        if "from lightning_lite.light_typing import" in file.read_text("utf-8")
+    }
+
+    done = subprocess.run(
+        [sys.executable, "app.py"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    loaded = {name.removeprefix("lightning_lite.") for name in done.stdout.split()}
+
+    assert users - loaded - REMAINING == FURTHER
+    page = PAGE.read_text("utf-8")
+    assert [name for name in FURTHER if f"`{name}`" not in page] == []
+    assert modules_on(page) == {name for name in loaded if not (FOLDER / name.replace(".", "/")).is_dir()}
+
+
+def modules_on(page: str) -> set[str]:
+    """Return the modules in the table of the page, by their names below the package."""
+    rows = page.split("| package | modules |")[1].split("\n\n")[0].splitlines()[2:]
+    cells = [row.strip("| ").split(" | ") for row in rows]
+    return {
+        name if package == "ground layer" else f"{package.strip('`')}.{name}"
+        for package, modules in cells
+        for name in re.findall(r"`(\w+)`", modules)
+    }
