@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 
 
 def format_bytes(nbytes: float) -> str:
@@ -81,8 +82,6 @@ def iso_time(moment: float) -> str:
     Args:
         moment: Seconds since the epoch.
     """
-    from datetime import datetime  # noqa: PLC0415 - takes 2 ms, and the process of a work does not need it
-
     return datetime.fromtimestamp(moment).astimezone().isoformat(timespec="milliseconds")
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -169,8 +170,6 @@ class Table(Kind):
         return isinstance(value, dict)
 
     def parse(self, text: str) -> Any:
-        import json  # noqa: PLC0415 - takes 5 ms, and few runs need it
-
         try:
             table = json.loads(text)
         except (ValueError, RecursionError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 
 from lightning_lite.errors import ComponentError
 
@@ -33,8 +34,6 @@ def find_work_name(text: str, names: Collection[str], where: str) -> str:
         return matching[0]
     if matching:
         raise ComponentError(f"{text!r} matches several works of {where}: {list_names(matching)}.")
-    from difflib import get_close_matches  # noqa: PLC0415 - takes 10 ms, and only wrong names need it
-
     by_end = {name.rpartition(".")[2]: name for name in names}
     similar = get_close_matches(text, [*names, *by_end], n=_MAX_NAMES, cutoff=0.5)
     if similar:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import sysconfig
 from collections.abc import Mapping
 
 from lightning_lite.errors import SettingError
@@ -106,8 +107,6 @@ def make_remote_runner(options: RunnerOptions, display: Display) -> Runner:
 
 def script_folder() -> str | None:
     """Return the folder from which the script imports its modules; `None` without a script of the user."""
-    import sysconfig  # noqa: PLC0415 - some milliseconds, which apps on one machine need not wait
-
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None)
     if not isinstance(path, str) or not os.path.isfile(path):

@@ -11,13 +11,14 @@ says where the socket is: where the path is too long for a socket, both sides co
 
 from __future__ import annotations
 
-import _socket  # socket itself would cost each app 10 ms
 import errno
 import json
 import os
 import select
+import socket
 import stat
 import struct
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock, Thread
@@ -91,9 +92,9 @@ class CommandChannel:
         self._made: list[tuple[_Peer, bytes]] = []
         self._makers: set[Thread] = set()
         self._is_closed = False
-        if not hasattr(_socket, "AF_UNIX") or not hasattr(select, "poll"):
+        if not hasattr(socket, "AF_UNIX") or not hasattr(select, "poll"):
             raise OSError("this system has no Unix sockets")
-        self._listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             _bind(self._listener, folder)
             self._listener.setblocking(False)
@@ -149,7 +150,7 @@ class CommandChannel:
 
     def _accept(self) -> None:
         try:
-            fd, _ = self._listener._accept()  # type: ignore[attr-defined] # what socket.accept calls
+            connection, _ = self._listener.accept()
         except BlockingIOError:
             return  # the peer has closed the connection
         except OSError:  # too many open files
@@ -157,15 +158,15 @@ class CommandChannel:
             pause.register(self._end, select.POLLIN)
             pause.poll(_PAUSE * 1000)
             return
-        peer = _Peer(_socket.socket(fileno=fd))
+        peer = _Peer(connection)
         if not peer.is_same_user():
             peer.socket.close()
             return
         if len(self._peers) >= _MAX_PEERS:
             # The one that has sent no request for the longest time, so that silent peers shut out no other.
             self._drop(min(self._peers.values(), key=lambda peer: (bool(peer.answer), peer.due)))
-        self._peers[fd] = peer
-        self._poller.register(fd, select.POLLIN)
+        self._peers[connection.fileno()] = peer
+        self._poller.register(connection.fileno(), select.POLLIN)
 
     def _attend(self, peer: _Peer) -> None:
         """Read or write as much as is possible now."""
@@ -266,7 +267,7 @@ def _encode_reply(answer: Callable[[], Message]) -> bytes:
 class _Peer:
     """One connection: one request and its answer."""
 
-    def __init__(self, connection: _socket.socket) -> None:
+    def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
         self.answer = b""
         self.is_waiting = False  # for an answer that a thread makes
@@ -276,9 +277,9 @@ class _Peer:
 
     def is_same_user(self) -> bool:
         """Return whether it is a process of our user; `True` if only the mode of the socket can decide."""
-        if not hasattr(_socket, "SO_PEERCRED"):
+        if not hasattr(socket, "SO_PEERCRED"):
             return True
-        credentials = self.socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _CREDENTIALS.size)
+        credentials = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         _, uid, _ = _CREDENTIALS.unpack(credentials)
         return bool(uid == os.geteuid())
 
@@ -324,7 +325,7 @@ def ask(folder: str, command: str, patience: float = 10.0, **arguments: Any) -> 
             is_too_long=True,
         )
     due = monotonic() + patience
-    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with _address(folder) as address:
             _connect(connection, address, due)
@@ -362,7 +363,7 @@ def ask(folder: str, command: str, patience: float = 10.0, **arguments: Any) -> 
     return answer
 
 
-def _connect(connection: _socket.socket, address: str, due: float) -> None:
+def _connect(connection: socket.socket, address: str, due: float) -> None:
     while True:
         connection.settimeout(_rest(due))
         try:
@@ -400,7 +401,7 @@ def _parse(line: bytes | bytearray) -> Message:
 # The path of the socket.
 
 
-def _bind(listener: _socket.socket, folder: str) -> None:
+def _bind(listener: socket.socket, folder: str) -> None:
     """Create the socket, accessible only by its user; remove that of a dead process."""
     with _address(folder, new=True) as address:
         listener.bind(address)
@@ -457,8 +458,6 @@ def _address(folder: str, *, new: bool = False) -> Iterator[str]:
 
 def _short_folder(folder: str) -> str:
     """Return the folder for the socket of a run whose path is too long, named by the numbers of that path."""
-    import tempfile  # noqa: PLC0415 - 10 ms that only a long path on a system without /proc has to pay
-
     found = os.stat(folder)
     return os.path.join(tempfile.gettempdir(), f"lightning-lite-{found.st_dev:x}-{found.st_ino:x}")
 

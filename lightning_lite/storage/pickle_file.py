@@ -9,9 +9,9 @@ file.
 
 from __future__ import annotations
 
-import _pickle  # pickle itself would cost each child another 8 ms
 import io
 import mmap
+import pickle
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from pickle import PickleBuffer
@@ -79,10 +79,10 @@ def load(path: str, check: Callable[[int], None] | None = None) -> Any:
     if places[-1][1] != size:
         raise _damaged(path)
     pickled, *buffers = (whole[start:end] for start, end in places)
-    return _pickle.loads(pickled, buffers=buffers)
+    return pickle.loads(pickled, buffers=buffers)
 
 
-class _Pickler(_pickle.Pickler):
+class _Pickler(pickle.Pickler):
     """Pickles importable classes and functions by reference, and those of the user's script by value."""
 
     def reducer_override(self, obj: Any) -> Any:

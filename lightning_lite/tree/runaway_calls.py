@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -145,8 +146,6 @@ def _first_changed(keys: dict[int | str, str], args: tuple[Any, ...], kwargs: di
 
 
 def _warn(frame: FrameType, work: str, num_passes: int, what: str, *, waits: bool) -> None:
-    import warnings  # noqa: PLC0415 - 1 ms for each child, and only flows call it
-
     if waits:
         why = "and the last one has not ended"
         end = "If nothing limits these calls, the flow never ends."

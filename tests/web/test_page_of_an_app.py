@@ -194,7 +194,7 @@ def test_without_the_option_there_is_no_server(own_place: Path):
 
 
 def test_a_folder_with_names_of_the_library_does_not_break_the_server(own_place: Path):
-    for name in ("secrets", "uvicorn", "html", "socket"):
+    for name in ("secrets", "uvicorn", "html"):
         Path(f"{name}.py").write_text("raise RuntimeError('this is no library')\n")
     Path("app.py").write_text(APP.read_text())
     with starting() as start, open("errors", "w") as errors:

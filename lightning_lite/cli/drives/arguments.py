@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from typing import Any, TextIO
 
 import click
@@ -135,8 +136,6 @@ def open_known_drive(root: str, name: str, **options: Any) -> Drive:
 
 def _suggest(name: str, names: list[str], advice: str) -> str:
     """Return the end of an error about an unknown name: similar names, or advice if there are none."""
-    from difflib import get_close_matches  # noqa: PLC0415 - takes 10 ms, and only wrong names need it
-
     similar = get_close_matches(name, names, n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(map(repr, similar))}?" if similar else f"; {advice}."
 

@@ -6,8 +6,8 @@ started; `worker/descriptor_channel` receives them.
 
 from __future__ import annotations
 
-import _socket  # socket itself would cost each app some milliseconds
 import fcntl
+import socket
 from array import array
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ class DescriptorChannel:
     """
 
     def __init__(self) -> None:
-        here, there = _socket.socketpair()
+        here, there = socket.socketpair()
         try:
             # Never 0 to 2, which are free if this process was started with a standard stream closed.
             self.child_end = fcntl.fcntl(there.fileno(), fcntl.F_DUPFD_CLOEXEC, 3)
@@ -50,7 +50,7 @@ class DescriptorChannel:
         try:
             for i in range(0, len(descriptors), _BATCH):
                 fds = array("i", [descriptor.fileno() for descriptor in descriptors[i : i + _BATCH]])
-                self._here.sendmsg([b"+"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)])
+                self._here.sendmsg([b"+"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
             # A byte ends the stream: a close does not if a fork of this process has a copy of this end.
             self._here.send(b".")
         finally:

@@ -13,11 +13,11 @@ soon as it is reaped.
 
 from __future__ import annotations
 
-import _socket  # socket itself would cost each app some milliseconds
 import marshal
 import os
 import select
 import signal
+import socket
 from array import array
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -57,7 +57,7 @@ class ForkServer:
     """
 
     def __init__(self, guardian: Guardian, preload: Sequence[str] = ()) -> None:
-        if not hasattr(os, "pidfd_open") or not hasattr(_socket, "SOCK_SEQPACKET"):
+        if not hasattr(os, "pidfd_open") or not hasattr(socket, "SOCK_SEQPACKET"):
             raise RunnerError(
                 "start_method='forkserver' needs os.pidfd_open, which is not there. Use start_method='spawn'."
             )
@@ -66,7 +66,7 @@ class ForkServer:
         self._environ = {**os.environ, VARIABLE: mark_of(guardian.token, 0)}
         self._pid = 0
         self._has_answered = False
-        self._connection: _socket.socket | None = None
+        self._connection: socket.socket | None = None
 
     def suits(self, env: Mapping[str, str]) -> bool:
         """Return whether all of `env` has an effect in a forked process; if not, it has to be spawned."""
@@ -121,7 +121,7 @@ class ForkServer:
             self._connection = None
 
     def _start_server(self) -> None:
-        here, there = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             arguments = (there.fileno(), os.getpid())
             self._pid = spawn_program("forkserver_main", arguments, self._environ, [there.fileno()], None)
@@ -181,7 +181,7 @@ class ForkServer:
     def _send(self, words: bytes, ends: Sequence[int] = ()) -> None:
         """Send one message; if the server is dead, the report shows it."""
         connection = self._connection
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array("i", ends))] if ends else []
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", ends))] if ends else []
         if connection is not None:
             with suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendmsg([words], rights)
