@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightning_lite.harmless_text import one_line
 from lightning_lite.tree.component import MethodOfComponent
+
+if TYPE_CHECKING:
+    from inspect import Signature
 
 
 def mismatch(cls: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -36,8 +38,10 @@ def mismatch(cls: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> s
     return ""
 
 
-def _signature_of_run(cls: type[Any]) -> inspect.Signature | None:
+def _signature_of_run(cls: type[Any]) -> Signature | None:
     """Return the signature of `run` without `self`; `None` for a compiled `run`, for example."""
+    import inspect  # noqa: PLC0415 - 10 ms for each work whose module imports flows; only the flow calls it
+
     definition: Any = next(vars(base)["run"] for base in cls.__mro__ if "run" in vars(base))
     is_static_or_class = isinstance(definition, MethodOfComponent)
     function: Any = definition.__func__ if is_static_or_class else getattr(definition, "__wrapped__", None)

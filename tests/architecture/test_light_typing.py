@@ -60,9 +60,6 @@ PAGE = FOLDER.parent / "docs" / "decisions" / "start-of-works.md"
 #: Modules that use `light_typing`, because works of scripts or of Lightning Apps load them.
 FURTHER = {"values.definitions", "lightning_app.finder", "lightning_app.spawned_children"}
 
-#: A module that uses it although only the flow loads it.
-REMAINING = {"tree.run_arguments"}
-
 WORK = """
 import sys
 from lightning_lite import LightningWork
@@ -159,7 +156,7 @@ def test_its_users_are_the_modules_that_a_work_loads(tmp_path: Path):
     )
     loaded = {name.removeprefix("lightning_lite.") for name in done.stdout.split()}
 
-    assert users - loaded - REMAINING == FURTHER
+    assert users - loaded == FURTHER
     page = PAGE.read_text("utf-8")
     assert [name for name in FURTHER if f"`{name}`" not in page] == []
     assert modules_on(page) == {name for name in loaded if not (FOLDER / name.replace(".", "/")).is_dir()}
