@@ -524,6 +524,8 @@ class Session:
             remove_files_of(packed, folder)
         # A process may have been killed after it wrote a file, and before it sent the reference.
         if step.has_exits and os.path.lexists(folder):
+            # On all hosts, because a work on another one that sees the root writes here, too. The name of a
+            # file has no host: at worst, a file is kept until the next exit.
             writers = {os.getpid(), *(place.pid for place in self.runner.places().values())}
             value_files().remove_unreferenced(folder, self._machine.big_values(), writers)
 

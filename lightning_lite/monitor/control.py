@@ -209,6 +209,17 @@ def has_ended(run: RunSummary) -> bool:
     return read_run(run.path).state != "running"
 
 
+def is_held_by(run: RunSummary, place: Place) -> bool:
+    """Return whether a process has taken a run, which it does before the run goes on.
+
+    Args:
+        run: The run.
+        place: The place of the process. Another host may have one with the same id, so the host counts.
+    """
+    holder = read_run(run.path).holder
+    return holder is not None and holder.place == place
+
+
 def is_gone(pid: int) -> bool:
     """Return whether a process has ended."""
     with suppress(psutil.Error):

@@ -224,8 +224,8 @@ def remove_unreferenced(folder: str, referenced: Collection[str], writers: Colle
     Args:
         folder: Absolute path of the folder of values; it may be missing.
         referenced: Names of the files to keep.
-        writers: Ids of the processes that may have written a file whose reference has not arrived yet; all
-            their files are kept.
+        writers: Ids, on their hosts, of the processes that may have written a file whose reference has not
+            arrived yet; all their files are kept.
 
     Example:
         >>> remove_unreferenced("/missing", set())

@@ -10,6 +10,7 @@ from typing import Any
 from lightning_lite import timeouts
 from lightning_lite.monitor.control import (
     check_is_here,
+    is_held_by,
     kill_run,
     kill_works,
     restart_works,
@@ -22,7 +23,7 @@ from lightning_lite.monitor.run_status import ask_app
 from lightning_lite.monitor.stacks import read_flow_stack, read_work_stacks
 from lightning_lite.process_places import Place
 from lightning_lite.regular_files import open_regular
-from lightning_lite.runs.catalog import RunSummary, read_run
+from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.web.endpoints import Endpoint
 from lightning_lite.web.parameters import Parameter
 from lightning_lite.web.refusals import Refused
@@ -98,18 +99,13 @@ def resume(server_state: ServerState, id: str, retry_failed: bool) -> dict[str, 
     finally:
         os.close(fd)
     Thread(target=process.wait, name="lightning-lite-page-reaper", daemon=True).start()
-    wait_until(lambda: process.returncode is not None or _is_held_by(run, process.pid), _BEGIN_TIMEOUT)
+    place = Place.of(process.pid)
+    wait_until(lambda: process.returncode is not None or is_held_by(run, place), _BEGIN_TIMEOUT)
     code = process.returncode
     if code:
         raise Refused(409, f"The program of run {run.id} has ended with the exit code {code}; see {output}.")
     what = f"resumed by process {process.pid}" if code is None else "resumed, and has ended already"
     return {"done": f"{run.id}: {what}; its output is in {output}.", "pid": process.pid}
-
-
-def _is_held_by(run: RunSummary, pid: int) -> bool:
-    """Return whether a process of this host has taken a run, which it does before the run goes on."""
-    holder = read_run(run.path).holder
-    return holder is not None and holder.pid == pid
 
 
 def _read_stack(run: RunSummary, work: str | None) -> dict[str, Any]:

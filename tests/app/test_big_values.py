@@ -12,7 +12,7 @@ import numpy
 import pytest
 from value_works import Failing, Maker, Stuck, Taker
 
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import LightningApp, LightningFlow, LightningWork, process_places
 from lightning_lite.errors import AppFailed, ValueFileError
 from lightning_lite.tree import calls
 from lightning_lite.values.call_key import call_key
@@ -251,6 +251,35 @@ def test_interrupted_calls_leave_no_file_while_the_run_goes_on(own_place):
 
     assert root.num_files == 1  # the answer of the maker, which is remembered
     assert len(files()) == 1
+
+
+class StoppingOne(LightningFlow):
+    """Stops one of two works whose files have no reference yet, and counts the files."""
+
+    def __init__(self, monkeypatch):
+        super().__init__()
+        self._monkeypatch = monkeypatch
+        self.maker = Maker()
+        self.writing, self.stopped = Stuck(parallel=True), Stuck(parallel=True)
+        self.num_files = 0
+
+    def run(self):
+        array = self.maker.run(2 * MIB)
+        self.writing.run(array)
+        self.stopped.run(array)
+        if self.stopped.status.stage == "stopped":
+            self.num_files = len(files())
+            self.stop()
+        elif self.writing.is_up and self.stopped.is_up:
+            self._monkeypatch.setattr(process_places, "this_host", lambda: "another-host")
+            self.stopped.stop(timeout=0)
+
+
+def test_an_exit_keeps_the_files_that_a_work_on_another_host_may_be_writing(own_place, monkeypatch):
+    root = StoppingOne(monkeypatch)
+    LightningApp(root).run()
+
+    assert root.num_files == 3  # the answer of the maker, the argument of `writing`, and what that writes
 
 
 def damage(path: Path) -> None:

@@ -20,7 +20,9 @@ import psutil
 import pytest
 
 from lightning_lite import process_places
+from lightning_lite.monitor.control import is_held_by
 from lightning_lite.monitor.run_status import read_status
+from lightning_lite.process_places import Place
 from lightning_lite.runners.command_channel import REQUEST_LIMIT
 from lightning_lite.runs.catalog import RunSummary, read_runs
 from lightning_lite.testing import poll_until
@@ -122,6 +124,17 @@ def test_a_work_on_another_host_is_not_killed_and_gets_no_request_for_stacks(ver
         is_refused(output, 1, "root.train", f"process {train['pid']} on {elsewhere}", "Run the command there")
     assert psutil.pid_exists(train["pid"])
     assert work_of(verb, "train")["state"] == "running"
+
+
+def test_a_process_on_another_host_does_not_hold_the_run_only_because_it_has_the_same_id(
+    verb: Verb, run: RunSummary, monkeypatch: pytest.MonkeyPatch
+):
+    pid = int(verb("ps", "--json").data[0]["pid"])
+    assert is_held_by(run, Place.of(pid))
+
+    monkeypatch.setattr(process_places, "this_host", lambda: "another-host")
+
+    assert not is_held_by(run, Place.of(pid))
 
 
 def test_a_process_on_another_host_is_shown_with_its_host_and_not_measured(verb: Verb, elsewhere: str):

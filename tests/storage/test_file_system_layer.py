@@ -121,6 +121,13 @@ def test_a_network_folder_gives_one_warning_with_its_type(on_network: Drive):
     assert not list(Path(on_network.root_dir).glob("drives/d/.lightning_lite/aside/*"))
 
 
+def test_a_network_folder_is_tried_out_next_to_files_of_a_process_with_the_same_id(tmp_path: Path):
+    for ending in ("lock", "new"):  # of another host, or of a container that was killed
+        (tmp_path / f"probe-{os.getpid()}.{ending}").touch()
+
+    assert probe.try_out(str(tmp_path)) == []
+
+
 def test_a_process_that_has_only_listed_so_far_is_warned_at_its_first_put(on_network: Drive):
     with pytest.warns(DriveWarning):
         on_network.put("a")

@@ -16,7 +16,7 @@ import races
 
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveLockError, DriveLockTimeout
-from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.fs import locks, syscalls
 from lightning_lite.storage.fs.locks import DriveLock
 
 pytestmark = pytest.mark.dependencies
@@ -362,9 +362,25 @@ def hold_pin(folder: str) -> tuple[int, int]:
     return pid, reader
 
 
+def test_a_holder_on_another_host_is_named_with_its_host(quick_place: Path, monkeypatch):
+    path = lock_file(quick_place)
+    for host in ("host-with-a-long-name", "n2"):  # the shorter name replaces the longer one
+        with monkeypatch.context() as patch:
+            patch.setattr(locks, "_HOST", host)
+            pid, reader = hold(path)
+        try:
+            with (
+                pytest.raises(DriveLockTimeout, match=rf": process {pid} on {host} holds it for \d"),
+                DriveLock(path, timeout=0).held(),
+            ):
+                pass
+        finally:
+            end(pid, reader)
+
+
 def test_time_in_the_message_is_that_of_the_holder(quick_place: Path):
     path = lock_file(quick_place)
     with DriveLock(path).held():
-        pid, since = Path(path).read_text().split()
+        pid, since, _ = Path(path).read_text().split()
         assert int(pid) == os.getpid()
         assert abs(float(since) - time.time()) < LONG

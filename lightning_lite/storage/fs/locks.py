@@ -2,7 +2,7 @@
 
 The kernel releases the lock when its holder dies, and a forked child does not hold it. The file of the lock
 is never deleted: a process that opened the old file and one that creates a new file would both hold "the"
-lock. The holder writes its pid into the file, so that a timeout of another process can name it.
+lock. The holder writes its pid and host into the file, so that a timeout of another process can name it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,14 @@ from functools import partial
 from select import select
 from stat import S_ISREG
 
+from lightning_lite.harmless_text import one_line
+from lightning_lite.process_places import Place, this_host
 from lightning_lite.quantity_text import format_seconds
 from lightning_lite.storage.errors import DriveLockError, DriveLockTimeout, shown
 from lightning_lite.storage.fs import syscalls
+
+#: The name of this host, asked once, because each put writes it.
+_HOST = this_host()
 
 #: Seconds to wait for a lock; holders keep it for milliseconds only.
 LOCK_TIMEOUT = 60.0
@@ -168,7 +173,7 @@ def wait_for(
         fd: Its descriptor.
         kind: `syscalls.LOCK_SH` or `syscalls.LOCK_EX`.
         path: Its path, for the error.
-        holder: File into which the holder writes its pid.
+        holder: File into which the holder writes its pid and host.
         dir_fd: Open folder to which `holder` is relative.
         timeout: Seconds to wait; `LOCK_TIMEOUT` by default.
 
@@ -207,17 +212,20 @@ def _acquire(
 def write_holder(fd: int) -> None:
     """Write into an open file which process holds a lock, and since when."""
     with suppress(OSError):  # only the message of a timeout depends on it
-        syscalls.pwrite(fd, b"%-10d %-18.3f\n" % (os.getpid(), time.time()), 0)
+        # The line ends with the name, because a longer one of an earlier holder may follow.
+        line = f"{os.getpid():<10} {time.time():<18.3f} {_HOST}\n"
+        syscalls.pwrite(fd, line.encode(errors="replace"), 0)
 
 
 def _timed_out(path: str, holder: str, timeout: float, dir_fd: int | None = None) -> DriveLockTimeout:
     try:
         fd = syscalls.open_file(holder, syscalls.READ, dir_fd=dir_fd)
         try:
-            pid, since = syscalls.pread(fd, 64, 0).split()
+            pid, since, host = syscalls.pread(fd, 512, 0).partition(b"\n")[0].split()
         finally:
             syscalls.close(fd)
-        holder_text = f"process {int(pid)} holds it for {format_seconds(time.time() - float(since))}"
+        seconds = format_seconds(time.time() - float(since))
+        holder_text = f"{Place(one_line(host), int(pid))} holds it for {seconds}"
     except (OSError, ValueError):
         holder_text = "the holder is unknown"
     return DriveLockTimeout(

@@ -116,8 +116,9 @@ def try_out(folder: str) -> list[str]:
     """Return the features that do not work in `folder`: `locks`, `create-only`, both or none."""
     import subprocess  # noqa: PLC0415 - takes 10 ms; only network folders need it
 
-    lock = f"{folder}/probe-{os.getpid()}.lock"
-    new = f"{folder}/probe-{os.getpid()}.new"
+    # At random, because a process of another host or container may try it out with the same pid.
+    probe = f"{folder}/probe-{os.urandom(8).hex()}"
+    lock, new = f"{probe}.lock", f"{probe}.new"
     fd = syscalls.open_file(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         syscalls.flock(fd, syscalls.LOCK_EX)

@@ -46,7 +46,7 @@ STAGING = f"{RESERVED}.staging"
 #: Name of the folder that contains a replaced folder, under its own name, for a moment.
 REPLACED = f"{RESERVED}.replaced"
 
-#: Name of the file in such a folder into which the process that holds it writes its pid.
+#: Name of the file in such a folder into which the process that holds it writes its pid and host.
 HOLDER = f"{RESERVED}.holder"
 
 #: Errors if files cannot be staged in the drive: it is on another disk, or on one that is read-only.
