@@ -216,16 +216,12 @@ class Machine:
 
         Args:
             now: Current time.
-            reports: Reports that arrived during the shutdown. States and ends of calls are applied. Exits of
-                processes are ignored: the shutdown caused them.
+            reports: Reports that arrived during the shutdown. States and ends of calls are applied. What has
+                happened to processes is ignored, because the shutdown ends them, and so are wishes.
         """
         self._outbox.wall = now.wall
         for report in reports:
-            supervisor = self._supervisors.find(report.work)
-            if supervisor is not None and isinstance(report, StateChanged):
-                supervisor.state_sync.take(report.changes, report.applied)
-            elif supervisor is not None and isinstance(report, RunEnded):
-                supervisor.run_ended(report, now)
+            self._apply(report, now, is_closing=True)
         self._supervisors.abandon(now)
         self._has_exits = True  # all processes have ended, so nothing takes requests any more
         step = self._take_step()._replace(requests=[])
@@ -309,9 +305,10 @@ class Machine:
 
     # Reports and timers.
 
-    def _apply(self, report: Report, now: Moment) -> None:
+    def _apply(self, report: Report, now: Moment, *, is_closing: bool = False) -> None:
         if isinstance(report, HandlerWanted):
-            self._run_handler(report)
+            if not is_closing:
+                self._run_handler(report)
             return
         supervisor = self._supervisors.find_for_report(report.work)
         if supervisor is None:
@@ -324,6 +321,8 @@ class Machine:
                     return  # it only confirms a write of the flow
             case RunEnded():
                 supervisor.run_ended(report, now)
+            case WorkStarted() | StartFailed() | WorkExited() | StopWanted() | RestartWanted() if is_closing:
+                return
             case WorkStarted():
                 supervisor.started(report, now)
             case StartFailed():

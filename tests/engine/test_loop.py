@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import Machine
 from lightning_lite.errors import AppFailed, FailApp, Pause, PauseSwallowed, StateError, StopApp
-from lightning_lite.main_messages import StartWork
+from lightning_lite.events import CallSucceeded, StateReported
+from lightning_lite.main_messages import HandlerWanted, RestartWanted, StartWork, StopWanted, WorkExited
+from lightning_lite.messages import Failure, StartFailed, WorkStarted
+from lightning_lite.process_places import Place
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.values.codec import encode
+from lightning_lite.values.pickling import pack
 
 from tests.support.simulation import ScriptedFlow, Stage, StateChanged, Work, kinds, only, play
 
@@ -381,6 +387,29 @@ def test_what_works_did_stays_readable_after_the_end():
     assert (stage.root.value, work.loss) == ("nine", 0.5)
     assert work.has_succeeded
     assert work.call(3).value == "nine"
+
+
+def test_only_states_and_ends_of_calls_count_during_the_shutdown():
+    stage = play(lambda flow: flow.work.run(1), work=Work(parallel=True), late=Work())
+    handler = Mock()
+    step = stage.machine.close(
+        stage.clock.now(),
+        [
+            HandlerWanted("root", handler, handler),
+            WorkStarted("root.late", Place.of(1)),
+            StartFailed("root.late", Failure("start_failed", "")),
+            StopWanted("root.work", 1.0),
+            RestartWanted("root.work", 1.0),
+            WorkExited("root.work", -9),
+            StateChanged("root.work", {"loss": encode(0.5, "loss")}, 0),
+            stage.ended("root.work", {"step": 2}, pack("value")),
+        ],
+    )
+
+    work = stage.root.work
+    assert (work.call(1).value, work.loss, work.step) == ("value", 0.5, 2)
+    assert {type(event) for event in step.events} == {StateReported, CallSucceeded}
+    handler.assert_not_called()
 
 
 def test_calls_that_have_not_ended_are_stopped_at_the_end():

@@ -15,11 +15,13 @@ from lightning_lite.testing import EmptyFlow
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.structures import Dict, List
 from lightning_lite.tree.work import LightningWork
+from lightning_lite.values.codec import encode
 
 from tests.support.simulation import (
     ScriptedFlow,
     Stage,
     StartWork,
+    StateChanged,
     StopWork,
     Work,
     WorkExited,
@@ -427,6 +429,17 @@ def test_a_replacement_under_the_same_key_starts_only_after_the_old_process_has_
     stage.answer("root.crew.a", "new")
     assert stage.root.crew["a"].call().value == "new"
     assert old.call().failure.reason == "stopped"
+
+
+def test_a_replaced_work_gets_its_late_reports_also_during_the_shutdown():
+    stage = play(replace_and_run, crew=Dict(a=Work(parallel=True)))
+    old = stage.root.crew["a"]
+    stage.change("root.crew.a", step=1)
+
+    late = StateChanged("root.crew.a", {"loss": encode(0.125, "loss")}, 0)
+    stage.machine.close(stage.clock.now(), [late])
+
+    assert (old.loss, stage.root.crew["a"].loss) == (0.125, 0.0)
 
 
 def test_many_replacements_in_one_pass_start_one_process():
