@@ -60,8 +60,10 @@ class Artifacts:
     """
 
     def __init__(self, name: Literal[".paths", ".payloads", ".files"], root: str | None = None) -> None:
-        self.root = root or resolve_drives(current_caller().drives_root)
+        caller = current_caller()
+        self.root = root or resolve_drives(caller.drives_root)
         self.store = open_private_store(self.root, name)
+        self._durable = None if caller.root is None else caller.durable  # the app has resolved it
 
     def keep(self, owner: str, parts: Parts, path: str, *, move: bool = False) -> None:
         """Store the file or folder at `path`, and replace the file or folder that `owner` had there.
@@ -126,14 +128,9 @@ class Artifacts:
         return is_url(self.root) and path == _path(parts)
 
     def _put(self, owner: str, parts: Parts, source: Source, *, move: bool) -> None:
-        self.store.put(
-            owner,
-            parts,
-            source,
-            exclusive=False,
-            move=move,
-            durable=current_caller().durable or resolve_durable(None),
-        )
+        if self._durable is None:
+            self._durable = resolve_durable(None)
+        self.store.put(owner, parts, source, exclusive=False, move=move, durable=self._durable)
 
     def _remove_other_kind(self, owner: str, parts: Parts) -> None:
         """Remove a file that is in the place of a folder, or a folder that is in the place of a file."""

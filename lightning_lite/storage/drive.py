@@ -208,7 +208,7 @@ class DriveHandle(Transferable):
     def _is_durable(self, caller: Caller) -> bool:
         if self.durable is not None:
             return self.durable
-        return caller.durable or self._used().durable
+        return self._used().durable if caller.root is None else caller.durable
 
     def _store(self) -> Store:
         return self._used().store
@@ -238,7 +238,7 @@ class _Opened(NamedTuple):
 
     Attributes:
         store: Keeps its files.
-        durable: The value of `LIGHTNING_LITE_DURABLE`.
+        durable: The value of `LIGHTNING_LITE_DURABLE`, for code outside of any app.
     """
 
     store: Store

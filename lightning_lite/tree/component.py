@@ -6,7 +6,7 @@ from abc import ABCMeta
 from functools import wraps
 from types import FunctionType, MethodType
 
-from lightning_lite.context import Caller, acting_as, current_caller
+from lightning_lite.context import acting_as, current_caller
 from lightning_lite.errors import ComponentDefinitionError, DetachedError, StateError
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.tracebacks import leave_out_own_frames
@@ -27,8 +27,7 @@ class ComponentType(ABCMeta):
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:
         """Create a component; drives refuse all verbs until its `__init__` has ended."""
         try:
-            caller = current_caller()
-            with acting_as(Caller("init", cls.__qualname__, caller.root, drives=caller.drives)):
+            with acting_as(current_caller()._replace(kind="init", component=cls.__qualname__)):
                 component: T = super().__call__(*args, **kwargs)  # type: ignore[misc]  # a metaclass has no Self
         except BaseException as error:
             leave_out_own_frames(error)

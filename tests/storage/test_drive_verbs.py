@@ -14,6 +14,7 @@ from faults import Plan, guarded
 
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.storage import Drive
+from lightning_lite.storage.artifacts import Artifacts
 from lightning_lite.storage.errors import (
     DriveAmbiguous,
     DriveContextError,
@@ -356,6 +357,40 @@ def test_durability_is_read_from_the_environment_at_first_use(own_place: Path, m
         with guarded(Plan(), ("fsync",)) as plan:
             again.put("a")
         assert bool(plan.count) == is_flushed
+
+
+@only_files
+@pytest.mark.parametrize("is_durable", [True, False])
+@pytest.mark.parametrize("kind", ["drive", "path"])
+def test_in_an_app_its_own_durability_counts_not_that_of_the_environment(
+    own_place: Path, monkeypatch, kind: str, is_durable: bool
+):
+    write("a")
+    monkeypatch.setenv("LIGHTNING_LITE_DURABLE", str(int(not is_durable)))
+
+    with (
+        acting_as(work("root.w", own_place / "root")._replace(durable=is_durable)),
+        guarded(Plan(), ("fsync",)) as plan,
+    ):
+        if kind == "drive":
+            Drive("lit://d").put("a")
+        else:
+            Artifacts(".paths").keep("root.w", ("a",), str(own_place / "a"))
+
+    assert bool(plan.count) == is_durable
+
+
+@only_files
+def test_outside_of_an_app_the_environment_says_whether_files_of_paths_are_durable(
+    own_place: Path, monkeypatch
+):
+    write("a")
+    monkeypatch.setenv("LIGHTNING_LITE_DURABLE", "1")
+
+    with guarded(Plan(), ("fsync",)) as plan:
+        Artifacts(".paths").keep("main", ("a",), str(own_place / "a"))
+
+    assert plan.count
 
 
 def test_the_root_folder_is_made_absolute_when_given_and_else_asked_at_each_verb(own_place: Path):

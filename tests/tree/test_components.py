@@ -19,6 +19,7 @@ import pytest
 
 import lightning_lite
 from lightning_lite import LightningApp
+from lightning_lite.context import Caller, acting_as, current_caller
 from lightning_lite.errors import (
     ComponentDefinitionError,
     ComponentError,
@@ -784,3 +785,17 @@ def test_other_private_names_and_protocols_of_other_packages_are_free() -> None:
             return self._key
 
     assert (Work()._repr_html_(), Work().run()) == ("a", "a")
+
+
+class SeesCaller(Bare):
+    def __init__(self):
+        super().__init__()
+        self._caller = current_caller()
+
+
+def test_code_in_init_keeps_the_settings_of_the_app_that_runs_it():
+    with acting_as(Caller("flow", "root", "/root", durable=True, drives="s3://bucket")):
+        seen = SeesCaller()._caller
+
+    assert (seen.kind, seen.component) == ("init", "SeesCaller")
+    assert (seen.root, seen.durable, seen.drives) == ("/root", True, "s3://bucket")
