@@ -45,7 +45,7 @@ class WorkMachine(Carrier):
         work: The work; its state is that at the moment of pickling.
     """
 
-    takes_requests: ClassVar[bool] = False
+    outbox: ClassVar[None] = None
 
     def __init__(self, work: LightningWork) -> None:
         self._work = work

@@ -127,6 +127,7 @@ class BuildConfig:
         self.requirements = _expand_requirements(self.requirements, folder)
         self.dockerfile = _read_dockerfile(self.dockerfile, folder)
 
+    # `Any`, so that an override may declare the `LightningWork`, whose module imports this one.
     def on_work_init(self, work: Any, cloud_compute: CloudCompute | None = None) -> None:
         """Read the files next to the module of a work, where the configuration has nothing else.
 
@@ -147,12 +148,12 @@ class BuildConfig:
         elif dockerfile is not None and not _is_at(self.dockerfile, dockerfile):
             _say(f"A Dockerfile exists at {dockerfile!r} but {self.dockerfile!r} was passed", work)
 
-    def _find_requirements(self, work: Any) -> list[str]:
+    def _find_requirements(self, work: object) -> list[str]:
         """Return the requirements in the file next to the module of a work."""
         folder = _folder_of(work)
         return [] if folder is None else load_requirements(folder, "requirements.txt")
 
-    def _find_dockerfile(self, work: Any) -> str | None:
+    def _find_dockerfile(self, work: object) -> str | None:
         """Return the path of the Dockerfile next to the module of a work."""
         folder = _folder_of(work)
         path = None if folder is None else os.path.join(folder, "Dockerfile")
@@ -338,7 +339,7 @@ def _is_at(dockerfile: str | os.PathLike[str] | Dockerfile, path: str) -> bool:
     return os.path.abspath(given) == os.path.abspath(path)
 
 
-def _say(what: str, work: Any) -> None:
+def _say(what: str, work: object) -> None:
     import logging  # noqa: PLC0415 - each work would pay for it, and few have such files
 
     logging.getLogger("lightning_lite").info(
@@ -346,7 +347,7 @@ def _say(what: str, work: Any) -> None:
     )
 
 
-def _folder_of(work: Any) -> str | None:
+def _folder_of(work: object) -> str | None:
     """Return the folder of the module of a work, or `None` if it has no file."""
     file = getattr(sys.modules.get(type(work).__module__), "__file__", None)
     return os.path.dirname(os.path.abspath(file)) if isinstance(file, str) else None

@@ -62,7 +62,11 @@ class MethodOfComponent:
         method: The replacement, a function of the component and the arguments.
     """
 
-    def __init__(self, definition: Any, method: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        definition: staticmethod[..., Any] | classmethod[Any, ..., Any],
+        method: Callable[..., Any],
+    ) -> None:
         self._definition = definition
         self._method = method
 
@@ -82,7 +86,7 @@ class MethodOfComponent:
         """Whether a class with it can't be instantiated; read by `ABCMeta`."""
         return bool(self._definition.__isabstractmethod__)
 
-    def __get__(self, component: Any, cls: type) -> Callable[..., Any]:
+    def __get__(self, component: Component | None, cls: type) -> Callable[..., Any]:
         if component is None:
             found: Callable[..., Any] = self._definition.__get__(None, cls)
             return found
@@ -90,7 +94,7 @@ class MethodOfComponent:
 
 
 def replace_method(
-    cls: Any, name: str, replacement_of: Callable[[Callable[..., Any]], Callable[..., Any]]
+    cls: type[Component], name: str, replacement_of: Callable[[Callable[..., Any]], Callable[..., Any]]
 ) -> None:
     """Replace a method of a class; if it is that of a base which is replaced already, it stays.
 
@@ -108,7 +112,9 @@ def replace_method(
         setattr(cls, name, replacement_of(getattr(cls, name)))
 
 
-def _with_component(definition: Any) -> Callable[..., Any]:
+def _with_component(
+    definition: staticmethod[..., Any] | classmethod[Any, ..., Any],
+) -> Callable[..., Any]:
     """Return a static or class method as a function that gets the component, too."""
     function = definition.__func__
     takes_class = isinstance(definition, classmethod)
@@ -120,7 +126,7 @@ def _with_component(definition: Any) -> Callable[..., Any]:
     return method_of_component
 
 
-def _is_own_method(cls: Any, name: str) -> bool:
+def _is_own_method(cls: type | None, name: str) -> bool:
     """Return whether a private name is that of a method of this package, which would not work any more."""
     if name[:1] != "_" or name[:2] == "__" or name[-1:] == "_":
         return False  # public, special, or a protocol of other packages, such as `_repr_html_`

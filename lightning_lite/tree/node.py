@@ -13,7 +13,10 @@ from lightning_lite.values.codec import SCALARS, decode, encode, is_container
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any, ClassVar
+    from typing import Any
+
+    from lightning_lite.tree.calls import CallRecords
+    from lightning_lite.tree.policy import WorkPolicy
 
     #: A value at some time: whether it was a list, tuple or dict, and its encoded form, else the value.
     Stored = tuple[bool, Any]
@@ -70,14 +73,41 @@ class TreeMember(Stationary):
         self._node.name = name
 
 
+class Work(Protocol):
+    """The part of `LightningWork` that requests of the flow need; `tree.work` imports this module."""
+
+    _node: Node
+    _policy: WorkPolicy
+
+    @property
+    def _records(self) -> CallRecords: ...
+
+
+class Requests(Protocol):
+    """Takes the calls and requests of the flow: its outbox, which the process of a work does not load."""
+
+    def call(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return the value of a call that has ended, or request the call."""
+
+    def request_start(self, work: Work) -> None:
+        """Request a process of a work, without a call."""
+
+    def request_stop(self, work: Work, timeout: float) -> None:
+        """Request the end of the process of a work."""
+
+    def request_restart(self, work: Work, timeout: float) -> None:
+        """Request a new process of a work."""
+
+    def request_stacks(self, work: Work) -> None:
+        """Request the Python stacks of the process of a work."""
+
+
 class Link(Protocol):
-    """Receives the changes of a component while an app runs: the flow's outbox, or the host of a work.
+    """Receives the changes of a component while an app runs: the flow's outbox, or the host of a work."""
 
-    Attributes:
-        takes_requests: Whether it is the outbox, which takes the calls and requests of the flow.
-    """
-
-    takes_requests: ClassVar[bool]
+    @property
+    def outbox(self) -> Requests | None:
+        """The outbox of the flow; `None` in the process of a work."""
 
     def write(self, node: Node, name: str, value: Any) -> None:
         """Store the new value of an attribute, and register the change."""

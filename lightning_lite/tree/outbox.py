@@ -36,11 +36,10 @@ from lightning_lite.events import (
 )
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.tracebacks import find_user_error
-from lightning_lite.tree.calls import Call, CallRecords
+from lightning_lite.tree.calls import Call
 from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.component import Component
-from lightning_lite.tree.node import Node, TreeMember
-from lightning_lite.tree.policy import WorkPolicy
+from lightning_lite.tree.node import Node, TreeMember, Work
 from lightning_lite.tree.run_arguments import mismatch
 from lightning_lite.values.call_key import call_key
 from lightning_lite.values.pickling import REFERENCE, PackingError, pack, shown_type, why_not
@@ -61,16 +60,6 @@ CANNOT_WAIT = (
     "A request is answered between passes of the flow, so its handler can't wait for a call of {}. Set an "
     "attribute there, and call the work in the flow's run; or make the work parallel."
 )
-
-
-class Work(Protocol):
-    """The part of `LightningWork` that this module uses; `tree.work` imports this module."""
-
-    _node: Node
-    _policy: WorkPolicy
-
-    @property
-    def _records(self) -> CallRecords: ...
 
 
 class CallRequested(NamedTuple):
@@ -193,8 +182,6 @@ class Outbox:
         wakes: Times at which the flow must run again, in seconds since 1970, by the reason.
     """
 
-    takes_requests: ClassVar[bool] = True
-
     def __init__(self, runaway_calls: RunawayCalls, values: str | None, *, durable: bool) -> None:
         self.runaway_calls = runaway_calls
         self.values = values
@@ -215,6 +202,11 @@ class Outbox:
         # Class, number of positional arguments and names of the others: `run` takes these. To compare them
         # with its signature would take some microseconds in each call.
         self._fitting: set[tuple[Any, ...]] = set()
+
+    @property
+    def outbox(self) -> Self:
+        """This object, as `Link` has it."""
+        return self
 
     # The events of a step.
 

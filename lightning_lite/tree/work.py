@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from lightning_lite.tree.calls import Call, CallRecords
-    from lightning_lite.tree.outbox import Outbox
+    from lightning_lite.tree.node import Requests
     from lightning_lite.values.secret import Secret
 
 # Imported by name: only the process of the flow makes calls and keeps their records.
@@ -570,7 +570,7 @@ class LightningWork(Component):
     def _state_written(self) -> None:
         """Do nothing; called in the process of the work when the flow has set attributes during a call."""
 
-    def _outbox(self, verb: str) -> Outbox:
+    def _outbox(self, verb: str) -> Requests:
         """Return the outbox for a request of the flow.
 
         Raises:
@@ -611,10 +611,10 @@ def _requesting_calls(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(method)
     def run(self: LightningWork, *args: Any, **kwargs: Any) -> Any:
-        outbox: Any = self._node.link
-        if outbox is not None and outbox.takes_requests:
+        link = self._node.link
+        if link is not None and (outbox := link.outbox) is not None:
             return outbox.call(self, args, kwargs)
-        if outbox is None and current_caller().kind == "flow":
+        if link is None and current_caller().kind == "flow":
             raise DetachedError(
                 f"Failed to create process for {type(self).__qualname__}. Make sure to set this work as a "
                 "public attribute of a LightningFlow before calling the run method."
@@ -625,10 +625,10 @@ def _requesting_calls(method: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _outbox_of(work: LightningWork) -> Outbox | None:
-    """Do the same as `outbox.outbox_of`, without that module, which the process of a work does not load."""
-    link: Any = work._node.link
-    return link if link is not None and link.takes_requests else None
+def _outbox_of(work: LightningWork) -> Requests | None:
+    """Return the outbox that a work is connected to; `None` outside an app or in its process."""
+    link = work._node.link
+    return None if link is None else link.outbox
 
 
 def _grace(timeout: Any) -> float:
