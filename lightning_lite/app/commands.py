@@ -23,7 +23,7 @@ from lightning_lite.app.flow_requests import FlowRequests
 from lightning_lite.app.shown_layout import ShownLayout
 from lightning_lite.app.state_changes import apply_changes, read_changes
 from lightning_lite.errors import AppEnding, CommandError, NoAnswer, StateConflict, StateError
-from lightning_lite.main_messages import RestartWanted, StopWanted
+from lightning_lite.main_messages import ExternalRequest, RestartWanted, StopWanted
 from lightning_lite.runners.base import Runner
 from lightning_lite.runners.command_channel import Later
 from lightning_lite.tracebacks import format_user_stack
@@ -107,8 +107,8 @@ class Commands:
         """Execute a request without waiting for its effect, and return the answer, or how to make it.
 
         Raises:
-            CommandError: There is no such command or work, or an argument is invalid.
-            RunnerError: The runner does not support the command.
+            CommandError: There is no such command or work, an argument is invalid, or the runner does not
+                support the command.
         """
         name = request.get("command")
         verb = self._verbs.get(name) if isinstance(name, str) else None
@@ -127,20 +127,39 @@ class Commands:
         if request.get("work") is None:
             self._app.end_from_outside()
         else:
-            self._app.runner.take_external(StopWanted(self._work(request), _timeout(request)))
+            self._end(StopWanted(self._work(request), _timeout(request)))
         return {}
 
     def _kill(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._app.runner.take_external(StopWanted(self._work(request), 0.0))
+        self._end(StopWanted(self._work(request), 0.0))
         return {}
 
     def _restart(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._app.runner.take_external(RestartWanted(self._work(request), _timeout(request)))
+        self._end(RestartWanted(self._work(request), _timeout(request)))
         return {}
+
+    def _end(self, wanted: ExternalRequest) -> None:
+        """Let the runner end a work.
+
+        Raises:
+            CommandError: It can't.
+        """
+        runner = self._app.runner
+        if not runner.can_take_external:
+            raise CommandError(f"{type(runner).__name__} can't end works on request from another terminal.")
+        if wanted.timeout == 0 and not runner.can_kill:
+            raise CommandError(
+                f"{wanted.work} has no process that could be killed: its runner runs works in the process of "
+                "the app. Stop it; that takes effect at its next change of state"
+            )
+        runner.take_external(wanted)
 
     def _stack(self, request: dict[str, Any]) -> dict[str, Any]:
         if request.get("work") is not None:
-            self._app.runner.write_stacks(self._work(request))
+            work, runner = self._work(request), self._app.runner
+            if not runner.can_write_stacks:
+                raise CommandError(f"{type(runner).__name__} can't show the stacks of works.")
+            runner.write_stacks(work)
             return {}
         is_busy, is_waiting = self._app.busy_for() is not None, self._app.is_waiting
         frame = sys._current_frames().get(self._app.thread)

@@ -120,6 +120,8 @@ class Runner(ABC):
             and a crash of a work ends the app.
         can_suspend: Whether all works stop and continue with the app, on Ctrl-Z and `fg`. Without it, Ctrl-Z
             has no effect: the works would take the silence of the app for its death.
+        can_take_external: Whether works can be ended on request from another terminal.
+        can_write_stacks: Whether works can write the Python stacks of their threads.
 
     Example:
         >>> class NoRunner(Runner):
@@ -137,6 +139,8 @@ class Runner(ABC):
 
     can_kill: ClassVar[bool] = False
     can_suspend: ClassVar[bool] = False
+    can_take_external: ClassVar[bool] = False
+    can_write_stacks: ClassVar[bool] = False
 
     @abstractmethod
     def send(self, request: Request) -> None:
@@ -185,25 +189,22 @@ class Runner(ABC):
         """Start to execute a request from another terminal, and make the next `wait` return it.
 
         `wait` returns it before the `WorkExited` that it causes, so that the exit does not count as a crash.
+        Called only if `can_take_external`.
 
         Args:
-            external: The request.
-
-        Raises:
-            RunnerError: This runner can't execute it.
+            external: The request; one with the timeout 0, which kills at once, only if `can_kill`.
         """
-        raise RunnerError(f"{type(self).__name__} can't end works on request from another terminal.")
+        raise NotImplementedError
 
     def write_stacks(self, work: str) -> None:
         """Make a work write the Python stacks of its threads to its output, if it has a process.
 
+        Called only if `can_write_stacks`.
+
         Args:
             work: Name of the work.
-
-        Raises:
-            RunnerError: This runner can't do it.
         """
-        raise RunnerError(f"{type(self).__name__} can't show the stacks of works.")
+        raise NotImplementedError
 
     # Signals of the terminal and of the system; called in signal handlers, in the main thread.
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from lightning_lite.app.commands import Commands
-from lightning_lite.errors import RunnerError
+from lightning_lite.errors import CommandError
 from lightning_lite.main_messages import Report, Request
-from lightning_lite.runners.base import Runner
+from lightning_lite.runners.base import Runner, RunnerOptions
+from lightning_lite.runners.inline.runner import InlineRunner
+from lightning_lite.runners.processes.runner import ProcessRunner
+from lightning_lite.runners.remote.runner import RemoteRunner
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.work_row import WorkRow
 
@@ -37,7 +41,7 @@ class App:
     thread = 0
 
     def __init__(self) -> None:
-        self.runner = MinimalRunner()
+        self.runner: Runner = MinimalRunner()
 
     def busy_for(self) -> None:
         return None
@@ -60,13 +64,31 @@ def test_a_minimal_runner_knows_no_processes():
 
 @pytest.mark.parametrize("command", ["stop", "kill", "restart"])
 def test_a_command_that_a_runner_can_not_execute_is_refused(command):
-    with pytest.raises(RunnerError, match=r"MinimalRunner can't end works on request from another terminal"):
+    with pytest.raises(CommandError, match=r"MinimalRunner can't end works on request from another terminal"):
         Commands(App()).answer({"command": command, "work": "root.a"})
 
 
 def test_stacks_that_a_runner_can_not_show_are_refused():
-    with pytest.raises(RunnerError, match=r"MinimalRunner can't show the stacks of works"):
+    with pytest.raises(CommandError, match=r"MinimalRunner can't show the stacks of works"):
         Commands(App()).answer({"command": "stack", "work": "root.a"})
+
+
+@pytest.mark.parametrize("command", ["kill", "stop", "restart"])
+def test_a_runner_that_can_not_kill_gets_no_request_to_do_it(command, tmp_path: Path):
+    app = App()
+    runner = app.runner = InlineRunner(RunnerOptions(str(tmp_path), str(tmp_path)))
+
+    with pytest.raises(CommandError, match=r"root\.a has no process that could be killed"):
+        Commands(app).answer({"command": command, "work": "root.a", "timeout": 0})
+
+    assert list(runner.wait(0.0)) == []
+    runner.close(0.0)
+
+
+@pytest.mark.parametrize("runner", [ProcessRunner, InlineRunner, RemoteRunner])
+@pytest.mark.parametrize("method", ["take_external", "write_stacks"])
+def test_an_ability_is_declared_where_it_is_implemented(runner: type[Runner], method: str):
+    assert getattr(runner, f"can_{method}") == (method in vars(runner))
 
 
 def test_ctrl_c_is_raised_at_once_and_ctrl_z_is_refused():

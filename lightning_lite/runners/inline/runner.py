@@ -62,6 +62,8 @@ class InlineRunner(Runner):
     """
 
     can_suspend: ClassVar[bool] = True  # works are in the process that Ctrl-Z stops
+    can_take_external: ClassVar[bool] = True
+    can_write_stacks: ClassVar[bool] = True
 
     def __init__(self, options: RunnerOptions, display: Display | None = None) -> None:
         self._options = options
@@ -173,11 +175,6 @@ class InlineRunner(Runner):
 
     def take_external(self, external: ExternalRequest) -> None:
         """Start to interrupt a call, and make the next `wait` return the request."""
-        if external.timeout == 0:
-            raise RunnerError(
-                f"{external.work} has no process that could be killed: the inline runner runs works in the "
-                "process of the app. Stop it; that takes effect at its next change of state"
-            )
         work = self._works.get(external.work)
         self._arrived.put(external)
         if work is not None:

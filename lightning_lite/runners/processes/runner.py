@@ -76,6 +76,8 @@ class ProcessRunner(PollingRunner):
 
     can_kill: ClassVar[bool] = True
     can_suspend: ClassVar[bool] = True
+    can_take_external: ClassVar[bool] = True
+    can_write_stacks: ClassVar[bool] = True
 
     def __init__(
         self,

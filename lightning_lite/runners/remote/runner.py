@@ -64,6 +64,8 @@ class RemoteRunner(PollingRunner):
     """
 
     can_kill: ClassVar[bool] = True
+    can_take_external: ClassVar[bool] = True
+    can_write_stacks: ClassVar[bool] = True
     _output: OutputPump
 
     def __init__(self, options: RunnerOptions, cluster: Cluster, display: Display | None = None) -> None:
