@@ -14,9 +14,7 @@ from typing import Any
 from lightning_lite.app.app import LightningApp
 from lightning_lite.app.script_file import execute_script, find_app
 from lightning_lite.errors import AppFailed, AppIdle, WorkFailed
-from lightning_lite.events import WorkStatusChanged
 from lightning_lite.lightning_app.stubs import MisconfigurationException
-from lightning_lite.status import WorkStageStatus, WorkStatus
 from lightning_lite.tracebacks import RemoteTraceback, leave_out_own_frames
 from lightning_lite.tree.cloud import BuildConfig
 from lightning_lite.tree.component import Component
@@ -223,5 +221,4 @@ def _is_of_work(error: BaseException) -> bool:
 
 def _mark_as_stopped(work: LightningWork) -> None:
     if work.has_started and not work.has_stopped:
-        status = WorkStatus(WorkStageStatus.STOPPED, time.time())
-        work._records.apply(WorkStatusChanged(work.name, status.timestamp, status))
+        work._records.mark_stopped(time.time())

@@ -435,11 +435,7 @@ class CallRecords:
                 status = WorkStatus(WorkStageStatus.SUCCEEDED, event.time, None, "", call.attempt, "")
                 self._add_status(call, status)
             case WorkStatusChanged():
-                self._process_statuses.append(event.status)
-                del self._process_statuses[:-_MAX_PROCESS_STATUSES]
-                self._count(event.status)
-                if self._describes(event.status.stage):
-                    self._status = event.status
+                self._add_process_status(event.status)
             case CallFailed():
                 self._find_or_enter(event.key).fail(event.failure)
             case AnswerUsed():
@@ -469,6 +465,14 @@ class CallRecords:
                 self._process_statuses = list(event.statuses[len(event.statuses) - own :])
             case _:
                 assert_never(event)
+
+    def mark_stopped(self, moment: float) -> None:
+        """Let the work count as stopped after its app has ended. The run does not record that.
+
+        Args:
+            moment: The time of the status, in seconds since 1970.
+        """
+        self._add_process_status(WorkStatus(WorkStageStatus.STOPPED, moment))
 
     def to_kept(self) -> tuple[tuple[int, ...], bool, str, WorkStatus]:
         """Return the fields of `WorkKept` from `counts` to `status`."""
@@ -529,6 +533,13 @@ class CallRecords:
     def _add_status(self, call: Call, status: WorkStatus) -> None:
         call.add_status(status)
         if call is self.newest:
+            self._status = status
+
+    def _add_process_status(self, status: WorkStatus) -> None:
+        self._process_statuses.append(status)
+        del self._process_statuses[:-_MAX_PROCESS_STATUSES]
+        self._count(status)
+        if self._describes(status.stage):
             self._status = status
 
     def _count(self, status: WorkStatus) -> None:

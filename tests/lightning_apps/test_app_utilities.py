@@ -14,6 +14,7 @@ from unittest import mock
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork, Path
+from lightning_lite.engine.history import read_history
 from lightning_lite.lightning_app import safe_pickle
 from lightning_lite.lightning_app.comment_commands import CommandLines, execute_commands, extract_commands
 from lightning_lite.lightning_app.helpers import (
@@ -40,6 +41,8 @@ from lightning_lite.lightning_app.stubs import (
     WorkFailureReasons,
 )
 from lightning_lite.lightning_app.walks import breadth_first
+from lightning_lite.runs.catalog import read_runs
+from lightning_lite.settings import resolve_root
 from lightning_lite.structures import Dict, List
 from lightning_lite.testing import EmptyFlow, EmptyWork, LightningTestApp, application_testing
 from lightning_lite.tree.cloud import load_requirements
@@ -261,6 +264,9 @@ def test_after_dispatch_each_work_is_stopped_and_keeps_what_it_did(work):
     assert flow.work.has_stopped
     assert flow.work.has_succeeded == isinstance(work, Counting)
     assert flow.work.call().ended
+    (run,) = read_runs(resolve_root(None))
+    recorded = read_history(run.path).works["root.work"].calls[-1].stage
+    assert recorded == ("succeeded" if isinstance(work, Counting) else "failed")  # as with `app.run()`
 
 
 def test_after_run_a_work_has_its_own_status():
