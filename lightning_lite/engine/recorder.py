@@ -1,4 +1,4 @@
-"""Writes the events of a run to its journal, and decides when the journal is compacted.
+"""Writes the events of a run to its journal, and the numbers in them to their log; compacts the journal.
 
     machine.step ──events──▶ record: write them, so that they survive the process ──▶ the next step
 
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from lightning_lite.clock import Moment
+from lightning_lite.engine.big_value_warnings import BIG, BigValueWarnings
 from lightning_lite.engine.compaction import Compaction
-from lightning_lite.engine.state_watch import StateWatch
 from lightning_lite.errors import JournalError, JournalGone
 from lightning_lite.events import (
     AnswersKept,
@@ -38,8 +38,10 @@ from lightning_lite.events import (
 )
 from lightning_lite.runs.event_codec import encode_events
 from lightning_lite.runs.journal import Journal
+from lightning_lite.runs.numbers_log import NumbersLog
 from lightning_lite.settings import HISTORY
 from lightning_lite.status import WorkStageStatus
+from lightning_lite.values.codec import decode_number
 
 _log = logging.getLogger("lightning_lite")
 
@@ -83,7 +85,8 @@ class Recorder:
         self.wake_at: float | None = None
         self._unencoded: list[Event] = []  # a big value among them could not be written
         self._young: dict[tuple[str, str], float] = {}  # running calls: (work, key) → monotonic time
-        self._state = StateWatch(journal.folder)
+        self._numbers = NumbersLog(journal.folder)
+        self._big_values = BigValueWarnings()
         self._compaction: Compaction | None = None
         self._size = 0  # of the journal, after the last write
         self._snapshot_size = 0
@@ -118,9 +121,9 @@ class Recorder:
             self._write(events, now)
         elif not is_due:
             return
-        numbers_due = self._state.due
+        numbers_due = self._numbers.due
         if numbers_due is not None and now.monotonic >= numbers_due:
-            self._state.flush()
+            self._numbers.flush()
             numbers_due = None
         self.wake_at = next(iter(self._young.values()), None)
         if numbers_due is not None and (self.wake_at is None or numbers_due < self.wake_at):
@@ -148,7 +151,7 @@ class Recorder:
                     case CallStatusChanged() | CallSucceeded():
                         self._young.pop((event.component, event.key), None)
                     case StateReported() | StateWritten():
-                        self._state.see(event, now)
+                        self._note_values(event, now)
                     case (
                         CallAsked()
                         | AnswerUsed()
@@ -168,6 +171,14 @@ class Recorder:
                         pass  # neither begins nor ends an attempt, nor changes the state
                     case _:
                         assert_never(event)
+
+    def _note_values(self, event: StateReported | StateWritten, now: Moment) -> None:
+        """Add the numbers among new values to their log, and count the big values."""
+        for name, encoded in event.values.items():
+            if len(encoded) >= BIG:
+                self._big_values.count(f"{event.component}.{name}", len(encoded))
+            elif (number := decode_number(encoded)) is not None:
+                self._numbers.add(f"{event.component}.{name}", event.time, number, now.monotonic)
 
     def _encode(self) -> bytes:
         """Return the entry of all events that were not encoded; the journal keeps it if it can't write it.
@@ -194,7 +205,7 @@ class Recorder:
         finally:
             if self._compaction is not None:
                 self._compaction.abandon()
-            self._state.flush()
+            self._numbers.flush()
             self._journal.close()
 
     def _take_survivors(self, now: Moment) -> list[Event]:
