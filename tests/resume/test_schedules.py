@@ -287,6 +287,234 @@ def test_a_resumed_run_goes_on_in_the_block():
     assert second.root._log.count("left") == 1
 
 
+# Ways to ask a schedule. Each calls the block of the flow if an event is due.
+
+
+def ask_in_an_if(flow):
+    if flow.is_due:
+        flow.act()
+
+
+def ask_through_a_method(flow):
+    if flow.is_due_and_on():
+        flow.act()
+
+
+def ask_through_nested_methods(flow):
+    if flow.on and flow.reason() == "due":
+        flow.act()
+
+
+def ask_through_a_child_flow(flow):
+    if flow.child.is_due_and_on():
+        flow.act()
+
+
+def ask_through_a_generator(flow):
+    for _ in flow.due_items():
+        flow.act()
+        break
+
+
+def ask_before_an_early_return(flow):
+    if not flow.is_due_and_on():
+        return
+    flow.act()
+
+
+def ask_several_with_any(flow):
+    if any([flow.is_due, flow.schedule("yearly", start_time=datetime(2030, 1, 1, tzinfo=UTC))]):
+        flow.act()
+
+
+def ask_in_a_generator_expression(flow):
+    if any(flow.schedule(pattern, timezone="UTC") for pattern in ["hourly"]):
+        flow.act()
+
+
+def ask_in_an_expression(flow):
+    flow.is_due_and_on() and flow.act()
+
+
+def ask_in_a_function_of_one_expression(flow):
+    (lambda: flow.act() if flow.schedule("hourly", timezone="UTC") else None)()
+
+
+def ask_and_store(flow):
+    is_due = flow.is_due_and_on()
+    if is_due:
+        flow.act()
+
+
+def ask_and_store_in_a_list(flow):
+    answers = [flow.is_due_and_on()]
+    if answers[0]:
+        flow.act()
+
+
+def ask_in_a_conditional_expression(flow):
+    reason = "due" if flow.schedule("hourly", timezone="UTC") else ""
+    if reason:
+        flow.act()
+
+
+def ask_in_a_comprehension(flow):
+    for _ in [number for number in range(1) if flow.is_due_and_on()]:
+        flow.act()
+
+
+def ask_and_pass_on(flow):
+    flow.act_if(flow.schedule("hourly", timezone="UTC"))
+
+
+WAYS_TO_ASK = pytest.mark.parametrize(
+    "ask",
+    [function for name, function in globals().items() if name.startswith("ask_")],
+    ids=lambda function: function.__name__,
+)
+
+
+class Asking(ScriptedFlow):
+    """Has methods that ask an hourly schedule, for a flow and its child."""
+
+    def __init__(self, script=lambda _: None):
+        super().__init__(script)
+        self.on = True
+
+    @property
+    def is_due(self):
+        return self.schedule("hourly", timezone="UTC")
+
+    def is_due_and_on(self):
+        return self.is_due and self.on
+
+    def reason(self):
+        if self.is_due_and_on():
+            return "due"
+        return ""
+
+    def due_items(self):
+        is_due = self.is_due
+        if is_due:
+            yield 1
+
+
+class AskingInOneWay(Asking):
+    """Asks a schedule in one way; its block has three calls."""
+
+    def __init__(self, ask, *, waits_after=False):
+        super().__init__(ask)
+        self.child = Asking()
+        self.first = Work(raise_exception=False)
+        self.second = Work(raise_exception=False)
+        self.third = Work(raise_exception=False)
+        self.other = Work(parallel=True)
+        self.after = Work()
+        self.waits_after = waits_after
+        self._num_left = 0  # how often a pass has come to the end of the block
+
+    def run(self):
+        self.other.run()
+        super().run()
+        if self.waits_after:
+            self.after.run()
+
+    def act(self):
+        for work in (self.first, self.second, self.third):
+            work.run()
+        self._num_left += 1
+
+    def act_if(self, is_due):
+        if is_due:
+            self.act()
+
+
+BLOCK_WORKS = ["root.first", "root.second", "root.third"]
+
+
+def bring_up(root):
+    stage = Stage(root)
+    stage.up(*[work.name for work in root.works()])
+    return stage
+
+
+def next_step(stage):
+    """Cut the pass that waits, with a change of another work."""
+    stage.change("root.other", step=stage.root.other.step + 1)
+
+
+@WAYS_TO_ASK
+def test_an_event_lasts_through_its_block_however_the_flow_asks(ask):
+    stage = bring_up(AskingInOneWay(ask))
+
+    for work in BLOCK_WORKS:
+        next_step(stage)
+        assert stage.root._num_left == 0
+        stage.answer(work)
+    assert stage.root._num_left == 1
+    for _ in range(3):
+        next_step(stage)
+
+    assert stage.root._num_left == 1
+    stage.advance(3600.0)
+    assert stage.root._num_left == 2
+
+
+@WAYS_TO_ASK
+def test_a_failed_call_ends_no_event_however_the_flow_asks(ask):
+    stage = bring_up(AskingInOneWay(ask))
+
+    stage.answer("root.first")
+    stage.fail("root.second")
+    next_step(stage)
+    stage.answer("root.third")
+    next_step(stage)
+
+    assert stage.root._num_left == 1
+
+
+@WAYS_TO_ASK
+def test_events_during_the_block_count_once_however_the_flow_asks(ask):
+    stage = bring_up(AskingInOneWay(ask))
+
+    for work in BLOCK_WORKS:
+        stage.advance(3600.0)
+        stage.answer(work)
+    next_step(stage)
+
+    assert stage.root._num_left == 2, "one event, and one for the three that came while its block ran"
+
+
+@WAYS_TO_ASK
+def test_a_resumed_run_goes_on_in_the_block_however_the_flow_asks(ask):
+    first = bring_up(AskingInOneWay(ask))
+    first.answer("root.first")
+    next_step(first)
+
+    root = AskingInOneWay(ask)
+    Replay("run", fold(first.events)).restore(root)
+    second = bring_up(root)
+    assert "root.first" not in second.calls
+    second.answer("root.second")
+    second.answer("root.third")
+    next_step(second)
+
+    assert second.root._num_left == 1
+
+
+@WAYS_TO_ASK
+def test_a_pass_that_stays_after_the_block_does_not_enter_it_again_however_the_flow_asks(ask):
+    stage = bring_up(AskingInOneWay(ask, waits_after=True))
+
+    for work in BLOCK_WORKS:
+        stage.answer(work)
+    for _ in range(5):
+        next_step(stage)
+
+    assert stage.arguments("root.after") == ((), {})
+    assert stage.root._num_left == 1
+
+
 def test_a_loop_that_starts_again_does_so_only_after_its_pass_has_ended():
     items = []
 

@@ -94,11 +94,297 @@ def in_a_function_that_the_block_calls(due):
     due.note("out")
 
 
+def in_a_test_that_goes_on(due):
+    def note(what):
+        due.note(what)
+        return True
+
+    if due() and note("in"):
+        due.note("in")
+    due.note("out")
+
+
+def in_the_first_of_two_alternatives(due):
+    if due() or not due.seen:
+        due.note("in")
+    due.note("out")
+
+
+def in_the_second_of_two_alternatives(due):
+    if len(due.seen) == 1 or due():
+        due.note("in")
+    due.note("out")
+
+
+def in_alternatives_and_conditions(due):
+    if (due() or len(due.seen) > 1) and not due.seen:
+        due.note("in")
+    elif due.seen:
+        due.note("never")
+    due.note("out")
+
+
+def in_an_if_in_the_block(due):
+    if due():
+        if due.seen:
+            due.note("never")
+        for number in range(3):
+            if number == 1:
+                due.note("in")
+    due.note("out")
+
+
+def in_a_while(due):
+    while due():
+        due.note("in")
+        break
+    due.note("out")
+
+
+def in_a_match(due):
+    match due():
+        case True:
+            due.note("in")
+    due.note("out")
+
+
+def in_the_second_case_of_a_match(due):
+    match due():
+        case 7:
+            due.note("never")
+        case True:
+            due.note("in")
+        case _:
+            due.note("never")
+    due.note("out")
+
+
+def in_a_test_of_several_values(due):
+    if any([False, due()]):
+        due.note("in")
+    due.note("out")
+
+
+def in_a_test_of_an_equation(due):
+    if due() == True:  # noqa: E712 - people write this
+        due.note("in")
+    due.note("out")
+
+
+def in_a_test_of_an_identity(due):
+    if due() is True:
+        due.note("in")
+    due.note("out")
+
+
+def after_a_conditional_expression(due):
+    answer = "go" if due() else ""
+    due.note("in")
+    if answer:
+        due.note("in")
+    due.note("out")
+
+
+def after_a_conditional_expression_with_more_conditions(due):
+    answer = [number for number in range(2) if number] if due() and not due.seen else ["never"]
+    due.note("in")
+    if answer == [1]:
+        due.note("in")
+    due.note("out")
+
+
+def after_an_alternative_that_is_assigned(due):
+    answer = due() or len(due.seen)
+    if answer:
+        due.note("in")
+    due.note("out")
+
+
+def in_the_rest_after_a_negation_with_alternatives(due):
+    if not due() or due.seen:
+        return
+    due.note("in")
+
+
+def in_the_rest_after_an_argument(due):
+    due.seen.append(("in", due()))
+    if due.seen:
+        due.note("in")
+
+
+def in_a_function_that_gets_the_condition(due):
+    def note_if(is_due):
+        if is_due:
+            due.note("in")
+
+    note_if(due())
+
+
+def in_a_function_of_one_expression(due):
+    (lambda: due.note("in") if due() else None)()
+    due.note("out")
+
+
 def after_a_function_that_returns_the_condition(due):
     def is_due():
         return due()
 
     if is_due():
+        due.note("in")
+    due.note("out")
+
+
+def after_a_function_that_returns_two_conditions(due):
+    def is_due():
+        return due() and not due.seen
+
+    if is_due():
+        due.note("in")
+    due.note("out")
+
+
+def after_a_function_that_returns_alternatives(due):
+    def is_due():
+        return len(due.seen) > 1 or due() or len(due.seen) > 1
+
+    if is_due():
+        due.note("in")
+    due.note("out")
+
+
+def after_a_function_that_returns_a_variable(due):
+    def is_due():
+        answer = due()
+        assert answer
+        return answer
+
+    if is_due():
+        due.note("in")
+    due.note("out")
+
+
+def after_a_function_with_an_if(due):
+    def is_due():
+        if due():
+            return "due"
+        return ""
+
+    if is_due():
+        due.note("in")
+    due.note("out")
+
+
+def after_a_function_with_a_conditional_expression(due):
+    def reason():
+        return "go" if due() else ""
+
+    if reason() and len(due.seen) == 0:
+        due.note("in")
+    due.note("out")
+
+
+def after_nested_functions(due):
+    def is_due():
+        answer = due()
+        assert answer
+        return answer
+
+    def is_ready():
+        return is_due() and not due.seen
+
+    def is_right():
+        if is_ready():
+            due.note("in")
+            return True
+        return False
+
+    if is_right():
+        due.note("in")
+    due.note("out")
+
+
+def after_a_function_whose_block_has_ended(due):
+    def act():
+        if due():
+            due.note("in")
+        due.note("out")
+        return True
+
+    if act():
+        due.note("out")
+    due.note("out")
+
+
+def after_a_function_without_a_result(due):
+    def act():
+        is_due = due()
+        if is_due:
+            due.note("in")
+
+    act()
+    due.note("out")
+
+
+def after_a_function_whose_result_is_not_used(due):
+    def act():
+        is_due = due()
+        due.note("in")
+        return is_due
+
+    act()
+    due.note("out")
+
+
+def after_a_property(due):
+    class Flow:
+        @property
+        def is_due(self):
+            return due()
+
+    if Flow().is_due:
+        due.note("in")
+    due.note("out")
+
+
+def after_a_generator(due):
+    def conditions():
+        yield due()
+
+    if next(conditions()):
+        due.note("in")
+    due.note("out")
+
+
+def after_a_generator_that_stores_the_condition(due):
+    def conditions():
+        is_due = due()
+        yield is_due
+
+    for is_due in conditions():
+        if is_due:
+            due.note("in")
+        due.note("in")
+    due.note("out")
+
+
+def after_a_generator_expression(due):
+    if any(due() for _ in range(2)):
+        due.note("in")
+    due.note("out")
+
+
+def after_a_comprehension(due):
+    numbers = [number for number in range(2) if due()]
+    due.note("in")
+    if numbers:
+        due.note("in")
+
+
+def after_a_function_with_a_comprehension(due):
+    def numbers():
+        return [number for number in range(2) if due()]
+
+    for _ in numbers():
         due.note("in")
     due.note("out")
 
@@ -133,11 +419,88 @@ def in_the_rest_after_a_negation(due):
     due.note("in")
 
 
-def in_the_rest_if_it_is_assigned(due):
+def in_the_last_use_of_a_variable(due):
     is_due = due()
+    due.note("in")
     if is_due:
         due.note("in")
     due.note("in")
+    if len(due.seen) > 2 and is_due:
+        due.note("in")
+    due.note("out")
+
+
+def in_the_last_use_of_a_variable_of_an_expression(due):
+    reason = "due" if due() else ""
+    is_due = reason == "due"
+    due.note("in")
+    if is_due:
+        due.note("in")
+    due.note("out")
+
+
+def in_the_rest_after_a_variable_that_is_negated(due):
+    is_due = due()
+    if not is_due:
+        return
+    due.note("in")
+
+
+def in_the_rest_after_a_variable_that_is_passed_on(due):
+    is_due = due()
+    due.seen.append(("in", is_due))
+    due.note("in")
+
+
+def in_a_loop_that_tests_a_variable(due):
+    is_due = due()
+    for number in range(2):
+        if is_due:
+            due.note("in")
+        if number < 2:
+            due.note("in")
+    due.note("out")
+
+
+def in_a_loop_that_ends_with_a_test_of_a_variable(due):
+    is_due = due()
+    for number in range(2):
+        due.note("in")
+        if is_due and number == 0:
+            due.note("in")
+
+
+def in_two_variables(due):
+    is_due, others = due(), len(due.seen)
+    if is_due and others == 0:
+        due.note("in")
+    due.note("in")
+
+
+def in_a_condition_of_two_variables(due):
+    is_due = due()
+    is_new = not due.seen
+    if is_due == is_new:
+        due.note("in")
+    due.note("out")
+
+
+def in_the_rest_after_an_attribute(due):
+    due.is_due = due()
+    if due.is_due:
+        due.note("in")
+    due.note("in")
+
+
+def in_the_rest_after_a_variable_of_an_inner_function(due):
+    is_due = due()
+
+    def act():
+        if is_due:
+            due.note("in")
+
+    due.note("in")
+    act()
 
 
 @pytest.mark.parametrize(
