@@ -848,7 +848,7 @@ class AnyFlow(ScriptedFlow):
             case "write":
                 self.values["written"] = max(number, self.values.get("written", 0))
             case "schedule":
-                self.execute_at_events(key, offset, body)
+                self.execute_at_events(key, which, offset, body)
             case "iterate" | "iterate in each pass" | "iterate in each event":
                 for item in self.experimental_iterate(range(number % 4), kind == "iterate", user_key=key):
                     self.execute_all(body, offset + item)
@@ -868,12 +868,17 @@ class AnyFlow(ScriptedFlow):
                 self.values["stopped"] = number
                 self.stop(key)
 
-    def execute_at_events(self, key, offset, body):
+    def execute_at_events(self, key, asks_itself, offset, body):
         """Execute statements at the first events of a schedule."""
         num_done = self.done.setdefault(key, 0)
-        if num_done < NUM_EVENTS and self.schedule("* * * * * */2", user_key=key):
+        is_due = self.schedule if asks_itself else self.ask
+        if num_done < NUM_EVENTS and is_due("* * * * * */2", user_key=key):
             self.execute_all(body, offset + num_done)
             self.done[key] += 1
+
+    def ask(self, pattern, user_key):
+        """Return whether an event of a schedule is due."""
+        return "due" if self.schedule(pattern, user_key=user_key) else ""
 
 
 def is_idle(work):
