@@ -3,9 +3,10 @@
     numbers.log     one line for each point: name of the attribute, time, value; separated by tabs
 
 The journal keeps only the last value of an attribute. This file keeps at most 2,000 points of each number,
-evenly over the time: with more, only the lowest and the highest of each span stay. It is written at most
-once a second, so a process that is killed loses the points of its last second. No rule of the app depends on
-it: an incomplete last line is ignored, and a file that can't be written is given up with a warning.
+evenly over the time: with more, only the lowest and the highest of each span stay. It has at most 8 MiB and
+the points of one write, so many attributes have fewer points each. It is written at most once a second, so a
+process that is killed loses the points of its last second. No rule of the app depends on it: an incomplete
+last line is ignored, and a file that can't be written is given up with a warning.
 
     for attribute, points in read_numbers("/root/runs/20261122-035501123-9f3ac2").items():
         print(attribute, points[-1])
@@ -15,7 +16,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterator
 from contextlib import suppress
 from errno import EFBIG, ENOSPC
 from io import BufferedReader, FileIO
@@ -26,17 +28,27 @@ from lightning_lite.regular_files import open_regular
 #: Name of the file in the folder of a run.
 NUMBERS_NAME = "numbers.log"
 
-#: Points that are kept of one attribute, and the number of attributes that have a history.
+#: Points that are kept of one attribute.
 MAX_POINTS = 2000
+
+#: Number of attributes that have a history, and bytes in all their names, which each point repeats.
 MAX_ATTRIBUTES = 1000
+_MAX_NAMES = 128 * 1024
 
 #: Seconds for which points stay in memory before they are written, and points of an attribute in one write.
 INTERVAL = 1.0
 _POINTS_PER_WRITE = 10
 
 #: The file is written again without the points that were left out when it is larger than twice its size after
-#: the last time, and this number of bytes.
+#: the last time, and the first number of bytes; or than the second one. Then it has at most half of that.
 _ROOM = 1024 * 1024
+_MAX_SIZE = 8 * 1024 * 1024
+
+#: Points of each attribute that stay however many attributes there are: first, lowest, highest and last.
+_MIN_POINTS = 4
+
+#: Bytes of a line without the name: time and value with 17 digits, and separators.
+_SIZE_OF_POINT = 45
 
 #: Time in seconds since 1970, and value.
 Point = tuple[float, float]
@@ -51,6 +63,9 @@ _LONGEST_LINE = 64 * 1024
 class NumbersLog:
     """Writes the numbers of one run; only the process of its flow may do that.
 
+    Inside this module, an array has the times and the values of points in turn. It takes 16 bytes a point; a
+    list of tuples takes 120.
+
     Args:
         folder: Absolute path of the folder of the run. The file is made with the first number.
 
@@ -60,8 +75,9 @@ class NumbersLog:
 
     def __init__(self, folder: str) -> None:
         self._path = os.path.join(folder, NUMBERS_NAME)
-        self._waiting: dict[str, list[Point]] = {}
-        self._points: dict[str, list[Point]] = {}
+        self._waiting: dict[str, array[float]] = {}
+        self._points: dict[str, array[float]] = {}  # those in the file
+        self._size_of_names = 0
         self._has_begun = False
         self._size = 0
         self._rewrite_at = _ROOM
@@ -77,16 +93,17 @@ class NumbersLog:
             value: The value.
             now: The time in monotonic seconds.
         """
-        if self._has_failed or "\n" in attribute or len(attribute) > _LONGEST_LINE // 8:
-            return
-        if _is_private(attribute):
-            return
-        points = self._waiting.setdefault(attribute, [])
-        points.append((moment, value))
-        if len(points) >= MAX_POINTS:
+        points = self._waiting.get(attribute)
+        if points is None:
+            if self._has_failed or not _fits(attribute) or _is_private(attribute):
+                return
+            points = self._waiting[attribute] = array("d")
+            if self.due is None:
+                self.due = now + INTERVAL
+        points.append(moment)
+        points.append(value)
+        if len(points) >= 2 * MAX_POINTS:
             self._waiting[attribute] = _thin(points, MAX_POINTS // 2)
-        if self.due is None:
-            self.due = now + INTERVAL
 
     def flush(self) -> None:
         """Write the numbers that were added, if there are any."""
@@ -96,7 +113,8 @@ class NumbersLog:
         try:
             if not self._has_begun:
                 self._begin()
-            self._append(self._path, self._take(waiting))
+            few = {name: _thin(points, _POINTS_PER_WRITE) for name, points in waiting.items()}
+            self._append(self._take(few))
             if self._size > self._rewrite_at:
                 self._rewrite()
         except OSError as error:
@@ -105,25 +123,25 @@ class NumbersLog:
                 "The history of numbers ends here: %r can't be written: %s", self._path, error.strerror
             )
 
-    def _take(self, waiting: dict[str, list[Point]]) -> str:
-        """Add new points to those that are known, and return their lines."""
-        lines: list[str] = []
-        for attribute, new in waiting.items():
+    def _take(self, new: dict[str, array[float]]) -> dict[str, array[float]]:
+        """Add new points to those that are known, and return those of attributes that have a history."""
+        taken: dict[str, array[float]] = {}
+        for attribute, points in new.items():
             known = self._points.get(attribute)
             if known is None:
-                if len(self._points) >= MAX_ATTRIBUTES:
+                size = self._size_of_names + len(attribute.encode(errors="surrogatepass"))
+                if len(self._points) >= MAX_ATTRIBUTES or size > _MAX_NAMES:
                     continue
-                known = self._points[attribute] = []
-            few = _thin(new, _POINTS_PER_WRITE)
-            known += few
-            lines += _lines(attribute, few)
-            if len(known) > MAX_POINTS:
-                self._points[attribute] = _thin(known, MAX_POINTS // 2)
-        return "".join(lines)
+                self._size_of_names = size
+                known = self._points[attribute] = array("d")
+            known.extend(points)
+            taken[attribute] = points
+        return taken
 
     def _begin(self) -> None:
         """Take over the points of an earlier process that ran this run."""
-        self._points, self._size = _read(self._path)
+        found, self._size = _read(self._path)
+        self._take(found)  # an earlier version may have written more attributes
         with (
             suppress(FileNotFoundError),
             FileIO(self._path, "r+", opener=lambda path, _: open_regular(path, os.O_RDWR)) as file,
@@ -131,26 +149,30 @@ class NumbersLog:
             file.truncate(self._size)  # a process may have died while it wrote the last line
         self._has_begun = True
 
-    def _append(self, path: str, text: str) -> None:
-        """Append lines to a file, all or none; it is not kept open, because that happens once a second."""
-        data = text.encode(errors="surrogatepass")
-        with FileIO(path, "a", opener=lambda path, _: open_regular(path, _WRITE_FLAGS)) as file:
-            if file.write(data) != len(data):
+    def _append(self, points_of: dict[str, array[float]]) -> None:
+        """Append points, all or none; the file is not kept open, because that happens once a second."""
+        data = b"".join(_lines(attribute, points) for attribute, points in points_of.items())
+        with _opened(self._path) as file:
+            try:
+                _write(file, data)
+            except OSError:
                 file.truncate(self._size)
-                raise OSError(ENOSPC, os.strerror(ENOSPC))
+                raise
         self._size += len(data)
 
     def _rewrite(self) -> None:
         """Replace the file by one that has only the points that are kept."""
+        limit = _limit_for(self._points)
+        self._points = {attribute: _thin(points, limit) for attribute, points in self._points.items()}
         new = f"{self._path}.new"
         with suppress(FileNotFoundError):
             os.unlink(new)
-        self._size = 0
-        self._append(
-            new, "".join(line for name, points in self._points.items() for line in _lines(name, points))
-        )
+        with _opened(new) as file:
+            for attribute, points in self._points.items():  # all lines at once would need some 12 MB
+                _write(file, _lines(attribute, points))
+            self._size = file.tell()
         os.replace(new, self._path)
-        self._rewrite_at = 2 * self._size + _ROOM
+        self._rewrite_at = min(2 * self._size + _ROOM, _MAX_SIZE)
 
 
 def read_numbers(folder: str) -> dict[str, list[Point]]:
@@ -177,14 +199,23 @@ def read_numbers(folder: str) -> dict[str, list[Point]]:
     """
     found, _ = _read(os.path.join(folder, NUMBERS_NAME))
     # Logs of earlier versions have `root.serve._port`, too.
-    return {attribute: points for attribute, points in found.items() if not _is_private(attribute)}
+    return {
+        attribute: list(zip(points[::2], points[1::2], strict=True))
+        for attribute, points in found.items()
+        if not _is_private(attribute)
+    }
+
+
+def _fits(attribute: str) -> bool:
+    """Return whether a line of the file can have this name; a character has at most four bytes."""
+    return "\n" not in attribute and "\t" not in attribute and len(attribute) <= _LONGEST_LINE // 8
 
 
 def _is_private(attribute: str) -> bool:
     return attribute.rpartition(".")[2].startswith("_")
 
 
-def _read(path: str) -> tuple[dict[str, list[Point]], int]:
+def _read(path: str) -> tuple[dict[str, array[float]], int]:
     """Return the points in complete lines, and the size of these lines in bytes.
 
     A damaged line is left out, because the others are still true.
@@ -192,7 +223,7 @@ def _read(path: str) -> tuple[dict[str, list[Point]], int]:
     Raises:
         OSError: The file can't be read, or has no lines.
     """
-    found: dict[str, list[Point]] = {}
+    found: dict[str, array[float]] = {}
     size = 0
     try:
         with open(open_regular(path), "rb") as file:
@@ -200,7 +231,7 @@ def _read(path: str) -> tuple[dict[str, list[Point]], int]:
                 size += len(line)
                 with suppress(ValueError):
                     attribute, moment, value = line.decode(errors="replace").split("\t")
-                    found.setdefault(attribute, []).append((float(moment), float(value)))
+                    found.setdefault(attribute, array("d")).extend((float(moment), float(value)))
     except FileNotFoundError:
         pass
     return {attribute: _thin(points, MAX_POINTS) for attribute, points in found.items()}, size
@@ -213,32 +244,57 @@ def _complete_lines(file: BufferedReader, path: str) -> Iterator[bytes]:
         raise OSError(EFBIG, f"it has a line of {_LONGEST_LINE} bytes or more", path)
 
 
-def _lines(attribute: str, points: Iterable[Point]) -> list[str]:
-    return [f"{attribute}\t{moment!r}\t{value!r}\n" for moment, value in points]
+def _opened(path: str) -> FileIO:
+    return FileIO(path, "a", opener=lambda path, _: open_regular(path, _WRITE_FLAGS))
 
 
-def _thin(points: list[Point], limit: int) -> list[Point]:
+def _write(file: FileIO, data: bytes) -> None:
+    """Write all bytes.
+
+    Raises:
+        OSError: They can't be written; the disk may have room for a part of them.
+    """
+    if file.write(data) != len(data):
+        raise OSError(ENOSPC, os.strerror(ENOSPC))
+
+
+def _lines(attribute: str, points: array[float]) -> bytes:
+    numbers = iter(points)
+    lines = [f"{attribute}\t{moment!r}\t{value!r}\n" for moment, value in zip(numbers, numbers, strict=True)]
+    return "".join(lines).encode(errors="surrogatepass")
+
+
+def _limit_for(found: dict[str, array[float]]) -> int:
+    """Return how many points of each attribute may stay, so that all lines have half of the largest size."""
+    sizes = [(len(name) + _SIZE_OF_POINT, len(points) // 2) for name, points in found.items()]
+    limit = MAX_POINTS // 2
+    while limit > _MIN_POINTS and sum(size * min(count, limit) for size, count in sizes) > _MAX_SIZE // 2:
+        limit = max(limit * 7 // 8, _MIN_POINTS)
+    return limit
+
+
+def _thin(points: array[float], limit: int) -> array[float]:
     """Return at most `limit` of some points, an even number: the lowest and the highest of each span of time.
 
     The first and the last point stay. A value that is not a number counts as the highest, so that it stays.
     """
-    if len(points) <= limit:
+    if len(points) <= 2 * limit:
         return points
-    first, last = points[0], points[-1]
+    times, values = points[::2], points[1::2]
+    first, last = times[0], times[-1]
     num_spans = (limit - 2) // 2
-    width = (last[0] - first[0]) / num_spans or 1.0
-    spans: dict[int, list[Point]] = {}
-    for point in points[1:-1]:
-        number = min(max(int((point[0] - first[0]) / width), 0), num_spans - 1)
-        spans.setdefault(number, []).append(point)
-    kept = [first]
-    for number in sorted(spans):
-        span = spans[number]
-        low = min(range(len(span)), key=lambda index: _rank(span[index]))
-        high = max(range(len(span)), key=lambda index: _rank(span[index]))
-        kept += [span[index] for index in sorted({low, high})]
-    return [*kept, last]
-
-
-def _rank(point: Point) -> tuple[bool, float]:
-    return isnan(point[1]), point[1]
+    width = (last - first) / num_spans or 1.0
+    lowest: dict[int, int] = {}
+    highest: dict[int, int] = {}
+    for index, (moment, value) in enumerate(zip(times, values, strict=True)):
+        span = int((moment - first) / width)
+        if not 0 <= span < num_spans:  # the last point, or the clock was set back
+            span = 0 if span < 0 else num_spans - 1
+        if span not in lowest:
+            lowest[span] = highest[span] = index
+        elif value < (low := values[lowest[span]]) or isnan(low):
+            lowest[span] = index
+        elif value > values[highest[span]] or isnan(value):
+            highest[span] = index
+    kept = sorted({0, *lowest.values(), *highest.values(), len(times) - 1})
+    return array("d", [number for index in kept for number in (times[index], values[index])])

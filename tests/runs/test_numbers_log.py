@@ -98,6 +98,54 @@ def test_a_burst_and_many_attributes_are_bounded(tmp_path: Path):
     assert found["root.fast"][-1][1] == 99_999.0
 
 
+def test_many_attributes_share_a_bounded_file_and_keep_peaks_and_the_whole_time(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(numbers_log, "_MAX_SIZE", 300_000)
+    monkeypatch.setattr(numbers_log, "_ROOM", 100_000)
+    log, largest = NumbersLog(str(tmp_path)), 0
+    names = [f"root.works.{number}.loss" for number in range(100)]
+    for second in range(500):
+        for number, name in enumerate(names):
+            log.add(name, second + number / 200, 1000.0 if second == 77 else number / 100, second)
+        log.flush()
+        largest = max(largest, sum(path.stat().st_size for path in tmp_path.iterdir()))
+
+    assert largest < 300_000 + 100 * 45
+    found = read_numbers(str(tmp_path))
+    assert list(found) == names
+    assert min(map(len, found.values())) > 20
+    for points in found.values():
+        assert points[0][0] < 1
+        assert points[-1][0] >= 499
+        assert any(value == 1000.0 for _, value in points)
+        assert max(b[0] - a[0] for a, b in pairwise(points)) < 100  # no gap in 500 s
+    # Each name is in each line, so long names have a bound of their own.
+    for number in range(200):
+        log.add(f"root.{'x' * 5000}{number}", 1.0, 1.0, 0.0)
+    log.flush()
+    log.add("y" * 100_000, 1.0, 1.0, 0.0)
+    log.flush()
+    assert len(read_numbers(str(tmp_path))) < 130
+    assert (tmp_path / NUMBERS_NAME).stat().st_size < 450_000
+
+
+def test_a_resumed_run_shrinks_a_file_that_an_earlier_version_let_grow(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(numbers_log, "_MAX_SIZE", 200_000)
+    monkeypatch.setattr(numbers_log, "_ROOM", 0)
+    file = tmp_path / NUMBERS_NAME
+    names = [f"root.x{number}" for number in range(MAX_ATTRIBUTES + 5)]
+    file.write_text("".join(f"{name}\t{moment}.5\t0.25\n" for moment in range(50) for name in names))
+    assert file.stat().st_size > 900_000
+    log = NumbersLog(str(tmp_path))
+    log.add("root.x0", 100.5, 3.0, 0.0)
+    log.flush()
+
+    found = read_numbers(str(tmp_path))
+    assert file.stat().st_size < 200_000
+    assert list(found) == names[:MAX_ATTRIBUTES]
+    assert (found["root.x0"][0], found["root.x0"][-1]) == ((0.5, 0.25), (100.5, 3.0))
+    assert (found["root.x1"][0], found["root.x1"][-1]) == ((0.5, 0.25), (49.5, 0.25))
+
+
 def test_a_torn_or_damaged_line_costs_only_itself(tmp_path: Path):
     file = tmp_path / NUMBERS_NAME
     log = NumbersLog(str(tmp_path))
