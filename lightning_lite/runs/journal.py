@@ -5,8 +5,9 @@ with `durable` it is flushed to the disk too. `runs.journal_format` describes th
 disk and the damage that is refused.
 
 While the run goes on, `Rewrite` replaces the file by a shorter one: the new file is written under another
-name, gets the entries that were written in the meantime, and is renamed over the old one. So at each moment
-the journal is whole, for a reader and after a crash. To copy a journal, copy the folder of its run.
+name, gets the entries that were written in the meantime, is flushed to the disk, and is renamed over the old
+one. So at each moment the journal is whole, for a reader, after a crash and after a loss of power. To copy a
+journal, copy the folder of its run.
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ class Journal:
                 raise JournalError(f"the run has a journal already: {path!r}; open that one", file=path)
             log = _LogFile.create(path, identity, durable=durable)
             try:
-                log.flush()
+                if durable:
+                    log.flush()
                 log.rename(path)
             except BaseException:
                 log.close()
@@ -334,6 +336,8 @@ class Rewrite:
             tail = old.read_after(self._start)
             if tail:
                 new.append(*new.seal(tail), flush=False)
+            # Else a loss of power could leave an empty file under the name of the journal. The folder needs
+            # no flush for that: until the rename is on the disk, the old file has the name.
             new.flush()
             new.rename(journal.path)
             journal._log = new
@@ -458,9 +462,8 @@ class _LogFile:
         return entries
 
     def flush(self) -> None:
-        """With `durable`, flush the content to the disk."""
-        if self._durable:
-            os.fsync(self._fd)
+        """Flush the content to the disk."""
+        os.fsync(self._fd)
 
     def rename(self, path: str) -> None:
         """Give the file its final name, and with `durable` flush that name to the disk."""

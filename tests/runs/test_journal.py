@@ -165,7 +165,7 @@ def test_durable_flushes_files_of_values_and_their_names(tmp_path: Path, flushed
 
 
 @pytest.mark.parametrize("durable", [False, True])
-def test_durable_flushes_a_rewritten_journal_before_and_after_its_renaming(
+def test_a_rewritten_journal_is_flushed_before_its_renaming_and_the_name_if_durable(
     tmp_path: Path, flushed: list[str], durable: bool
 ):
     (tmp_path / "run").mkdir()
@@ -177,4 +177,4 @@ def test_durable_flushes_a_rewritten_journal_before_and_after_its_renaming(
     rewrite.finish(set())
     new.close()
 
-    assert flushed == ([f"{FILE_NAME}.new", "run"] if durable else [])
+    assert flushed == [f"{FILE_NAME}.new", *["run"] * durable]
