@@ -136,7 +136,10 @@ def check_regular(found: os.stat_result, path: str) -> None:
 
 
 def file_stamp(found: os.stat_result) -> tuple[int, int, int]:
-    """Return device, inode and time of the last change of a file; another content has another stamp.
+    """Return device, inode and time of the last change of a file.
+
+    Another content has another stamp, unless a program sets the time back. The time of the change of the
+    inode would show that, but a new or removed name of the file changes it, too.
 
     Args:
         found: The status of the file.

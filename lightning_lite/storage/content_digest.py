@@ -28,8 +28,8 @@ class ContentDigest(NamedTuple):
     Attributes:
         size: Bytes of all files.
         digest: Digest of the content; for a folder, of all names and contents in it.
-        stamp: Device, inode and time of the last change of a file. As long as they are the same, its content
-            is that which was written, and is not read for the digest. `None` for a folder.
+        stamp: See `file_stamp`. As long as it is the same, the content is taken for that which was written,
+            and is not read for the digest. `None` for a folder.
     """
 
     size: int

@@ -69,8 +69,7 @@ class ValueFile(NamedTuple):
     Attributes:
         name: Its name in the folder of values.
         size: Size in bytes.
-        stamp: Device, inode and time of the last change. As long as they are the same, its content is that
-            which was written.
+        stamp: See `file_stamp`. As long as it is the same, its content is taken for that which was written.
         sections: Its parts.
     """
 
