@@ -58,6 +58,7 @@ def take_row(measure: Measure, peers: list[str]) -> dict[str, Any]:
         "is_difference": measure.difference,
         "goal": measure.goal,
         "is_reached": statistics.median(outcome.scores) <= measure.goal,
+        "is_plausible": measure.difference or min(outcome.scores) >= measure.lowest,
         "peers": outcome.peers,
     }
 
@@ -75,7 +76,8 @@ def cells_of(row: dict[str, Any]) -> list[str]:
         f"{spread(row['limit'])} {row['unit']}\n{row['limit_name']}",
         f"{sign}{spread(row['scores'], 2)}{unit}",
         f"≤ {sign}{row['goal']:g}{unit}",
-        "reached" if row["is_reached"] else "missed",
+        ("reached" if row["is_reached"] else "missed")
+        + ("" if row["is_plausible"] else ", limit implausible"),
         "\n".join(f"{peer} {_ratios(found, row['limit'])}" for peer, found in row["peers"].items()),
     ]
 

@@ -97,6 +97,7 @@ MEASURES = [
         limit_name="one write and one mapping",
         unit="s",
         goal=1.5,
+        lowest=0.9,  # it makes this write and this mapping, too
         ours=partial(figure_of, __name__, "ours", "seconds", "spawn"),
         limit=partial(figure_of, __name__, "limit"),
         peer="big_value",

@@ -18,7 +18,7 @@ PROJECT = Path(__file__).parents[1]
 PEERS_PYTHON = PROJECT / ".venv-peers" / "bin" / "python"
 
 #: Seconds. A bound on hanging, not on speed.
-DEADLINE = 120
+DEADLINE = 600
 
 
 class NoFigure(RuntimeError):

@@ -1,4 +1,7 @@
-"""The limits and the peers of the benchmarks agree with their descriptions, and the works of P1f start."""
+"""The limits and the peers of the benchmarks agree with their descriptions, and the works of P1f start.
+
+A limit that took longer than ours, which does the same and more, was disturbed by other programs.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks import p1f_forkserver
-from benchmarks.__main__ import measures
+from benchmarks.__main__ import cells_of, measures, take_row
+from benchmarks.measure import Measure
 from benchmarks.programs import NoFigure, figure_of_script
 
 HOUSE = Path(__file__).parents[2]
@@ -58,6 +63,28 @@ def test_a_peer_imports_nothing_of_ours(peer):
 @pytest.mark.parametrize("figure", ["first", "further"])
 def test_works_of_a_scripts_class_start_from_a_fork_server(figure):
     assert figure_of_script(p1f_forkserver.__file__, figure) > 0
+
+
+def row_of(limits: list[float]) -> dict[str, Any]:
+    """Return the row of two rounds in which ours is 2 and the limit takes these figures in turn."""
+    return take_row(
+        Measure("P0", "a test", "limit", "s", 1.5, lambda: 2.0, lambda: limits.pop(0), 2, lowest=0.9), []
+    )
+
+
+def test_a_limit_that_was_disturbed_is_measured_again():
+    row = row_of([1.0, 6.0, 4.0, 1.6])
+
+    assert row["limit"] == [1.0, 1.6]
+    assert row["scores"] == [2.0, 1.25]
+    assert cells_of(row)[6] == "missed"
+
+
+def test_a_row_says_that_its_limit_is_implausible():
+    row = row_of([6.0, 4.0, 5.0, 7.0, 2.0])
+
+    assert row["limit"] == [4.0, 2.0]
+    assert cells_of(row)[6] == "reached, limit implausible"
 
 
 def test_a_script_that_fails_has_no_figure():
