@@ -7,7 +7,6 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 import textwrap
 import threading
 import urllib.request
@@ -22,7 +21,7 @@ from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import AppIdle, SettingError
 from lightning_lite.testing import LightningTestApp, poll_until
 
-from tests.support.processes import Start, finish, starting
+from tests.support.processes import Start, finish, run_verb, starting
 
 pytestmark = pytest.mark.dependencies
 
@@ -95,10 +94,7 @@ def test_an_app_at_rest_on_the_command_line_fails_in_one_line(start: Start, tmp_
     assert code == 1
     assert err.splitlines()[-2].startswith("Error: The flow waits for a change that can't come")
 
-    listed = subprocess.run(
-        [sys.executable, "-m", "lightning_lite", "ps", "--root", str(tmp_path / "root")],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    listed = run_verb("ps", "--root", tmp_path / "root")
     assert "failed" in listed.stdout
 
 

@@ -17,7 +17,7 @@ from lightning_lite.storage import Drive
 
 from tests.support.files import write
 from tests.support.odd_files import is_root
-from tests.support.processes import run_python, run_script
+from tests.support.processes import run_python, run_script, run_verb
 
 IN_FILE = [name for name, setting in SETTINGS.items() if setting.in_file]
 
@@ -294,14 +294,14 @@ def test_a_script_and_the_command_line_agree_on_the_root_of_the_file(monkeypatch
     run_script(script.absolute())
 
     (run,) = Path("data/runs").iterdir()
-    done = run_python("-m", "lightning_lite", "ps", "-q")
+    done = run_verb("ps", "-q")
     assert done.stdout.split() == [run.name], done.stderr
 
 
 def test_a_wrong_file_ends_a_command_with_one_line():
     project("runer = 1")
 
-    done = run_python("-m", "lightning_lite", "config")
+    done = run_verb("config")
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"Error: {Path.cwd()}/pyproject.toml: ")

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import AppFailed
 
-from tests.support.processes import Start, finish, starting
+from tests.support.processes import Start, finish, run_verb, starting
 
 pytestmark = pytest.mark.dependencies
 
@@ -75,11 +74,8 @@ def test_ctrl_c_ends_with_one_line_and_the_command_that_goes_on(start: Start, tm
     assert resume is not None
 
     (tmp_path / "there").touch()
-    done = subprocess.run(
-        [sys.executable, "-m", "lightning_lite", *resume[1].split()],
-        cwd=tmp_path, capture_output=True, text=True, check=True,
-        env={name: value for name, value in os.environ.items() if name != "LIGHTNING_LITE_ROOT"},
-    )  # fmt: skip
+    environ = {name: value for name, value in os.environ.items() if name != "LIGHTNING_LITE_ROOT"}
+    done = run_verb(*resume[1].split(), cwd=tmp_path, env=environ)
     assert done.stdout.endswith("has there\n")
 
 

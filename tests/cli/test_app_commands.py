@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from lightning_lite.client_command import ClientCommand
 from lightning_lite.errors import ComponentDefinitionError, DetachedError
 
 from tests.cli.verbs import call, is_refused
-from tests.support.processes import DEADLINE, starting
+from tests.support.processes import DEADLINE, run_verb, starting
 
 pytestmark = pytest.mark.dependencies
 
@@ -65,13 +64,6 @@ def run_ids() -> list[str]:
     return [folder.name for folder in Path(os.environ["LIGHTNING_LITE_ROOT"], "runs").iterdir()]
 
 
-def give(*words: str) -> subprocess.CompletedProcess[str]:
-    """Give a command from another process."""
-    return subprocess.run(
-        [sys.executable, "-m", "lightning_lite", *words], capture_output=True, text=True, check=False
-    )
-
-
 def test_a_command_calls_the_method_of_the_flow_and_prints_its_answer(app, capfd):
     assert call(capfd, "add_name", "--name=Ada") == (0, '["Ada"]\n', "")
     assert (
@@ -91,7 +83,7 @@ def test_the_words_of_a_name_may_be_written_apart(app, capfd):
 
 def test_the_part_of_a_command_in_the_terminal_runs_there(app):
     """It is in the file of the app, which is not run again for it."""
-    done = give("add_guest", "--name=Ada", "--age=36")
+    done = run_verb("add_guest", "--name=Ada", "--age=36")
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "process True: [] became ['Ada 36']\n"

@@ -15,6 +15,7 @@ from lightning_lite.cli.main import group
 from lightning_lite.verbs import VERBS
 
 from tests.cli.verbs import call
+from tests.support.processes import run_verb
 
 pytestmark = pytest.mark.dependencies
 
@@ -22,9 +23,9 @@ PROGRAM = [sys.executable, "-m", "lightning_lite"]
 
 
 def output_of(*words: str, **environ: str) -> str:
-    return subprocess.run(
-        [*PROGRAM, *words], env={**os.environ, **environ}, capture_output=True, text=True, check=True
-    ).stdout
+    done = run_verb(*words, env={**os.environ, **environ})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def on_a_terminal(*words: str, **environ: str) -> str:

@@ -20,7 +20,7 @@ from lightning_lite.runs.catalog import read_runs
 
 from tests.cli.short_apps import running
 from tests.cli.verbs import call, is_refused
-from tests.support.processes import run_python
+from tests.support.processes import run_verb
 from tests.support.run_folders import make_run_folder, runs_folder
 
 
@@ -247,12 +247,12 @@ def test_the_verb_run_gives_name_and_tags_and_the_verb_resume_keeps_them(tmp_pat
     Path("app.py").write_text(source)
     words = ["run", "app.py", "--name", "trial", "--tag", "a", "--tag", "b", "--runner", "inline"]
 
-    assert run_python("-m", "lightning_lite", *words).returncode == 1
+    assert run_verb(*words).returncode == 1
     (found,) = read_runs(os.environ["LIGHTNING_LITE_ROOT"])
     assert (found.name, found.tags) == ("trial", ["a", "b"])
 
     Path("fixed").touch()
-    resumed = run_python("-m", "lightning_lite", "resume", "trial")
+    resumed = run_verb("resume", "trial")
 
     assert resumed.returncode == 0, resumed.stderr
     (found,) = read_runs(os.environ["LIGHTNING_LITE_ROOT"])

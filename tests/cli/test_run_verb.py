@@ -14,6 +14,7 @@ from lightning_lite.runs.catalog import read_runs
 
 from tests.cli.short_apps import DEADLINE, running
 from tests.cli.verbs import call, is_refused
+from tests.support.processes import run_verb
 
 pytestmark = pytest.mark.dependencies
 
@@ -54,8 +55,7 @@ IN_A_FUNCTION = APP.replace("app = same =", "def main(): return") + "\nmain().ru
 def lite(folder: Path, *words: str, runner: str = "inline") -> subprocess.CompletedProcess[str]:
     """Call a verb in a process of its own; its works only get one if the runner is `processes`."""
     environ = {**os.environ, "LIGHTNING_LITE_ROOT": str(folder / "root"), "LIGHTNING_LITE_RUNNER": runner}
-    command = [sys.executable, "-m", "lightning_lite", *words]
-    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=DEADLINE)
+    return run_verb(*words, cwd=folder, env=environ)
 
 
 def run(folder: Path, source: str, *words: str, runner: str = "inline") -> subprocess.CompletedProcess[str]:

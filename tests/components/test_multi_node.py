@@ -16,7 +16,7 @@ from lightning_lite.errors import AppFailed, ComponentError, WorkCrashed
 from lightning_lite.testing import poll_until
 
 from tests.components.node_works import Failing, Gathering
-from tests.support.processes import DEADLINE, run_python, run_script, starting, wait_until_gone
+from tests.support.processes import DEADLINE, run_script, run_verb, starting, wait_until_gone
 
 
 def test_the_nodes_run_at_the_same_time_and_meet_at_node_0():
@@ -165,7 +165,7 @@ def test_nodes_die_with_an_app_that_is_killed_and_a_resumed_app_runs_only_those_
 
 
 def node_0_has_stopped() -> bool:
-    works = json.loads(run_python("-m", "lightning_lite", "status", "--json").stdout)["works"]
+    works = json.loads(run_verb("status", "--json").stdout)["works"]
     return any((work["name"], work["state"]) == ("root.ws.0", "stopped") for work in works)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import DEADLINE
+from tests.support.processes import run_verb
 
 pytestmark = pytest.mark.dependencies
 
@@ -45,8 +44,7 @@ PRINTED = {
 
 def run_app(app: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run an app as its users have run it, with the words of `lightning run app`."""
-    command = [sys.executable, "-m", "lightning_lite", "run", "app", str(APPS / app), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    return run_verb("run", "app", APPS / app, *options)
 
 
 def test_each_app_has_its_output():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from lightning_lite.testing import poll_until
 
 from tests.support.page_servers import Server
-from tests.support.processes import DEADLINE, finish, starting
+from tests.support.processes import DEADLINE, finish, run_verb, starting
 
 pytestmark = pytest.mark.dependencies
 
@@ -21,8 +19,7 @@ APP = Path(__file__).parent / "served_apps" / "commands_and_api_app.py"
 
 def give(*words: str) -> str:
     """Give a command from another process; return its output."""
-    command = [sys.executable, "-m", "lightning_lite", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    done = run_verb(*words)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

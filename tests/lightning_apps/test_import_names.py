@@ -15,7 +15,7 @@ import lightning_lite
 from lightning_lite.lightning_app.names import NAMES, place_of
 from lightning_lite.lightning_app.refused import REFUSED
 
-from tests.support.processes import DEADLINE, run_python, run_script
+from tests.support.processes import run_python, run_script, run_verb
 
 pytestmark = pytest.mark.dependencies
 
@@ -326,7 +326,7 @@ def test_children_that_execute_the_script_again_have_the_names():
     assert run_text(INSTALL + CHILD) == "root.work | 42\n"
 
     Path("app.py").write_text(CHILD)
-    done = run_python("-m", "lightning_lite", "run", "app", "app.py", "--without-server")
+    done = run_verb("run", "app", "app.py", "--without-server")
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "root.work | 42\n")
 
 
@@ -366,17 +366,12 @@ app = LightningApp(Root())
 """
 
 
-def run_verb(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lightning_lite", "run", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False, env=env)
-
-
 def test_an_app_that_uses_none_of_the_names_imports_none_of_it():
     text = "from lightning_lite import LightningApp, LightningFlow, LightningWork\n" + OWN_MODULES
     Path("own.py").write_text(text)
 
     assert run_text(text + "app.run()") == "root.work | []\n"
-    assert run_verb("own.py").stdout == "root.work | []\n"
+    assert run_verb("run", "own.py").stdout == "root.work | []\n"
 
 
 def test_an_app_that_uses_a_name_has_only_the_finder_in_its_works():
@@ -386,7 +381,7 @@ def test_an_app_that_uses_a_name_has_only_the_finder_in_its_works():
 
     package = "lightning_lite.lightning_app"
     loaded = [package, f"{package}.finder", f"{package}.names", f"{package}.spawned_children"]
-    assert run_verb("old.py").stdout == f"root.work | {loaded}\n"
+    assert run_verb("run", "old.py").stdout == f"root.work | {loaded}\n"
 
 
 def test_the_finder_alone_loads_nothing_that_a_work_does_not_have():
@@ -495,13 +490,11 @@ def test_an_installed_package_with_app_is_used_and_doctor_says_so():
         "import lightning\nprint(A, B, hasattr(lightning, 'LightningWork'))",
         folder=folder,
     )
-    doctor = run_python("-m", "lightning_lite", "doctor", env=with_path(folder))
+    doctor = run_verb("doctor", env=with_path(folder))
 
     assert printed == "theirs the old one False\n"
     assert "lightning.app and lightning_app of an installed package, not of lightning_lite" in doctor.stdout
 
 
 def test_doctor_says_where_the_names_lead():
-    assert (
-        "import lightning.app leads to lightning_lite" in run_python("-m", "lightning_lite", "doctor").stdout
-    )
+    assert "import lightning.app leads to lightning_lite" in run_verb("doctor").stdout

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.cli.verbs import call, is_refused
-from tests.support.processes import DEADLINE
+from tests.support.processes import run_verb
 
 pytestmark = pytest.mark.dependencies
 
@@ -36,11 +34,6 @@ def app_file(own_place: Path) -> None:
     (own_place / "app.py").write_text(APP)
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lightning_lite", "run", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
-
-
 @pytest.mark.parametrize(
     ("words", "printed"),
     [
@@ -58,7 +51,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_the_options_of_lightning_are_taken_and_the_rest_is_of_the_app(words, printed):
-    done = run(*words)
+    done = run_verb("run", *words)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{printed}\n", "")
 
@@ -74,25 +67,25 @@ def test_the_options_of_lightning_are_taken_and_the_rest_is_of_the_app(words, pr
     ],
 )
 def test_an_option_without_effect_is_explained_in_one_line(words, said):
-    done = run("app", "app.py", *words)
+    done = run_verb("run", "app", "app.py", *words)
 
     assert (done.returncode, done.stderr) == (0, f"{said}\n")
 
 
 def test_open_ui_serves_the_page_where_its_packages_are_installed():
-    served = run("app", "app.py", "--open-ui", "true")
+    served = run_verb("run", "app", "app.py", "--open-ui", "true")
     assert (served.returncode, served.stdout) == (0, "[] None\n")
     assert served.stderr.startswith("The page of this run: http://127.0.0.1:")
 
-    assert run("app", "app.py", "--open-ui", "true", "--no-ui").stderr == ""
-    assert run("app", "app.py", "--open-ui", "true", "--without-server").stderr == ""
+    assert run_verb("run", "app", "app.py", "--open-ui", "true", "--no-ui").stderr == ""
+    assert run_verb("run", "app", "app.py", "--open-ui", "true", "--without-server").stderr == ""
 
 
 def test_open_ui_says_what_to_install_where_they_are_not(own_place, monkeypatch):
     Path("blocker").mkdir()
     Path("blocker/sitecustomize.py").write_text("import sys\nsys.modules['uvicorn'] = None\n")
     monkeypatch.setenv("PYTHONPATH", "blocker")
-    done = run("app", "app.py", "--open-ui", "true")
+    done = run_verb("run", "app", "app.py", "--open-ui", "true")
 
     assert (done.returncode, done.stdout, done.stderr) == (
         0,
@@ -119,7 +112,7 @@ def test_options_that_need_the_cloud_are_refused(capfd, words, complaint):
 def test_a_file_with_the_name_app_is_a_file():
     os.rename("app.py", "app")
 
-    assert run("app", "--open-ui", "false").stdout == "[] None\n"
+    assert run_verb("run", "app", "--open-ui", "false").stdout == "[] None\n"
 
 
 def test_app_without_a_file_is_refused(capfd):
@@ -128,14 +121,14 @@ def test_app_without_a_file_is_refused(capfd):
 
 @pytest.mark.parametrize("option", ["--setup", "-s"])
 def test_setup_executes_the_commands_at_the_top_of_the_file_first(option):
-    done = run("app", "app.py", option)
+    done = run_verb("run", "app", "app.py", option)
 
     assert (done.returncode, done.stdout) == (0, "[] None\n")
     assert Path("setup.txt").read_text() == "first command\nsecond\n"
 
 
 def test_without_setup_no_command_is_executed():
-    run("app", "app.py")
+    run_verb("run", "app", "app.py")
 
     assert not Path("setup.txt").exists()
 
@@ -143,7 +136,7 @@ def test_without_setup_no_command_is_executed():
 def test_a_failed_command_of_setup_ends_the_command_line_before_the_app_runs():
     Path("app.py").write_text("# a comment\n# !exit 3\n" + APP)
 
-    done = run("app", "app.py", "--setup")
+    done = run_verb("run", "app", "app.py", "--setup")
 
     assert (done.returncode, done.stdout) == (1, "")
     assert "There was a problem on line 2 of app.py while executing the command: exit 3." in done.stderr
@@ -155,15 +148,9 @@ def test_a_resumed_run_has_the_same_options():
         APP.replace("self.stop(", "os.path.exists('fixed') or self.fail('not yet')\n        self.stop(")
     )
     words = ["app", "app.py", "--open-ui", "false", "--app_args", "--a", "--without-server"]
-    assert run(*words).returncode == 1
+    assert run_verb("run", *words).returncode == 1
     Path("fixed").touch()
 
-    done = subprocess.run(
-        [sys.executable, "-m", "lightning_lite", "resume"],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+    done = run_verb("resume")
 
     assert (done.returncode, done.stdout) == (0, "['--a'] None\n")

@@ -20,7 +20,7 @@ from lightning_lite.monitor.opentelemetry_export import TraceExport, TraceExport
 from lightning_lite.runs.catalog import RunSummary, read_runs
 
 from tests.monitor.histories import Story
-from tests.support.processes import DEADLINE, run_python
+from tests.support.processes import DEADLINE, run_verb
 
 pytestmark = pytest.mark.dependencies
 
@@ -380,7 +380,7 @@ def test_calls_of_a_running_app_are_sent_while_it_runs(receiver, tmp_path, stack
     assert [attributes(span)["call.number"] for span in receiver.spans[:-1]] == [1, 2, 3, 4]
 
     receiver.refusals = [403]
-    refused = run_python("-m", "lightning_lite", "otel", cwd=tmp_path, env=env)
+    refused = run_verb("otel", cwd=tmp_path, env=env)
     assert refused.returncode == 1
     assert "4 spans can't be sent to" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -18,7 +18,7 @@ from lightning_lite.storage.stores import drive_names
 from tests.cli.verbs import Output, call, is_refused
 from tests.support.files import write
 from tests.support.object_stores import KEYS, ObjectServer, free_port
-from tests.support.processes import run_python
+from tests.support.processes import run_python, run_verb
 
 pytestmark = pytest.mark.dependencies
 
@@ -206,6 +206,6 @@ def test_run_gives_the_place_to_the_app(remote_place: str, monkeypatch: pytest.M
 
     assert done.returncode == 0, done.stderr
     assert drive_names(remote_place) == ["d"]
-    refused = run_python("-m", "lightning_lite", "run", "app.py", "--drives", "s3://")
+    refused = run_verb("run", "app.py", "--drives", "s3://")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "--drives must be the path of a folder, or a url such as" in refused.stderr

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +26,7 @@ from lightning_lite.storage.stores import drive_names
 from lightning_lite.values import value_files
 
 from tests.support.flows import run_inline
+from tests.support.processes import run_verb
 from tests.support.users import (
     ALICE,
     BOB,
@@ -437,12 +436,7 @@ def test_the_command_line_refuses_a_root_that_others_may_write(own_place: Path, 
     begin_without_value(own_place / "root")
     Drive("lit://d", root_dir=own_place / "root").put(write(own_place / "a"))
     (own_place / "root").chmod(0o777)
-    done = subprocess.run(
-        [sys.executable, "-m", "lightning_lite", *verb.split(), "--root", str(own_place / "root")],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run_verb(*verb.split(), "--root", own_place / "root")
     assert done.returncode != 0
     assert "is writable by other users" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr

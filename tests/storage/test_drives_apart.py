@@ -18,7 +18,7 @@ from lightning_lite.storage.stores import drive_names
 
 from tests.cli.verbs import call
 from tests.support.files import write
-from tests.support.processes import run_python
+from tests.support.processes import run_python, run_verb
 from tests.support.sharing import Sharing
 
 
@@ -136,7 +136,7 @@ def test_a_resumed_run_finds_its_drives_and_says_if_they_are_at_another_place(
     assert "not yet" in first.stderr
     write("repaired")
 
-    same = run_python("-m", "lightning_lite", "resume", env=environ)
+    same = run_verb("resume", env=environ)
 
     assert (same.returncode, "The drives of run" in same.stdout + same.stderr) == (0, False), same.stderr
     assert not (tmp_path / "root/drives").exists()

@@ -56,6 +56,11 @@ def run_python(
     )
 
 
+def run_verb(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Call a verb of the command line in a process of its own; the options are those of `run_python`."""
+    return run_python("-m", "lightning_lite", *words, **options)
+
+
 @contextmanager
 def starting() -> Iterator[Start]:
     """Yield what starts Python as a user does, with pipes; kill each process at the end, if it still runs.
