@@ -10,7 +10,7 @@ import psutil
 import pytest
 import tasks
 from harness import DEADLINE, Harness
-from hosts import TaskHost
+from work_sides import TaskSide
 
 from lightning_lite.main_messages import StartWork, WorkExited
 from lightning_lite.messages import RunCall, RunEnded, WorkStarted
@@ -44,8 +44,8 @@ class Caller:
         self.start()
 
     def start(self) -> None:
-        host = pack(TaskHost(self._name))
-        self._remote.runner.send(StartWork(self._name, host, resources=self._resources))
+        work_side = pack(TaskSide(self._name))
+        self._remote.runner.send(StartWork(self._name, work_side, resources=self._resources))
 
     def _call(self) -> None:
         arguments = pack((tasks.answer, self.number))
