@@ -19,8 +19,8 @@ from lightning_lite.runners.output.log_writer import LogWriter
 
 from tests.cli.short_apps import DEADLINE, running
 from tests.cli.verbs import call
+from tests.support.limits import little_memory
 from tests.support.logs import make_log
-from tests.support.odd_files import little_memory
 from tests.support.terminals import output_on_terminal
 
 pytestmark = pytest.mark.dependencies

@@ -16,7 +16,8 @@ from lightning_lite.runs.catalog import read_runs
 from tests.cli.failing_app import FAILURE, Root, fail
 from tests.cli.short_apps import running
 from tests.cli.verbs import call, is_refused
-from tests.support.odd_files import IRREGULAR, ODD, PRECIOUS, each, little_memory, put, snapshot
+from tests.support.limits import little_memory
+from tests.support.odd_files import IRREGULAR, ODD, PRECIOUS, each, put, snapshot
 from tests.support.run_folders import runs_folder
 
 pytestmark = pytest.mark.dependencies

@@ -21,6 +21,8 @@ from lightning_lite.runners.processes import factory, launcher, process
 from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.values.pickling import unpack
 
+from tests.support.limits import limited
+
 
 def test_objects_that_are_no_text_in_the_search_path_or_the_arguments_have_no_effect(
     harness: Harness, monkeypatch
@@ -101,11 +103,9 @@ def test_a_limit_of_the_machine_is_named_and_others_start(harness: Harness, monk
 
 def test_too_many_open_files_fail_the_works_that_need_them_and_no_other(harness: Harness):
     harness.up("root.first")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest_free = os.dup(0)
     os.close(lowest_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 40, hard))
-    try:
+    with limited(resource.RLIMIT_NOFILE, lowest_free + 40):
         names = [f"root.w{i}" for i in range(20)]
         for name in names:
             harness.start(name)
@@ -121,8 +121,6 @@ def test_too_many_open_files_fail_the_works_that_need_them_and_no_other(harness:
         assert len(failures) == sum(isinstance(end, WorkExited) for end in ends)
         assert all("too many open files" in message and "ulimit -n" in message for message in failures)
         assert harness.run(tasks.answer, 1, name="root.first") == 1
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_too_many_threads_fail_the_work(harness: Harness, monkeypatch):

@@ -22,8 +22,9 @@ from lightning_lite.runners.output.log_pages import (
     read_cursor,
 )
 
+from tests.support.limits import little_memory
 from tests.support.logs import make_log
-from tests.support.odd_files import IRREGULAR, ODD, each, little_memory, put
+from tests.support.odd_files import IRREGULAR, ODD, each, put
 
 
 def texts(page: LogPage) -> list[str]:

@@ -13,8 +13,9 @@ from lightning_lite.runners.output.log_pages import BLOCK, LogPages, make_cursor
 from lightning_lite.runners.output.log_search import Hit, LogQuery, search_logs
 from lightning_lite.testing import poll_until
 
+from tests.support.limits import little_memory
 from tests.support.logs import make_log
-from tests.support.odd_files import IRREGULAR, each, little_memory, put
+from tests.support.odd_files import IRREGULAR, each, put
 from tests.support.processes import DEADLINE, starting, wait_until_gone
 
 

@@ -14,6 +14,8 @@ from lightning_lite.runners.output.display_queue import DisplayQueue, Piece
 from lightning_lite.runners.output.log_reader import read_tail
 from lightning_lite.runners.output.pump import OutputPump
 
+from tests.support.limits import limited
+
 #: Seconds after which a test says that something hangs; not a measure of speed.
 DEADLINE = 60.0
 
@@ -314,14 +316,10 @@ def inheritable_files():
 def test_a_full_disk_is_reported_once_and_stops_no_work(pump, pipe, display, log, caplog):
     os.write(pipe, b"fits\n")
     pump.flush("root.a")
-    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8, unlimited[1]))  # three more bytes are written
-    try:
+    with limited(resource.RLIMIT_FSIZE, 8):  # three more bytes are written
         for i in range(10):
             os.write(pipe, b"too much %d\n" % i)
             pump.flush("root.a")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     os.write(pipe, b"fits again\n")
     pump.flush("root.a")
 
@@ -399,12 +397,13 @@ def test_ctrl_c_ends_the_wait_for_a_display_that_blocks(pump, pipe, display):
 
 def test_too_many_open_files_are_reported_where_the_pipe_is_created(pump):
     ends = [pump.attach("root.a")]  # the threads have what they need
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, limits[1]))
+    highest = max(map(int, os.listdir("/proc/self/fd")))
     try:
-        with pytest.raises(OSError, match="Too many open files"):
+        with (
+            limited(resource.RLIMIT_NOFILE, highest + 1),
+            pytest.raises(OSError, match="Too many open files"),
+        ):
             ends += map(pump.attach, map("root.b{}".format, range(1_000)))
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         for end in ends:
             os.close(end)

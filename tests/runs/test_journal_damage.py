@@ -24,7 +24,7 @@ from lightning_lite.errors import (
 from lightning_lite.runs import journal, journal_format
 from lightning_lite.runs.journal_format import CHECKSUM_SIZE, ENTRY_HEAD, FILE_NAME, OLD_FILE_NAME, VERSION
 
-from tests.support.odd_files import little_memory
+from tests.support.limits import little_memory
 
 HEADER_IS_WRONG = "the checksum of its header is wrong"
 

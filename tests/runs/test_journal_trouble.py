@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from types import FrameType
@@ -24,6 +24,8 @@ from lightning_lite.errors import JournalCorrupt, JournalError, JournalGone
 from lightning_lite.events import CallAsked, CallSucceeded, ComponentAttached
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.journal_format import read_entries
+
+from tests.support.limits import limited
 
 MORE = b"more"
 ATTACHED = ComponentAttached("root.work", 1.0, True, ("app", "Work"), {})
@@ -46,26 +48,15 @@ def in_a_thread(test: Callable[[Path], None]) -> Callable[[Path], None]:
     return run
 
 
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Let no file of this process grow beyond 32 KiB."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (32 * 1024, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+def full_disk(nbytes: int = 32 * 1024) -> AbstractContextManager[None]:
+    """Let no file of this process grow beyond some bytes in a block."""
+    return limited(resource.RLIMIT_FSIZE, nbytes)
 
 
 def test_a_rewrite_that_can_not_begin_on_a_full_disk_leaves_no_file(new: Journal, tmp_path: Path):
     new.write(SMALL)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
-    try:
-        with pytest.raises(JournalError, match="can't be read or written"):
-            new.rewrite()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with full_disk(10), pytest.raises(JournalError, match="can't be read or written"):
+        new.rewrite()
 
     assert not (tmp_path / "journal.log.new").exists()
     new.close()
@@ -121,13 +112,8 @@ def test_the_value_of_an_entry_that_waits_for_space_survives_a_compaction(new: J
         recorder.record([CallAsked("root.work", key, 1.0, number, None)], now)
         recorder.record([CallSucceeded("root.work", key, 1.0, os.urandom(40_000))], now)
     big = CallSucceeded("root.work", "b" * 64, 3.0, os.urandom(100_000))
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (new.size + 10, limits[1]))
-    try:
-        with pytest.raises(JournalError, match="can't be read or written"):
-            recorder.record([CallAsked("root.work", "b" * 64, 2.0, 41, None), big], now)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with full_disk(new.size + 10), pytest.raises(JournalError, match="can't be read or written"):
+        recorder.record([CallAsked("root.work", "b" * 64, 2.0, 41, None), big], now)
     recorder.close()
 
     (work,) = read_history(str(tmp_path)).works.values()

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import stat
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 #: Content of the file to which links lead.
@@ -99,15 +95,3 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int, str]]:
         size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
         found[str(path.relative_to(folder))] = stat.S_IFMT(status.st_mode), size, content
     return found
-
-
-@contextmanager
-def little_memory(nbytes: int = 128 * 1024 * 1024) -> Iterator[None]:
-    """Let a block fail with `MemoryError` if it takes more memory; only Linux has such a limit."""
-    limits = resource.getrlimit(resource.RLIMIT_AS)
-    if sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + nbytes, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, limits)
