@@ -26,6 +26,7 @@ from lightning_lite.tree import calls
 from lightning_lite.tree.work import LightningWork
 
 from tests.support.simulation import RunCall, ScriptedFlow, Stage, Work, kinds, only, play, stages
+from tests.support.unpicklable import Leaves
 
 
 def calls_sent(stage, work="root.work"):
@@ -643,11 +644,6 @@ def test_an_answer_of_an_earlier_attempt_is_ignored():
 class Lock:
     def __reduce__(self):
         raise TypeError("a lock stays here")
-
-
-class Leaves:
-    def __reduce__(self):
-        raise SystemExit(3)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from lightning_lite.values.base import Transferable
 from lightning_lite.values.call_key import call_key
 
 from tests.support.exact_text import exact
+from tests.support.unpicklable import Leaves, Raises
 
 
 def key(*args, **kwargs):
@@ -259,16 +260,6 @@ def deep():
 class Node:
     def __init__(self):
         self.me = self
-
-
-class Raises:
-    def __reduce__(self):
-        raise KeyError("no")
-
-
-class Leaves:
-    def __reduce__(self):
-        raise SystemExit(1)
 
 
 class Forever:

@@ -12,6 +12,8 @@ import pytest
 
 from lightning_lite.values.pickling import PackingError, is_importable, pack, unpack
 
+from tests.support.unpicklable import Leaves, Raises
+
 pytestmark = pytest.mark.dependencies
 
 
@@ -149,16 +151,6 @@ def test_importable_modules_are_recognised(name):
 @pytest.mark.parametrize("name", ["__main__", "__mp_main__", "no_such_module"])
 def test_modules_that_are_not_importable_are_recognised(name):
     assert not is_importable(name)
-
-
-class Raises:
-    def __reduce__(self):
-        raise KeyError("no")
-
-
-class Leaves:
-    def __reduce__(self):
-        raise SystemExit(3)
 
 
 class Endless:
