@@ -19,16 +19,11 @@ from lightning_lite.errors import ComponentError, ScriptFailed
 from lightning_lite.storage import Drive
 from lightning_lite.testing import poll_until, run_work_isolated
 
+from tests.support.files import write
 from tests.support.forked_scripts import ForkedScripts
 from tests.support.processes import DEADLINE, run_python, starting, wait_until_gone
 
 KINDS = [TracerPythonScript, PopenPythonScript]
-
-
-def write(name: str, text: str) -> str:
-    Path(name).parent.mkdir(parents=True, exist_ok=True)
-    Path(name).write_text(text, "utf-8")
-    return name
 
 
 def lines(name: str) -> list[str]:
@@ -50,7 +45,7 @@ def test_a_script_gets_its_arguments_and_its_environment(kind, script_args):
     run_work_isolated(work)
 
     assert work.has_succeeded
-    assert lines("seen") == [repr([[script, "--a=hello", "two words", "0.5"], "1", "__main__"])]
+    assert lines("seen") == [repr([[str(script), "--a=hello", "two words", "0.5"], "1", "__main__"])]
     assert "X" not in os.environ
 
 
@@ -179,12 +174,13 @@ def test_a_script_runs_in_the_process_of_the_work_and_leaves_it_as_it_was(capfd)
 
     for printed in (ended, failed):
         first, second = (line.removeprefix("root.work | ").split(" ") for line in printed[:2])
-        assert first == [second[0], "helper", script]
+        assert first == [second[0], "helper", str(script)]
         assert second[1] == "True"
 
 
 def test_the_exception_of_a_script_is_that_of_the_call_with_the_line_of_the_script():
-    script = write("raises.py", "def fail():\n    raise ValueError('bad rate')\n\nfail()\n")
+    script = "raises.py"
+    write(script, "def fail():\n    raise ValueError('bad rate')\n\nfail()\n")
     app = write(
         "app.py",
         "from lightning_lite import LightningApp\n"
@@ -347,7 +343,8 @@ def test_a_script_may_use_a_pool_of_processes():
 
 
 def test_a_resumed_app_does_not_run_a_script_that_has_ended_again(forked_scripts: ForkedScripts):
-    script = write("once.py", "print('run', file=open('seen', 'a')); made = 6")
+    script = "once.py"
+    write(script, "print('run', file=open('seen', 'a')); made = 6")
     app = write(
         "app.py",
         "import os\n"

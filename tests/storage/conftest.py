@@ -11,6 +11,8 @@ import pytest
 
 from lightning_lite.storage import Drive
 
+from tests.support.users import ALICE, BOB, folder_for_all
+
 MEMORY = Path("/dev/shm")
 
 
@@ -31,3 +33,11 @@ def drive(own_place: Path) -> Drive:
 @pytest.fixture
 def quick_drive(quick_place: Path) -> Drive:
     return Drive("lit://d", root_dir=quick_place / "root")
+
+
+@pytest.fixture
+def shared_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a folder into which every user may write, as `/tmp`, with a folder for each of two users in it."""
+    monkeypatch.delenv("LIGHTNING_LITE_ROOT")
+    with folder_for_all(ALICE, BOB) as folder:
+        yield folder

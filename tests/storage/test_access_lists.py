@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import stat
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,18 +14,8 @@ from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveWarning
 
 from tests.support.access_lists import lists_of, set_default_list, set_list
-from tests.support.users import (
-    ALICE,
-    BOB,
-    EVE,
-    LAB,
-    Refused,
-    User,
-    act_as,
-    folder_for_all,
-    make_group_root,
-    needs_users,
-)
+from tests.support.files import modes_below
+from tests.support.users import ALICE, BOB, EVE, LAB, Refused, act_as, make_group_root, needs_users, put_as
 
 #: A further group.
 STAFF = 64_301
@@ -41,10 +29,6 @@ def project(own_place: Path) -> Path:
     set_default_list(folder, users={EVE.uid: 7})
     os.chdir(folder)
     return folder
-
-
-def modes(folder: Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): stat.filemode(path.stat().st_mode) for path in folder.rglob("*")}
 
 
 # The default list of the folder of a project.
@@ -99,30 +83,10 @@ def test_what_is_in_a_root_has_no_list_and_the_modes_of_a_root_elsewhere(project
     for path in ("root/drives", "root/runs"):
         assert lists_of(path) == []
     assert [path for path in (project / "root").rglob("*") if lists_of(path)] == []
-    found, usual = modes(project / "root" / "drives"), modes(project.parent / "other" / "drives")
-    assert found == usual
+    assert modes_below(project / "root" / "drives") == modes_below(project.parent / "other" / "drives")
 
 
 # A group root.
-
-
-@pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give a folder into which every user may write, with a folder for each user in it."""
-    monkeypatch.delenv("LIGHTNING_LITE_ROOT")
-    with folder_for_all(ALICE, BOB) as folder:
-        yield folder
-
-
-def put(user: User, root: Path, **options: object) -> object:
-    """Put a file as a user, and return the error."""
-
-    def job() -> None:
-        home = root.parent / str(os.geteuid())
-        (home / "a").write_text("a")
-        Drive("lit://d", root_dir=root, root_folder=home, **options).put("a")
-
-    return act_as(user, job)
 
 
 @needs_users
@@ -136,13 +100,15 @@ def put(user: User, root: Path, **options: object) -> object:
     ],
 )
 @pytest.mark.parametrize("part", ["", "drives", "drives/d", "drives/d/.lightning_lite/aside"])
-def test_a_list_that_lets_others_write_is_refused(place: Path, name: str, entries, text: str, part: str):
-    root = make_group_root(place / "my root")
-    assert put(ALICE, root) is None
+def test_a_list_that_lets_others_write_is_refused(
+    shared_folder: Path, name: str, entries, text: str, part: str
+):
+    root = make_group_root(shared_folder / "my root")
+    assert put_as(ALICE, root) is None
     set_list(root / part, name, **entries)
     (root / part).chmod(0o2770)
     for user in (ALICE, BOB):
-        refused = put(user, root)
+        refused = put_as(user, root)
         assert isinstance(refused, Refused)
         assert "DriveRefused" in refused.kinds
         assert text in refused.text
@@ -156,40 +122,40 @@ def test_a_list_that_lets_others_write_is_refused(place: Path, name: str, entrie
     [{"users": {EVE.uid: 5}}, {"groups": {STAFF: 4}}, {"groups": {LAB: 7}}],
     ids=["a reader", "a group that reads", "the group"],
 )
-def test_a_list_that_lets_only_the_group_write_is_accepted(place: Path, entries):
-    root = make_group_root(place / "root")
+def test_a_list_that_lets_only_the_group_write_is_accepted(shared_folder: Path, entries):
+    root = make_group_root(shared_folder / "root")
     for name in (ACCESS, DEFAULT):
         set_list(root, name, **entries)
     root.chmod(0o2770)
-    assert put(ALICE, root) is None
-    assert put(BOB, root) is None
+    assert put_as(ALICE, root) is None
+    assert put_as(BOB, root) is None
 
 
 @needs_users
-def test_a_group_root_that_we_make_gets_no_list_from_its_surroundings(place: Path):
-    os.chown(place, 0, LAB)
-    place.chmod(0o3777)
-    set_default_list(place, users={EVE.uid: 7}, groups={STAFF: 7})
-    root = place / "root"
-    assert put(ALICE, root, root_mode="group") is None
-    assert put(BOB, root) is None
+def test_a_group_root_that_we_make_gets_no_list_from_its_surroundings(shared_folder: Path):
+    os.chown(shared_folder, 0, LAB)
+    shared_folder.chmod(0o3777)
+    set_default_list(shared_folder, users={EVE.uid: 7}, groups={STAFF: 7})
+    root = shared_folder / "root"
+    assert put_as(ALICE, root, root_mode="group") is None
+    assert put_as(BOB, root) is None
     assert [path for path in (root, *root.rglob("*")) if lists_of(path)] == []
     assert "PermissionError" in act_as(EVE, lambda: os.listdir(root)).kinds
 
 
 @needs_users
 @pytest.mark.parametrize("is_empty", [True, False])
-def test_an_own_folder_that_becomes_a_group_root_loses_its_lists(place: Path, is_empty: bool):
-    root = place / "root"
+def test_an_own_folder_that_becomes_a_group_root_loses_its_lists(shared_folder: Path, is_empty: bool):
+    root = shared_folder / "root"
     root.mkdir()
     set_default_list(root, users={EVE.uid: 7})
     set_list(root, users={EVE.uid: 7})
     os.chown(root, ALICE.uid, LAB)
     if not is_empty:
         root.chmod(0o2770)
-        assert "lets user" in put(ALICE, root, root_mode="group").text
+        assert "lets user" in put_as(ALICE, root, root_mode="group").text
         return
-    assert put(ALICE, root, root_mode="group") is None
+    assert put_as(ALICE, root, root_mode="group") is None
     assert lists_of(root) == []
 
 

@@ -21,7 +21,7 @@ from lightning_lite.storage.local import drive_folders
 from lightning_lite.storage.transfer import delivery
 from lightning_lite.storage.transfer.staging import StagingFolder
 
-from tests.support.files import while_read
+from tests.support.files import modes_below, while_read
 
 
 class Case:
@@ -307,7 +307,7 @@ def test_a_source_that_can_not_be_moved_stays_as_it_was(case: Case, quick_place:
         drive = stage.set_up()
         for path in stage.here.rglob("*"):
             path.chmod(0o555 if path.is_dir() else 0o640 if path.name == "a" else 0o440)
-        before = modes(stage.here)
+        before = modes_below(stage.here)
         plan = Plan(number, fail(ERRNOS[0]))
         refused = False
         with guarded(plan), warnings.catch_warnings():
@@ -319,12 +319,8 @@ def test_a_source_that_can_not_be_moved_stays_as_it_was(case: Case, quick_place:
         failed = plan.count >= number
         assert not writable(stage.root / "drives/d/main")
         if refused or any(source.exists() for source in (stage.here / "file", stage.here / "folder")):
-            assert modes(stage.here) == before, plan.log[number - 1]
+            assert modes_below(stage.here) == before, plan.log[number - 1]
     assert number > 5
-
-
-def modes(folder: Path) -> dict[str, int]:
-    return {str(path.relative_to(folder)): path.stat().st_mode for path in sorted(folder.rglob("*"))}
 
 
 def test_a_recovery_that_is_killed_anywhere_is_finished_by_the_next_one(quick_place: Path, monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from lightning_lite.storage.local import drive_folders
 from lightning_lite.storage.local.name_index import BIG
 from lightning_lite.storage.transfer.staging import Staged, StagingFolder
 
+from tests.support.files import pinned
 from tests.support.users import (
     ALICE,
     BOB,
@@ -27,7 +28,6 @@ from tests.support.users import (
     User,
     act_as,
     finish,
-    folder_for_all,
     make_group_root,
     needs_users,
     start_as,
@@ -37,17 +37,9 @@ pytestmark = needs_users
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give a folder into which every user may write, as `/tmp`."""
-    monkeypatch.delenv("LIGHTNING_LITE_ROOT")
-    with folder_for_all() as folder:
-        yield folder
-
-
-@pytest.fixture
-def root(place: Path) -> Path:
+def root(shared_folder: Path) -> Path:
     """Give a group root that its owner has declared with the mode of the folder."""
-    return make_group_root(place / "root")
+    return make_group_root(shared_folder / "root")
 
 
 def home_of(user: User, root: Path) -> Path:
@@ -122,14 +114,10 @@ def test_a_folder_of_one_user_is_replaced_by_another_one(root: Path, umask: int)
 def test_a_user_changes_a_folder_that_another_one_reads(root: Path):
     put(ALICE, root, "tree/a", "old")
     put(ALICE, root, "tree/b", "stays")
-    fd = os.open(root / "drives" / "d" / "main" / "tree", os.O_RDONLY)
-    try:
-        syscalls.flock(fd, syscalls.LOCK_SH)
+    with pinned(root / "drives" / "d" / "main" / "tree") as fd:
         assert put(BOB, root, "tree/a", "new") is None
         with open("a", opener=lambda name, flags: os.open(name, flags, dir_fd=fd)) as file:
             assert file.read() == "old", "the reader keeps its version"
-    finally:
-        os.close(fd)
     assert (read(ALICE, root, "tree/a"), read(ALICE, root, "tree/b")) == ("new", "stays")
 
 
@@ -200,8 +188,8 @@ def test_a_user_finishes_the_exchange_that_a_dead_process_of_another_one_began(r
 
 
 @pytest.mark.parametrize("way", ["argument", "argument, empty folder", "variable", "mode of the folder"])
-def test_the_owner_declares_a_group_root(place: Path, monkeypatch: pytest.MonkeyPatch, way: str):
-    root = place / "root"
+def test_the_owner_declares_a_group_root(shared_folder: Path, monkeypatch: pytest.MonkeyPatch, way: str):
+    root = shared_folder / "root"
     if way == "mode of the folder":
         make_group_root(root)
     if way == "argument, empty folder":
@@ -217,8 +205,8 @@ def test_the_owner_declares_a_group_root(place: Path, monkeypatch: pytest.Monkey
         drive_of(root, **options).list()
         drive_of(root, **options).put("a")
 
-    os.chown(place, 0, LAB)
-    place.chmod(0o3777)  # as a folder of a project: new files in it belong to the group
+    os.chown(shared_folder, 0, LAB)
+    shared_folder.chmod(0o3777)  # as a folder of a project: new files in it belong to the group
     assert act_as(alice, job, umask=0o077) is None
     monkeypatch.delenv("LIGHTNING_LITE_ROOT_MODE", raising=False)
     assert root.stat().st_mode & 0o2077 == 0o2070
@@ -227,11 +215,11 @@ def test_the_owner_declares_a_group_root(place: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("mode", [None, 0o700, 0o755], ids=["new folder", "700", "755"])
 def test_a_folder_of_a_group_without_this_user_is_not_shared_and_keeps_its_mode(
-    place: Path, mode: int | None
+    shared_folder: Path, mode: int | None
 ):
-    os.chown(place, 0, LAB)
-    place.chmod(0o3777)  # new files in it belong to the group of the lab
-    root = place / "root"
+    os.chown(shared_folder, 0, LAB)
+    shared_folder.chmod(0o3777)  # new files in it belong to the group of the lab
+    root = shared_folder / "root"
 
     def job() -> None:
         if mode is not None:
@@ -267,14 +255,16 @@ def test_other_users_have_no_access_to_a_group_root(root: Path, umask: int):
     assert not (root / "drives").stat().st_mode & 0o007
 
 
-def test_a_group_root_of_another_user_that_was_only_found_is_refused(place: Path):
-    make_group_root(place / ".lightning_lite")
+def test_a_group_root_of_another_user_that_was_only_found_is_refused(shared_folder: Path):
+    make_group_root(shared_folder / ".lightning_lite")
 
     def names(**options) -> object:
-        os.chdir(place)
+        os.chdir(shared_folder)
         return Drive("lit://d", **options).list()
 
-    act_as(ALICE, lambda: (os.chdir(place), Drive("lit://d")._store()._folders.prepare(durable=False)))
+    act_as(
+        ALICE, lambda: (os.chdir(shared_folder), Drive("lit://d")._store()._folders.prepare(durable=False))
+    )
     assert act_as(ALICE, names) == [], "it is the owner's"
     refused = act_as(BOB, names)
     assert "DriveRefused" in refused.kinds
@@ -390,8 +380,8 @@ def test_a_copy_is_never_staged_where_another_user_could_exchange_it(root: Path)
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o002, 0o077])
-def test_a_private_root_is_closed_with_any_umask(place: Path, umask: int):
-    root = place / "private"
+def test_a_private_root_is_closed_with_any_umask(shared_folder: Path, umask: int):
+    root = shared_folder / "private"
     assert put(ALICE, root, "folder/deep/a", "secret", umask=umask, mode=0o666) is None
     folder = root / "drives" / "d"
     for path in (root, root / "drives", folder, folder / "main", folder / ".lightning_lite"):
@@ -403,10 +393,10 @@ def test_a_private_root_is_closed_with_any_umask(place: Path, umask: int):
     assert "PermissionError" in found.kinds or "DriveNotFound" in found.kinds
 
 
-def test_what_inherits_the_group_of_a_project_is_not_shared(place: Path):
-    os.chown(place, 0, LAB)
-    place.chmod(0o3777)
-    root = place / "root"
+def test_what_inherits_the_group_of_a_project_is_not_shared(shared_folder: Path):
+    os.chown(shared_folder, 0, LAB)
+    shared_folder.chmod(0o3777)
+    root = shared_folder / "root"
     put(ALICE, root, "a", "secret", umask=0o002)
     assert stat.S_IMODE(root.stat().st_mode) == 0o2700
     assert isinstance(read(BOB, root, "a"), Refused)
@@ -440,8 +430,10 @@ PARTS = [(), ("drives",), ("drives", "d"), ("drives", "d", ".lightning_lite")]
 
 @pytest.mark.parametrize("parts", [*PARTS, (*PARTS[-1], "aside")], ids="/".join)
 @pytest.mark.parametrize("plant", ["owner", "group", "others"])
-def test_a_folder_that_others_could_have_filled_is_refused(place: Path, parts: tuple[str, ...], plant: str):
-    root = place / "root"
+def test_a_folder_that_others_could_have_filled_is_refused(
+    shared_folder: Path, parts: tuple[str, ...], plant: str
+):
+    root = shared_folder / "root"
     put(ALICE, root, "planted", "x")
     bad = root.joinpath(*parts)
     if plant == "owner":
@@ -458,21 +450,21 @@ def test_a_folder_that_others_could_have_filled_is_refused(place: Path, parts: t
 
 
 @pytest.mark.parametrize("parts", PARTS[1:], ids="/".join)
-def test_a_folder_that_is_a_link_is_refused(place: Path, parts: tuple[str, ...]):
-    root = place / "root"
+def test_a_folder_that_is_a_link_is_refused(shared_folder: Path, parts: tuple[str, ...]):
+    root = shared_folder / "root"
     put(ALICE, root, "planted", "x")
     bad = root.joinpath(*parts)
-    bad.rename(place / "elsewhere")
-    bad.symlink_to(place / "elsewhere")
+    bad.rename(shared_folder / "elsewhere")
+    bad.symlink_to(shared_folder / "elsewhere")
     found = act_as(ALICE, lambda: use(root))
     assert list(found) == list(VERBS)
     assert all("symbolic link" in text for text in found.values())
 
 
-def test_a_drive_that_is_exchanged_while_it_is_used_is_checked_again(place: Path):
-    root = place / "root"
+def test_a_drive_that_is_exchanged_while_it_is_used_is_checked_again(shared_folder: Path):
+    root = shared_folder / "root"
     put(ALICE, root, "planted", "x")
-    theirs = place / "theirs"
+    theirs = shared_folder / "theirs"
     put(EVE, theirs, "planted", "y")
     for path in (theirs, *theirs.rglob("*")):
         path.chmod(0o755)
@@ -480,7 +472,7 @@ def test_a_drive_that_is_exchanged_while_it_is_used_is_checked_again(place: Path
     def job() -> list[str]:
         drive = drive_of(root)
         found = drive.list()
-        os.rename(root, place / "away")
+        os.rename(root, shared_folder / "away")
         os.symlink(theirs, root)
         try:
             drive.list()
@@ -488,7 +480,7 @@ def test_a_drive_that_is_exchanged_while_it_is_used_is_checked_again(place: Path
             return [*found, type(error).__name__]
         return found
 
-    place.chmod(0o777)
+    shared_folder.chmod(0o777)
     assert act_as(ALICE, job) == ["planted", "DriveRefused"]
 
 

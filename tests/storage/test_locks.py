@@ -8,6 +8,7 @@ import re
 import signal
 import threading
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import filelock
@@ -16,8 +17,10 @@ import races
 
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveLockError, DriveLockTimeout
-from lightning_lite.storage.fs import locks, syscalls
+from lightning_lite.storage.fs import locks
 from lightning_lite.storage.fs.locks import DriveLock
+
+from tests.support.files import pinned
 
 pytestmark = pytest.mark.dependencies
 
@@ -98,13 +101,13 @@ def test_the_harness_fails_if_the_lock_file_is_deleted_on_release(quick_place: P
         nobody_holds_it_twice(lock_file(quick_place), processes=4, turns=2000)
 
 
-def hold(path: str) -> tuple[int, int]:
-    """Let a forked process hold the lock; return it, and a pipe that reports when it does."""
+def hold(lock: AbstractContextManager[object]) -> tuple[int, int]:
+    """Let a forked process hold a lock; return it, and a pipe that reports when it does."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         signal.alarm(LONG)
-        with DriveLock(path).held():
+        with lock:
             os.write(writer, b"!")
             signal.pause()
     os.close(writer)
@@ -122,7 +125,7 @@ def end(pid: int, reader: int) -> None:
 def test_the_lock_of_a_killed_holder_is_free(quick_place: Path, kills: int):
     path = lock_file(quick_place)
     for _ in range(kills):
-        end(*hold(path))
+        end(*hold(DriveLock(path).held()))
         with DriveLock(path, timeout=LONG).held():
             assert os.path.exists(path)
 
@@ -233,7 +236,7 @@ def test_a_signal_handler_can_put_while_its_thread_holds_the_lock(quick_drive: D
 
 def test_a_lock_file_that_is_deleted_while_others_wait_has_one_holder(quick_place: Path):
     path = lock_file(quick_place)
-    pid, reader = hold(path)
+    pid, reader = hold(DriveLock(path).held())
     inside = []
 
     def wait() -> None:
@@ -268,7 +271,7 @@ def test_a_forked_child_can_take_the_lock_itself(quick_drive: Drive):
 
 def test_a_timeout_names_the_holder_and_how_long_it_holds_the_lock(quick_place: Path):
     path = lock_file(quick_place)
-    pid, reader = hold(path)
+    pid, reader = hold(DriveLock(path).held())
     try:
         with (
             pytest.raises(
@@ -288,7 +291,7 @@ def test_a_stopped_holder_is_named_by_the_verbs_that_wait_and_does_not_block_a_g
 ):
     Path("a").write_text("a")
     quick_drive.put("a")
-    pid, reader = hold(f"{quick_drive.root_dir}/drives/d/.lightning_lite/lock")
+    pid, reader = hold(DriveLock(f"{quick_drive.root_dir}/drives/d/.lightning_lite/lock").held())
     os.kill(pid, signal.SIGSTOP)
     try:
         other = Drive("lit://d", root_dir=quick_drive.root_dir)
@@ -339,7 +342,7 @@ def test_a_dead_process_leaves_no_pin(quick_drive: Drive):
     os.makedirs("folder")
     Path("folder/a").write_text("old")
     quick_drive.put("folder")
-    pid, reader = hold_pin(f"{quick_drive.root_dir}/drives/d/main/folder")
+    pid, reader = hold(pinned(f"{quick_drive.root_dir}/drives/d/main/folder"))
     Path("folder/a").write_text("new")
     quick_drive.put("folder")
     aside = Path(quick_drive.root_dir, "drives/d/.lightning_lite/aside")
@@ -347,19 +350,6 @@ def test_a_dead_process_leaves_no_pin(quick_drive: Drive):
     end(pid, reader)
     quick_drive.put("folder")
     assert not list(aside.iterdir())
-
-
-def hold_pin(folder: str) -> tuple[int, int]:
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        signal.alarm(LONG)
-        syscalls.flock(os.open(folder, os.O_RDONLY), syscalls.LOCK_SH)
-        os.write(writer, b"!")
-        signal.pause()
-    os.close(writer)
-    assert os.read(reader, 1) == b"!"
-    return pid, reader
 
 
 def test_a_holder_on_another_host_is_named_with_its_host(quick_place: Path, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import mmap
 import os
@@ -19,6 +18,7 @@ import filelock  # noqa: F401 - loaded before a test gives up its rights
 import pytest
 import races
 from faults import content, leftovers
+from mounts import NO_MOUNTS, mount_read_only
 
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveError, DriveSourceChanged, DriveWarning
@@ -144,27 +144,13 @@ def test_a_file_of_another_user_in_a_sticky_folder_is_copied_and_stays(their_pla
     races.as_nobody(job)
 
 
-def mounted(folder: str) -> None:
-    """Show `folder` to this process alone as a disk that can't be written."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    path = folder.encode()
-    for done in (
-        libc.unshare(0x20000),  # CLONE_NEWNS
-        libc.mount(b"none", b"/", None, 0x44000, None),  # MS_REC | MS_PRIVATE
-        libc.mount(path, path, None, 0x1000, None),  # MS_BIND
-        libc.mount(path, path, None, 0x1000 | 0x20 | 0x1, None),  # MS_BIND | MS_REMOUNT | MS_RDONLY
-    ):
-        if done != 0:
-            raise PermissionError(ctypes.get_errno(), "no mounts here")
-
-
 @pytest.mark.parametrize("name", ["disk/f", "disk/t", "disk"])
 def test_a_source_on_a_disk_that_can_not_be_written_is_copied_and_stays(quick_place: Path, name: str):
     for path in ("disk/f", "disk/t/a"):
         write(path, "new")
 
     def job() -> None:
-        mounted("disk")
+        mount_read_only("disk")
         drive = Drive("lit://d", root_dir=quick_place / "root")
         for _ in range(2):
             with stays("does not remove"):
@@ -176,7 +162,7 @@ def test_a_source_on_a_disk_that_can_not_be_written_is_copied_and_stays(quick_pl
     with open(pipe) as report:
         text = report.read()
     os.waitpid(pid, 0)
-    if "no mounts here" in text:
+    if NO_MOUNTS in text:
         pytest.skip("only root can mount")
     assert text == ""
 

@@ -30,6 +30,8 @@ from lightning_lite.storage.local.name_index import NameIndex
 from lightning_lite.storage.names import folded
 from lightning_lite.storage.transfer.staging import StagingFolder
 
+from tests.support.files import pinned
+
 MANY = 300
 
 
@@ -193,12 +195,8 @@ def put_in_two_steps(drive: Drive) -> None:
 
 
 def put_while_read(drive: Drive) -> None:
-    fd = os.open(place(drive), os.O_RDONLY)
-    try:
-        syscalls.flock(fd, syscalls.LOCK_SH)
+    with pinned(place(drive)):
         put_file(drive)
-    finally:
-        os.close(fd)
 
 
 def replace_all(drive: Drive) -> None:

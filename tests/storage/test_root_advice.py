@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,44 +13,20 @@ from lightning_lite.runs.catalog import read_runs
 from lightning_lite.runs.folder import RunFolder
 from lightning_lite.storage import Drive
 
-from tests.support.users import (
-    ALICE,
-    BOB,
-    LAB,
-    Refused,
-    User,
-    act_as,
-    folder_for_all,
-    make_group_root,
-    needs_users,
-)
+from tests.support.users import ALICE, BOB, LAB, Refused, User, act_as, make_group_root, needs_users, put_as
 
 pytestmark = needs_users
 
 
 @pytest.fixture(params=["root", "my root; it's $HOME"])
-def root(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Path]:
+def root(shared_folder: Path, request: pytest.FixtureRequest) -> Path:
     """Give the path of a root that does not exist, also one with characters of the shell."""
-    monkeypatch.delenv("LIGHTNING_LITE_ROOT")
-    with folder_for_all(ALICE, BOB) as folder:
-        yield folder / request.param
-
-
-def home(root: Path) -> Path:
-    return root.parent / str(os.geteuid())
-
-
-def put(user: User, root: Path, name: str = "a", **options: object) -> object:
-    def job() -> None:
-        (home(root) / name).write_text(name)
-        Drive("lit://d", root_dir=root, root_folder=home(root), **options).put(name)
-
-    return act_as(user, job)
+    return shared_folder / str(request.param)
 
 
 def get(user: User, root: Path, name: str = "a") -> object:
     def job() -> str:
-        drive = Drive("lit://d", root_dir=root, root_folder=home(root))
+        drive = Drive("lit://d", root_dir=root, root_folder=root.parent / str(os.geteuid()))
         return Path(drive.get(name, to="copy", overwrite=True)).read_text()
 
     return act_as(user, job)
@@ -72,38 +47,38 @@ def follow(user: User | None, refused: object) -> None:
 
 @pytest.mark.parametrize("change", [0o020, 0o022, 0o002], ids=["g+w", "go+w", "o+w"])
 def test_one_command_mends_a_private_root_with_many_open_folders(root: Path, change: int):
-    assert put(ALICE, root) is None
+    assert put_as(ALICE, root) is None
     act_as(ALICE, lambda: RunFolder.create(str(root), app="A"))
     folders = [path for path in (root, *root.rglob("*")) if path.is_dir()]
     for path in folders:
         path.chmod(path.stat().st_mode | change)
     assert len(folders) > 5
-    refused = put(ALICE, root)
+    refused = put_as(ALICE, root)
     assert "chmod -R go-w " in refused.text
     follow(ALICE, refused)
-    assert put(ALICE, root) is None
+    assert put_as(ALICE, root) is None
     assert get(ALICE, root) == "a"
     assert len(act_as(ALICE, lambda: [run.id for run in read_runs(str(root))])) == 1
 
 
 def test_one_command_mends_a_group_root_that_others_may_write(root: Path):
     make_group_root(root)
-    assert put(ALICE, root) is None
+    assert put_as(ALICE, root) is None
     for path in (root, *root.rglob("*")):
         if path.is_dir():
             path.chmod(path.stat().st_mode | 0o002)
-    follow(ALICE, put(BOB, root) and put(ALICE, root))
-    assert put(BOB, root, "b") is None
+    follow(ALICE, put_as(BOB, root) and put_as(ALICE, root))
+    assert put_as(BOB, root, "b") is None
     assert get(ALICE, root, "b") == "b"
 
 
 def test_a_root_that_is_a_link_is_mended_where_it_is(root: Path):
     elsewhere = root.parent / "elsewhere"
-    assert put(ALICE, elsewhere) is None
+    assert put_as(ALICE, elsewhere) is None
     root.symlink_to(elsewhere)
     for path in (elsewhere, elsewhere / "drives"):
         path.chmod(0o770)
-    follow(ALICE, put(ALICE, root))
+    follow(ALICE, put_as(ALICE, root))
     assert get(ALICE, root) == "a"
 
 
@@ -113,16 +88,16 @@ def test_a_group_root_whose_group_was_changed_is_mended_by_the_command(root: Pat
     if by_link:
         path = root.parent / "link"
         path.symlink_to(root)
-    assert put(ALICE, root, root_mode="group") is None
+    assert put_as(ALICE, root, root_mode="group") is None
     assert root.stat().st_gid == ALICE.uid, "the group of Alice alone"
     assert act_as(ALICE, lambda: os.chown(root, -1, LAB)) is None
-    for refused in (put(BOB, path, "b"), put(ALICE, path, "b")):
+    for refused in (put_as(BOB, path, "b"), put_as(ALICE, path, "b")):
         assert "DriveRefused" in refused.kinds
         assert f"belongs to group {ALICE.uid}, the root to group {LAB}" in refused.text
         assert "go-w" not in refused.text
     follow(ALICE, refused)
     assert get(BOB, path) == "a"
-    assert put(BOB, path, "b") is None
+    assert put_as(BOB, path, "b") is None
     assert get(ALICE, path, "b") == "b"
     for folder in (root / "drives").rglob("*"):
         assert folder.stat().st_gid == LAB
@@ -133,16 +108,16 @@ def test_a_group_root_with_files_of_several_users_is_mended_by_the_administrator
     users = [User(user.uid, (LAB, other)) for user in (ALICE, BOB)]
     make_group_root(root)
     for user in users:
-        assert put(user, root, str(user.uid)) is None
+        assert put_as(user, root, str(user.uid)) is None
         act_as(user, lambda: RunFolder.create(str(root), app="A"))
     os.chown(root, -1, other)
     for path in (root / "drives").rglob("*"):
         if path.is_dir():
             path.chmod(path.stat().st_mode & ~0o2000)  # as some programs that copy a folder leave it
-    follow(None, put(ALICE, root))
+    follow(None, put_as(ALICE, root))
     for user, name in ((users[0], BOB.uid), (users[1], ALICE.uid)):
         assert get(user, root, str(name)) == str(name)
-        assert put(user, root, str(name)) is None
+        assert put_as(user, root, str(name)) is None
         assert len(act_as(user, lambda: read_runs(str(root)))) == 1
     groups = {path.stat().st_gid for path in (root / "drives").rglob("*")}
     assert groups == {other}, "later files belong to the group, too"

@@ -24,6 +24,8 @@ from typing import Any, NamedTuple
 import filelock
 import pytest
 
+from lightning_lite.storage import Drive
+
 #: Imported for the processes of other users.
 PRELOADED = (ctypes, difflib, filelock, encodings.ascii, encodings.latin_1, grp, shlex)
 
@@ -82,6 +84,24 @@ def make_group_root(path: Path) -> Path:
     os.chown(path, ALICE.uid, LAB)
     path.chmod(0o2770)
     return path
+
+
+def put_as(user: User, root: Path, name: str = "a", **options: Any) -> Any:
+    """Put a file from the folder of a user into the drive `d` of a root next to it, and return the error.
+
+    Args:
+        user: The user.
+        root: The root.
+        name: Name of the file, and its content.
+        options: Options of the drive.
+    """
+
+    def job() -> None:
+        folder = root.parent / str(user.uid)
+        (folder / name).write_text(name)
+        Drive("lit://d", root_dir=root, root_folder=folder, **options).put(name)
+
+    return act_as(user, job)
 
 
 def act_as(user: User, job: Callable[[], Any], *, umask: int = 0o022) -> Any:
