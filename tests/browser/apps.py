@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from lightning_lite.testing import poll_until
 
-from tests.support.page_servers import Server
+from tests.support.page_servers import Server, serving
 from tests.support.processes import DEADLINE, starting, wait_until_gone
 
 TICKING = Path(__file__).with_name("ticking_app.py")
@@ -67,3 +67,11 @@ def running(server: Server, root: Path, folder: Path, script: Path = TICKING) ->
         yield app
         works += [pid for pid in app.processes() if pid not in works]
     wait_until_gone(*works)
+
+
+@contextmanager
+def running_with_server(folder: Path) -> Iterator[App]:
+    """Run an app whose lines, state and calls contain their times, and a server of its own root."""
+    root = folder / "root"
+    with serving(LIGHTNING_LITE_ROOT=str(root)) as server, running(server, root, folder) as app:
+        yield app

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.apps import App, running
+from tests.browser.apps import App, running, running_with_server
 from tests.browser.tabs import Tab, open_tab
-from tests.support.page_servers import serving
 
 Visit = Callable[..., Tab]
 
@@ -20,9 +19,7 @@ Visit = Callable[..., Tab]
 @pytest.fixture(scope="module")
 def ticking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """A running app: each line, state and call contains its time."""
-    folder = tmp_path_factory.mktemp("ticking")
-    root = folder / "root"
-    with serving(LIGHTNING_LITE_ROOT=str(root)) as server, running(server, root, folder) as app:
+    with running_with_server(tmp_path_factory.mktemp("ticking")) as app:
         yield app
 
 

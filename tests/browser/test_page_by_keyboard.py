@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.apps import App, running
+from tests.browser.apps import App, running_with_server
 from tests.browser.tabs import Tab
-from tests.support.page_servers import Server, serving
+from tests.support.page_servers import Server
 
 Visit = Callable[..., Tab]
 
@@ -104,9 +104,7 @@ def test_the_timeline_by_keys(visit: Visit, shown: Server):
 
 @pytest.fixture
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    folder = tmp_path_factory.mktemp("keyboard")
-    root = folder / "root"
-    with serving(LIGHTNING_LITE_ROOT=str(root)) as server, running(server, root, folder) as app:
+    with running_with_server(tmp_path_factory.mktemp("keyboard")) as app:
         yield app
 
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from two_nodes import ENVIRONMENT, TwoNodes
+from two_nodes import TwoNodes, running_cluster
 
 # The suite of all runners, and the works that it starts.
 sys.path.append(str(Path(__file__).parent.parent / "runners"))
@@ -23,9 +23,5 @@ def needs_ray() -> None:
 
 @pytest.fixture(scope="session")
 def cluster(needs_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in ENVIRONMENT.items():
-            patch.setenv(name, value)
-        cluster = TwoNodes(str(tmp_path_factory.mktemp("cluster") / "cluster.log"))
+    with running_cluster(tmp_path_factory.mktemp("cluster") / "cluster.log") as cluster:
         yield cluster
-        cluster.close()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from two_nodes import ENVIRONMENT, TwoNodes
+from two_nodes import TwoNodes, running_cluster
 
 from lightning_lite.storage.stores import drive_names
 
@@ -22,12 +22,10 @@ def cluster_with_keys(
     needs_ray: None, running_object_server: ObjectServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TwoNodes]:
     """A cluster whose nodes have the keys of the store in their environment, as in a cluster of a user."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (ENVIRONMENT | running_object_server.environment()).items():
-            patch.setenv(name, value)
-        cluster = TwoNodes(str(tmp_path_factory.mktemp("cluster") / "cluster.log"))
+    with running_cluster(
+        tmp_path_factory.mktemp("cluster") / "cluster.log", **running_object_server.environment()
+    ) as cluster:
         yield cluster
-        cluster.close()
 
 
 @pytest.mark.parametrize("example", ["app", "producer_consumer", "three_works"])

@@ -14,7 +14,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 #: For the cluster and each program that uses it: 127.0.0.1 stays, Ray's makers get no report, and only these
 #: programs may use it.
@@ -79,6 +83,13 @@ class TwoNodes:
             assert line, "the cluster has ended"
         _, address, raylet = line.split()
         return address, int(raylet)
+
+
+@contextmanager
+def running_cluster(log: Path, **environ: str) -> Iterator[TwoNodes]:
+    """Start a cluster, and end it with the block; this process and its children have its environment."""
+    with patch.dict(os.environ, ENVIRONMENT | environ), closing(TwoNodes(str(log))) as cluster:
+        yield cluster
 
 
 def main() -> None:

@@ -8,17 +8,15 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from served_example import serving_example
 
-from lightning_lite.testing import poll_until
-
-from tests.cli.short_apps import RunningApp, running
-from tests.support.page_servers import Server, serving
+from tests.cli.short_apps import RunningApp
+from tests.support.page_servers import Server
 from tests.support.pages import PROJECT
-from tests.support.processes import DEADLINE, run_script
+from tests.support.processes import run_script
 
 pytestmark = pytest.mark.dependencies
 
@@ -35,15 +33,8 @@ COMMANDS = [
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, RunningApp]]:
     """A server, and the app of the example."""
-    folder = tmp_path_factory.mktemp("page")
-    with running(folder, source=Path(__file__).with_name("api_example.py").read_text()) as app:
-        app.wait_for_output("up")
-        with serving("--root", app.root) as server:
-            log = Path(app.run.path, "logs", "root.wait.log")
-            poll_until(lambda: log.exists() and "waiting" in log.read_text(), DEADLINE)
-            yield server, app
-        app.process.terminate()
-        app.code()
+    with serving_example(tmp_path_factory.mktemp("page")) as both:
+        yield both
 
 
 def form(value: Any) -> Any:

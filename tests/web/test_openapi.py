@@ -5,26 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
+from served_example import serving_example
 
-from lightning_lite.testing import poll_until
 from lightning_lite.web.endpoint_table import ENDPOINTS
 from lightning_lite.web.openapi import describe_api
 from lightning_lite.web.schemas import SCHEMAS
 
-from tests.cli.short_apps import running
-from tests.support.page_servers import Reply, Server, serving
-from tests.support.processes import DEADLINE
+from tests.support.page_servers import Reply, Server
 
 pytestmark = pytest.mark.dependencies
-
-APP = Path(__file__).with_name("api_example.py").read_text()
 
 
 class Site:
@@ -73,15 +68,8 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("described")
-    with running(folder, source=APP) as app:
-        app.wait_for_output("up")
-        with serving("--root", app.root) as server:
-            log = Path(app.run.path, "logs", "root.wait.log")
-            poll_until(lambda: log.exists() and "waiting" in log.read_text(), DEADLINE)
-            yield Site(server, app.run.id)
-        app.process.terminate()
-        app.code()
+    with serving_example(tmp_path_factory.mktemp("described")) as (server, app):
+        yield Site(server, app.run.id)
 
 
 OPERATIONS = [(each.method.lower(), each.path) for each in ENDPOINTS]
