@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,13 +17,14 @@ from benchmarks.__main__ import cells_of, measures, take_row
 from benchmarks.measure import Measure
 from benchmarks.programs import NoFigure, figure_of_script
 
-HOUSE = Path(__file__).parents[2]
-LIMITS = sorted(file.stem for file in (HOUSE / "benchmarks").glob("*bare.py"))
+from tests.support.pages import PROJECT
+
+LIMITS = sorted(file.stem for file in (PROJECT / "benchmarks").glob("*bare.py"))
 
 #: Without their packages, which only `make bench-peers` installs, the peers can be read, not imported.
 PEERS = {
     file.stem: ast.parse(file.read_text(encoding="utf-8"))
-    for file in sorted((HOUSE / "benchmarks/peers").glob("[a-z]*.py"))
+    for file in sorted((PROJECT / "benchmarks/peers").glob("[a-z]*.py"))
 }
 
 #: Modules of this project that peers may import; no module of it imports lightning_lite.
@@ -37,7 +37,9 @@ def test_the_processes_of_a_limit_import_nothing_of_ours(limit):
         f"import sys, benchmarks.{limit}; print([name for name in sys.modules if 'lightning_lite' in name])"
     )
 
-    done = subprocess.run([sys.executable, "-c", look], cwd=HOUSE, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", look], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
 
     assert done.stdout == "[]\n"
 

@@ -111,7 +111,7 @@ def belongs(module: str, entry: str) -> bool:
 
 def layer_of(module: str) -> int | None:
     """Return the layer of the longest entry that contains `module`, or `None`."""
-    owners = [(len(entry), i) for i, floor in enumerate(LAYERS) for entry in floor if belongs(module, entry)]
+    owners = [(len(entry), i) for i, layer in enumerate(LAYERS) for entry in layer if belongs(module, entry)]
     return max(owners)[1] if owners else None
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import lightning_lite
 from lightning_lite.distribution import NAME, __version__
 
-HOUSE = Path(__file__).parents[2]
+from tests.support.pages import PROJECT
 
 
 def text(name: str) -> str:
-    """Return the content of a file of the house."""
-    return (HOUSE / name).read_text("utf-8")
+    """Return the content of a file of the repository."""
+    return (PROJECT / name).read_text("utf-8")
 
 
 def test_the_readme_and_the_help_name_every_verb():
@@ -64,7 +64,11 @@ def test_the_name_to_install_is_that_of_the_distribution_everywhere():
     assert project["name"] == NAME
     assert {each.partition("[")[0] for each in extras if re.match("lightning[-_]lite", each)} == {NAME}
     wrong = re.compile(r"lightning[-_]lite\[[a-z]|pip install lightning[-_]lite(?!-apps)", re.IGNORECASE)
-    files = [*HOUSE.glob("*.md"), *(HOUSE / "docs").rglob("*.md"), *(HOUSE / "lightning_lite").rglob("*.py")]
+    files = [
+        *PROJECT.glob("*.md"),
+        *(PROJECT / "docs").rglob("*.md"),
+        *(PROJECT / "lightning_lite").rglob("*.py"),
+    ]
     assert [str(file) for file in files if wrong.search(file.read_text("utf-8"))] == []
 
 
@@ -80,7 +84,7 @@ def test_no_test_is_marked_flaky_and_none_may_fail():
     marks = re.compile(r"mark\.(flaky|xfail)|reruns=")
     found = [
         str(file)
-        for file in (HOUSE / "tests").rglob("*.py")
+        for file in (PROJECT / "tests").rglob("*.py")
         if file != Path(__file__) and marks.search(file.read_text("utf-8"))
     ]
 

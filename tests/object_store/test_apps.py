@@ -20,6 +20,7 @@ from lightning_lite.storage.stores import drive_names
 from tests.support.files import write
 from tests.support.forked_scripts import ForkedScripts
 from tests.support.object_stores import KEYS
+from tests.support.pages import PROJECT
 from tests.support.sharing import Parallel, Sharing
 
 pytestmark = pytest.mark.dependencies
@@ -62,10 +63,9 @@ def test_no_key_is_in_any_file_of_a_run_in_a_pickle_or_in_a_text(remote_place: s
         "from tests.support.sharing import Sharing\n"
         "LightningApp(Sharing(), log_level='debug').run()\n"
     )
-    house = str(Path(__file__).parents[2])
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": house},
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         timeout=100,
         check=True,

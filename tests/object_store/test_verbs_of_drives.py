@@ -18,6 +18,7 @@ from lightning_lite.storage.stores import drive_names
 from tests.cli.verbs import Output, call, is_refused
 from tests.support.files import write
 from tests.support.object_stores import KEYS, ObjectServer, free_port
+from tests.support.pages import PROJECT
 from tests.support.processes import run_python, run_verb
 
 pytestmark = pytest.mark.dependencies
@@ -192,8 +193,6 @@ def test_run_gives_the_place_to_the_app(remote_place: str, monkeypatch: pytest.M
         "from tests.support.sharing import Sharing\n"
         "LightningApp(Sharing()).run()\n",
     )
-    house = str(Path(__file__).parents[2])
-
     done = run_python(
         "-m",
         "lightning_lite",
@@ -201,7 +200,7 @@ def test_run_gives_the_place_to_the_app(remote_place: str, monkeypatch: pytest.M
         "app.py",
         "--drives",
         remote_place,
-        env={**os.environ, "PYTHONPATH": house},
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
     )
 
     assert done.returncode == 0, done.stderr

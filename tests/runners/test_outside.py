@@ -40,8 +40,8 @@ def test_a_work_ends_without_a_wait_and_the_request_comes_before_its_exit(
     exited = harness.exit_of()
 
     assert exited == WorkExited("root.a", exitcode)
-    wishes = [message for message in harness.messages if isinstance(message, ExternalRequest)]
-    assert wishes == [external]  # taken together with the end, or before
+    requests = [message for message in harness.messages if isinstance(message, ExternalRequest)]
+    assert requests == [external]  # taken together with the end, or before
 
 
 def test_what_is_wanted_of_an_old_process_does_not_reach_the_new_one(harness: Harness):

@@ -108,13 +108,13 @@ def test_works_come_first_own_then_those_of_flows_then_those_of_structures():
 
 
 def test_components_are_found_by_name():
-    root = ScriptedFlow(do_nothing, flow=ScriptedFlow(do_nothing, crew=List(Work(), Work())))
+    root = ScriptedFlow(do_nothing, flow=ScriptedFlow(do_nothing, parts=List(Work(), Work())))
 
     assert root.get_component_by_name("root") is root
     with pytest.raises(AttributeError, match="Component 'root' has no child component with name ''"):
         root.get_component_by_name("root.")
     assert root.get_component_by_name("root.flow") is root.flow
-    assert root.get_component_by_name("root.flow.crew.1") is root.flow.crew[1]
+    assert root.get_component_by_name("root.flow.parts.1") is root.flow.parts[1]
 
 
 @pytest.mark.parametrize(
@@ -122,11 +122,11 @@ def test_components_are_found_by_name():
     [
         ("other.flow", ValueError, r"Invalid component name other\.flow. Name must start with 'root'"),
         ("rooted", ValueError, r"Invalid component name"),
-        ("root.nobody", AttributeError, r"Component 'root' has no child component with name 'nobody'\."),
+        ("root.missing", AttributeError, r"Component 'root' has no child component with name 'missing'\."),
         (
-            "root.flow.nobody",
+            "root.flow.missing",
             AttributeError,
-            r"Component 'root\.flow' has no child component with name 'nobody'\.",
+            r"Component 'root\.flow' has no child component with name 'missing'\.",
         ),
         ("root.number", AttributeError, r"has no child component with name 'number'\."),
     ],
@@ -232,7 +232,7 @@ def test_a_work_can_not_stand_in_two_places_and_both_are_named():
     [
         lambda work: ScriptedFlow(do_nothing, first=work, second=work),
         lambda work: ScriptedFlow(do_nothing, first=work, child=ScriptedFlow(do_nothing, second=work)),
-        lambda work: ScriptedFlow(do_nothing, first=work, crew=List(work)),
+        lambda work: ScriptedFlow(do_nothing, first=work, parts=List(work)),
         lambda work: List(work, work),
         lambda work: Dict(a=work, b=work),
         lambda work: Dict(a=List(work), b=work),
@@ -403,13 +403,13 @@ def test_the_traceback_of_a_constructor_has_no_frames_of_the_framework(create):
 
 def test_a_list_or_dict_of_nothing_but_components_becomes_a_structure():
     root = ScriptedFlow(
-        do_nothing, crew=[Work(), Work()], named={"a": Work()}, empty=[], mixed_values=[1, "a"]
+        do_nothing, parts=[Work(), Work()], named={"a": Work()}, empty=[], mixed_values=[1, "a"]
     )
 
-    assert type(root.crew) is List
+    assert type(root.parts) is List
     assert type(root.named) is Dict
     assert type(root.empty) is list
-    assert [work.name for work in root.works()] == ["root.crew.0", "root.crew.1", "root.named.a"]
+    assert [work.name for work in root.works()] == ["root.named.a", "root.parts.0", "root.parts.1"]
     assert root.named["a"].name == "root.named.a"
 
 
@@ -538,8 +538,8 @@ def test_state_can_not_be_deleted():
 
 
 def test_an_attribute_that_is_not_there_is_an_attribute_error():
-    with pytest.raises(AttributeError, match=r"'Work' object has no attribute 'nobody'"):
-        _ = Work().nobody
+    with pytest.raises(AttributeError, match=r"'Work' object has no attribute 'missing'"):
+        _ = Work().missing
 
 
 def test_a_property_that_meets_an_attribute_that_is_not_there_names_that_attribute():
@@ -610,7 +610,7 @@ def test_unicode_names_are_fine():
 
 def test_state_is_nested_dicts_as_lightning_app_shows_them():
     root = ScriptedFlow(
-        do_nothing, counter=1, flow=ScriptedFlow(do_nothing, x=[2]), work=Work(), crew=Dict(a=Work())
+        do_nothing, counter=1, flow=ScriptedFlow(do_nothing, x=[2]), work=Work(), parts=Dict(a=Work())
     )
 
     state = root.state
@@ -619,7 +619,7 @@ def test_state_is_nested_dicts_as_lightning_app_shows_them():
     assert state["vars"] == {"counter": 1}
     assert state["flows"]["flow"]["vars"] == {"x": [2]}
     assert state["works"]["work"]["vars"]["loss"] == 0.0
-    assert state["structures"]["crew"]["works"]["a"]["vars"]["step"] == 0
+    assert state["structures"]["parts"]["works"]["a"]["vars"]["step"] == 0
     assert set(root.state_vars) == {"vars", "flows", "works", "structures"}
 
 
@@ -639,12 +639,12 @@ def test_set_state_brings_back_what_state_has_given():
             items=[1],
             flow=ScriptedFlow(do_nothing, x=(1,)),
             work=Work(),
-            crew=Dict(a=List(Work())),
+            parts=Dict(a=List(Work())),
         )
 
     source, target = build(), build()
     source.counter, source.items, source.flow.x, source.work.loss = 7, [1, 2], (3,), 0.5
-    source.crew["a"][0].step = 9
+    source.parts["a"][0].step = 9
 
     target.set_state(source.state)
 
@@ -652,16 +652,16 @@ def test_set_state_brings_back_what_state_has_given():
 
 
 def test_set_state_names_what_is_not_there():
-    root = ScriptedFlow(do_nothing, crew=Dict(a=Work()))
+    root = ScriptedFlow(do_nothing, parts=Dict(a=Work()))
 
     with pytest.raises(StateError, match=r"root\.unknown was never declared"):
         root.set_state({"vars": {"unknown": 1}})
     with pytest.raises(ComponentError, match=r"The state contains root\.gone"):
         root.set_state({"works": {"gone": {}}})
     with pytest.raises(
-        ComponentError, match=r"The provided state doesn't match the Dict root\.crew\. Found \['a', 'b'\]"
+        ComponentError, match=r"The provided state doesn't match the Dict root\.parts\. Found \['a', 'b'\]"
     ):
-        root.set_state({"structures": {"crew": {"works": {"b": {}}, "flows": {}}}})
+        root.set_state({"structures": {"parts": {"works": {"b": {}}, "flows": {}}}})
 
 
 # Copies.
@@ -743,7 +743,7 @@ def test_a_flow_is_ready_when_all_its_flows_are():
 def test_no_warning_comes_from_building_a_tree():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ScriptedFlow(do_nothing, work=Work(), crew=List(Work()), value=1)
+        ScriptedFlow(do_nothing, work=Work(), parts=List(Work()), value=1)
 
 
 def test_two_thousand_works_are_no_problem():

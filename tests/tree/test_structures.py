@@ -103,7 +103,7 @@ def edit_list(items, edit, new):
 @given(edits())
 def test_a_list_behaves_as_a_list_and_its_names_are_unique_stay_and_never_come_back(sequence):
     structure, model = List(), []
-    root = ScriptedFlow(lambda flow: None, crew=structure)
+    root = ScriptedFlow(lambda flow: None, parts=structure)
     owners, names = {}, {}  # the component that had a name once keeps it
 
     for edit in sequence:
@@ -210,7 +210,7 @@ KEYS = ["a", "b", "c"]
 )
 def test_a_dict_behaves_as_a_dict_and_a_component_is_named_after_its_key(sequence):
     structure, model = Dict(), {}
-    root = ScriptedFlow(lambda flow: None, crew=structure)
+    root = ScriptedFlow(lambda flow: None, parts=structure)
 
     for name, key, other in sequence:
         new = {key: Tiny(), other: Tiny()}
@@ -223,8 +223,8 @@ def test_a_dict_behaves_as_a_dict_and_a_component_is_named_after_its_key(sequenc
 
         assert outcomes[0] == outcomes[1]
         assert list(structure.items()) == list(model.items())
-        assert {work.name for work in root.works()} == {f"root.crew.{key}" for key in model}
-        assert all(work.name == f"root.crew.{key}" for key, work in structure.items())
+        assert {work.name for work in root.works()} == {f"root.parts.{key}" for key in model}
+        assert all(work.name == f"root.parts.{key}" for key, work in structure.items())
 
 
 def edit_dict(items, name, key, new):
@@ -267,16 +267,16 @@ def edit_dict(items, name, key, new):
         (" a", r"begins or ends with a space"),
         ("a\n", r"contains '\\n'"),
         ("\ud800", r"is no valid text"),
-        ("x" * 300, r"is 310 bytes long, the limit is 200"),
+        ("x" * 300, r"is 311 bytes long, the limit is 200"),
     ],
 )
 def test_a_key_that_is_no_safe_name_of_a_folder_is_refused(key, message):
-    root = ScriptedFlow(lambda flow: None, crew=Dict(a=Tiny()))
+    root = ScriptedFlow(lambda flow: None, parts=Dict(a=Tiny()))
 
     with pytest.raises(ComponentError, match=message):
-        root.crew[key] = Tiny()
+        root.parts[key] = Tiny()
 
-    assert list(root.crew) == ["a"]
+    assert list(root.parts) == ["a"]
 
 
 def test_a_refused_component_does_not_cost_the_one_that_is_there():
@@ -301,14 +301,14 @@ def test_the_same_component_under_its_own_key_is_no_change():
     assert works["a"] is work
 
 
-@pytest.mark.parametrize("put", [lambda crew: crew.setdefault("a"), lambda crew: crew.update(a=None)])
+@pytest.mark.parametrize("put", [lambda parts: parts.setdefault("a"), lambda parts: parts.update(a=None)])
 def test_none_is_no_component(put):
-    crew = Dict()
+    parts = Dict()
 
     with pytest.raises(ComponentError, match=r"found None for 'a'"):
-        put(crew)
+        put(parts)
 
-    assert crew == {}
+    assert parts == {}
 
 
 def test_one_component_can_not_be_put_under_many_keys():
@@ -322,39 +322,39 @@ def test_one_component_can_not_be_put_under_many_keys():
 def test_structures_nest_to_any_depth_and_all_works_are_found():
     deep = Dict(x=List(Dict(y=List(Tiny()))))
     flow = EmptyFlow()
-    root = ScriptedFlow(lambda flow: None, crew=List(deep, flow))
+    root = ScriptedFlow(lambda flow: None, parts=List(deep, flow))
 
-    assert [work.name for work in root.works()] == ["root.crew.0.x.0.y.0"]
-    assert list(root.flows) == ["root.crew.1"]
-    assert root.get_component_by_name("root.crew.0.x.0.y.0") is deep["x"][0]["y"][0]
+    assert [work.name for work in root.works()] == ["root.parts.0.x.0.y.0"]
+    assert list(root.flows) == ["root.parts.1"]
+    assert root.get_component_by_name("root.parts.0.x.0.y.0") is deep["x"][0]["y"][0]
 
 
 def test_works_of_flows_in_structures_are_found():
     root = ScriptedFlow(
-        lambda flow: None, crew=Dict(a=ScriptedFlow(lambda flow: None, work=Tiny(), more=List(Tiny())))
+        lambda flow: None, parts=Dict(a=ScriptedFlow(lambda flow: None, work=Tiny(), more=List(Tiny())))
     )
 
-    assert [work.name for work in root.works()] == ["root.crew.a.work", "root.crew.a.more.0"]
+    assert [work.name for work in root.works()] == ["root.parts.a.work", "root.parts.a.more.0"]
 
 
 def test_names_below_follow_when_a_nested_structure_moves():
     inner = List(Tiny())
-    root = ScriptedFlow(lambda flow: None, crew=Dict(a=inner))
+    root = ScriptedFlow(lambda flow: None, parts=Dict(a=inner))
 
-    root.crew["b"] = root.crew.pop("a")
+    root.parts["b"] = root.parts.pop("a")
 
-    assert inner[0].name == "root.crew.b.0"
+    assert inner[0].name == "root.parts.b.0"
 
 
 def test_a_component_that_was_taken_out_has_no_place_any_more():
-    root = ScriptedFlow(lambda flow: None, crew=List(Tiny()))
+    root = ScriptedFlow(lambda flow: None, parts=List(Tiny()))
 
-    work = root.crew.pop()
+    work = root.parts.pop()
 
     assert work.name == ""
     assert root.works() == []
-    root.crew.append(work)
-    assert work.name == "root.crew.1"
+    root.parts.append(work)
+    assert work.name == "root.parts.1"
 
 
 # Processes follow.
@@ -362,30 +362,35 @@ def test_a_component_that_was_taken_out_has_no_place_any_more():
 
 def test_a_work_added_in_run_gets_a_process_with_its_first_call():
     def run(flow):
-        if not flow.crew:
-            flow.crew["new"] = Work(parallel=True)
-        for work in flow.crew.values():
+        if not flow.parts:
+            flow.parts["new"] = Work(parallel=True)
+        for work in flow.parts.values():
             work.run()
 
-    stage = Stage(ScriptedFlow(run, crew=Dict()))
+    stage = Stage(ScriptedFlow(run, parts=Dict()))
 
-    assert kinds(stage.sent) == [("StartWork", "root.crew.new")]
+    assert kinds(stage.sent) == [("StartWork", "root.parts.new")]
 
 
 @pytest.mark.parametrize(
-    "take_out", [lambda crew: crew.pop("a"), lambda crew: crew.clear(), lambda crew: crew.__delitem__("a")]
+    "take_out",
+    [
+        lambda parts: parts.pop("a"),
+        lambda parts: parts.clear(),
+        lambda parts: parts.__delitem__("a"),
+    ],
 )
 def test_the_process_of_a_work_that_is_taken_out_is_ended(take_out):
     def run(flow):
         if flow.go:
             flow.go = False
-            take_out(flow.crew)
+            take_out(flow.parts)
 
-    stage = play(run, crew=Dict(a=Work()), go=False)
+    stage = play(run, parts=Dict(a=Work()), go=False)
     stage.root.go = True
 
-    assert kinds(stage.settle()) == [("StopWork", "root.crew.a")]
-    stage.exit("root.crew.a", 0)
+    assert kinds(stage.settle()) == [("StopWork", "root.parts.a")]
+    stage.exit("root.parts.a", 0)
     assert stage.machine.is_at_rest
 
 
@@ -393,41 +398,41 @@ def test_all_processes_below_what_is_taken_out_are_ended_and_no_others():
     def run(flow):
         if flow.go:
             flow.go = False
-            flow.crew.pop("a")
+            flow.parts.pop("a")
 
     flow = ScriptedFlow(lambda flow: None, work=Work(), more=List(Work()))
-    stage = play(run, crew=Dict(a=flow, ab=Work()), go=False)
+    stage = play(run, parts=Dict(a=flow, ab=Work()), go=False)
     stage.root.go = True
 
     assert sorted(kinds(stage.settle())) == [
-        ("StopWork", "root.crew.a.more.0"),
-        ("StopWork", "root.crew.a.work"),
+        ("StopWork", "root.parts.a.more.0"),
+        ("StopWork", "root.parts.a.work"),
     ]
 
 
 def replace_and_run(flow):
-    flow.crew["a"].run()
-    if flow.crew["a"].step == 1:
-        flow.crew["a"] = Work(parallel=True)
-        flow.crew["a"].run()
+    flow.parts["a"].run()
+    if flow.parts["a"].step == 1:
+        flow.parts["a"] = Work(parallel=True)
+        flow.parts["a"].run()
 
 
 def test_a_replacement_under_the_same_key_starts_only_after_the_old_process_has_gone():
-    stage = play(replace_and_run, crew=Dict(a=Work(parallel=True)))
-    old = stage.root.crew["a"]
-    sent = stage.change("root.crew.a", step=1)
+    stage = play(replace_and_run, parts=Dict(a=Work(parallel=True)))
+    old = stage.root.parts["a"]
+    sent = stage.change("root.parts.a", step=1)
     assert only(sent, StopWork) != []
     assert only(sent, StartWork) == []
     assert not stage.machine.is_at_rest
 
-    late = stage.change("root.crew.a", loss=0.125)
+    late = stage.change("root.parts.a", loss=0.125)
     assert only(late, StartWork) == []
-    assert (old.loss, stage.root.crew["a"].loss) == (0.125, 0.0)
+    assert (old.loss, stage.root.parts["a"].loss) == (0.125, 0.0)
 
-    assert kinds(stage.exit("root.crew.a", 0)) == [("StartWork", "root.crew.a")]
-    assert kinds(stage.up("root.crew.a")) == [("RunCall", "root.crew.a")]
-    stage.answer("root.crew.a", "new")
-    assert stage.root.crew["a"].call().value == "new"
+    assert kinds(stage.exit("root.parts.a", 0)) == [("StartWork", "root.parts.a")]
+    assert kinds(stage.up("root.parts.a")) == [("RunCall", "root.parts.a")]
+    stage.answer("root.parts.a", "new")
+    assert stage.root.parts["a"].call().value == "new"
     assert old.call().failure.reason == "stopped"
 
 
@@ -444,14 +449,14 @@ def test_a_replaced_work_gets_its_late_reports_also_during_the_shutdown():
 
 def test_many_replacements_in_one_pass_start_one_process():
     def run(flow):
-        if flow.crew["a"].step == 1:
+        if flow.parts["a"].step == 1:
             for _ in range(5):
-                flow.crew["a"] = Work(parallel=True)
-                flow.crew["a"].run()
+                flow.parts["a"] = Work(parallel=True)
+                flow.parts["a"].run()
 
-    stage = play(run, crew=Dict(a=Work()))
-    stage.change("root.crew.a", step=1)
-    stage.exit("root.crew.a", 0)
+    stage = play(run, parts=Dict(a=Work()))
+    stage.change("root.parts.a", step=1)
+    stage.exit("root.parts.a", 0)
 
     assert len(only(stage.sent, StopWork)) == 1
     assert len(only(stage.sent, StartWork)) == 2
@@ -459,15 +464,15 @@ def test_many_replacements_in_one_pass_start_one_process():
 
 def test_a_work_that_was_taken_out_can_not_end_the_app_any_more():
     def run(flow):
-        if flow.crew:
-            flow.crew[0].run()
-            if flow.crew[0].step:
-                flow.crew.clear()
+        if flow.parts:
+            flow.parts[0].run()
+            if flow.parts[0].step:
+                flow.parts.clear()
 
-    stage = play(run, crew=List(Work(parallel=True)))
-    stage.change("root.crew.0", step=1)
-    stage.fail("root.crew.0")
-    stage.exit("root.crew.0", 1)
+    stage = play(run, parts=List(Work(parallel=True)))
+    stage.change("root.parts.0", step=1)
+    stage.fail("root.parts.0")
+    stage.exit("root.parts.0", 1)
 
     assert not stage.machine.ended
 
@@ -476,11 +481,11 @@ def test_a_call_of_a_work_that_is_taken_out_in_the_same_pass_is_not_sent():
     works = []
 
     def run(flow):
-        if flow.crew:
-            flow.crew[0].run()
-            works.append(flow.crew.pop())
+        if flow.parts:
+            flow.parts[0].run()
+            works.append(flow.parts.pop())
 
-    stage = play(run, crew=List(Work(parallel=True, start_with_flow=False)))
+    stage = play(run, parts=List(Work(parallel=True, start_with_flow=False)))
 
     assert stage.sent == []
     assert works[0].call().failure.reason == "stopped"
@@ -489,61 +494,61 @@ def test_a_call_of_a_work_that_is_taken_out_in_the_same_pass_is_not_sent():
 
 def test_a_work_that_was_taken_out_can_not_be_run():
     def run(flow):
-        flow.crew.pop().run()
+        flow.parts.pop().run()
 
     with pytest.raises(DetachedError, match="Failed to create process for Work"):
-        play(run, crew=List(Work()))
+        play(run, parts=List(Work()))
 
 
 def test_a_work_that_moves_gets_a_process_under_its_new_name():
     def run(flow):
         if flow.go:
             flow.go = False
-            flow.crew["b"] = flow.crew.pop("a")
-            flow.crew["b"].run()
+            flow.parts["b"] = flow.parts.pop("a")
+            flow.parts["b"].run()
 
-    stage = play(run, crew=Dict(a=Work(parallel=True)), go=False)
+    stage = play(run, parts=Dict(a=Work(parallel=True)), go=False)
     stage.root.go = True
 
-    assert sorted(kinds(stage.settle())) == [("StartWork", "root.crew.b"), ("StopWork", "root.crew.a")]
+    assert sorted(kinds(stage.settle())) == [("StartWork", "root.parts.b"), ("StopWork", "root.parts.a")]
 
 
 def test_a_place_of_max_running_is_free_when_the_work_that_was_taken_out_is_gone():
     def run(flow):
-        for work in list(flow.crew.values()):
+        for work in list(flow.parts.values()):
             work.run()
-        if flow.go and "a" in flow.crew:
-            flow.crew.pop("a")
+        if flow.go and "a" in flow.parts:
+            flow.parts.pop("a")
 
-    stage = play(run, max_running=1, crew=Dict(a=Work(parallel=True), b=Work(parallel=True)), go=False)
+    stage = play(run, max_running=1, parts=Dict(a=Work(parallel=True), b=Work(parallel=True)), go=False)
     stage.root.go = True
     stage.settle()
-    assert not stage.root.crew["b"].is_running
+    assert not stage.root.parts["b"].is_running
 
-    stage.exit("root.crew.a", 0)
+    stage.exit("root.parts.a", 0)
 
-    assert stage.root.crew["b"].is_running
+    assert stage.root.parts["b"].is_running
 
 
 def test_a_change_of_a_structure_makes_the_flow_run_again():
     def run(flow):
-        if len(flow.crew) < 3:
-            flow.crew.append(Tiny(start_with_flow=False))
+        if len(flow.parts) < 3:
+            flow.parts.append(Tiny(start_with_flow=False))
 
-    stage = Stage(ScriptedFlow(run, crew=List()))
+    stage = Stage(ScriptedFlow(run, parts=List()))
 
-    assert len(stage.root.crew) == 3
+    assert len(stage.root.parts) == 3
 
 
 def test_what_was_changed_in_a_flow_that_is_taken_out_in_the_same_pass_is_no_state_of_the_app():
     def run(flow):
-        if flow.crew:
-            flow.crew["a"].curve.append(1)
+        if flow.parts:
+            flow.parts["a"].curve.append(1)
             flow.turn += 1
-            flow.crew.clear()
+            flow.parts.clear()
 
     inner = ScriptedFlow(lambda flow: None, curve=[])
-    machine = Machine(ScriptedFlow(run, turn=0, crew=Dict(a=inner)), SCRIPT)
+    machine = Machine(ScriptedFlow(run, turn=0, parts=Dict(a=inner)), SCRIPT)
     now = ManualClock().now()
     machine.open(now)
     events = machine.step(now).events
@@ -554,56 +559,59 @@ def test_what_was_changed_in_a_flow_that_is_taken_out_in_the_same_pass_is_no_sta
 
 def test_the_end_of_a_call_in_a_flow_that_was_taken_out_is_no_fact_of_the_app():
     def run(flow):
-        if flow.crew:
-            flow.crew["a"].work.run()
-            if flow.crew["a"].work.step:
-                flow.crew.clear()
+        if flow.parts:
+            flow.parts["a"].work.run()
+            if flow.parts["a"].work.step:
+                flow.parts.clear()
 
     inner = ScriptedFlow(lambda flow: None, work=Work(parallel=True))
-    stage = play(run, crew=Dict(a=inner))
-    stage.change("root.crew.a.work", step=1)
-    events = stage.machine.step(stage.clock.now(), [WorkExited("root.crew.a.work", 0)]).events
+    stage = play(run, parts=Dict(a=inner))
+    stage.change("root.parts.a.work", step=1)
+    events = stage.machine.step(stage.clock.now(), [WorkExited("root.parts.a.work", 0)]).events
 
     assert inner.work.has_stopped
     assert events == []
 
 
 def test_the_exit_of_an_old_process_says_nothing_about_the_new_work():
-    stage = play(replace_and_run, crew=Dict(a=Work(parallel=True)))
-    stage.change("root.crew.a", step=1)
+    stage = play(replace_and_run, parts=Dict(a=Work(parallel=True)))
+    stage.change("root.parts.a", step=1)
 
-    stage.settle(WorkExited("root.crew.a", -9))
+    stage.settle(WorkExited("root.parts.a", -9))
 
-    assert not stage.root.crew["a"].has_failed
+    assert not stage.root.parts["a"].has_failed
     assert not stage.machine.ended
 
 
 # Messages about a plain list or dict that a flow gets.
 
 
-class Crew(LightningFlow):
+class Group(LightningFlow):
     def __init__(self, make):
         super().__init__()
-        self.crew = make()
+        self.parts = make()
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: [Tiny(), 3], r"^root\.crew\[1\] is 3, and root\.crew has components, too\. A list of comp"),
-        (lambda: ["x", Tiny()], r"^root\.crew\[0\] is 'x', and .* keep other values in another attribute"),
+        (
+            lambda: [Tiny(), 3],
+            r"^root\.parts\[1\] is 3, and root\.parts has components, too\. A list of comp",
+        ),
+        (lambda: ["x", Tiny()], r"^root\.parts\[0\] is 'x', and .* keep other values in another attribute"),
         (
             lambda: {"a": Tiny(), "b": None},
-            r"^root\.crew\['b'\] is None, and .*A dict of components contains",
+            r"^root\.parts\['b'\] is None, and .*A dict of components contains",
         ),
-        (lambda: {1: Tiny()}, r"should be a string: Dict root\.crew has 1"),
-        (lambda: {"ü.x": Tiny()}, r"contains \. which is forbidden \(Dict root\.crew\)"),
-        (lambda: [Tiny()] * 2, r"it is 'root\.crew\.0' already, so it can't become '1' of this List, too"),
+        (lambda: {1: Tiny()}, r"should be a string: Dict root\.parts has 1"),
+        (lambda: {"ü.x": Tiny()}, r"contains \. which is forbidden \(Dict root\.parts\)"),
+        (lambda: [Tiny()] * 2, r"it is 'root\.parts\.0' already, so it can't become '1' of this List, too"),
     ],
 )
 def test_a_message_about_a_plain_container_names_the_attribute_and_the_wrong_item(make, message):
     with pytest.raises(ComponentError, match=message):
-        Crew(make)
+        Group(make)
 
 
 def test_a_component_of_two_flows_is_refused_with_the_flow_that_has_no_name_yet():
