@@ -27,9 +27,9 @@ CALLS = pytest.mark.parametrize(
     "big", [36_000, pytest.param(BIG.calls, marks=pytest.mark.torture)], indirect=True
 )
 
-#: Runs of a root, more than the page loads at once, and lines of a log, fifty times as many as it keeps.
+#: Runs of a root, more than the page loads at once, and lines of a log, 25 times as many as it keeps.
 SIZES = pytest.mark.parametrize(
-    "many", [(600, 200_000), pytest.param((2000, 1_000_000), marks=pytest.mark.torture)], indirect=True
+    "many", [(600, 100_000), pytest.param((2000, 1_000_000), marks=pytest.mark.torture)], indirect=True
 )
 
 
