@@ -24,10 +24,12 @@ _PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chromium-headless
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "ui" / "app.py"
 
 # With the first two, each window renders two pages for its address field, which takes longer than our page.
+# With the third, each context starts a process that no page of the tests uses.
 # Playwright switches the others off: they are repeated, because the browser follows only the last option.
 _SWITCHED_OFF = [
     "WebUIOmniboxPopup",
     "WebUIOmniboxAimPopup",
+    "SpareRendererForSitePerProcess",
     "AimEnabled",
     "AvoidCorsURLLoaderRestartOnRedirect",
     "AvoidUnnecessaryBeforeUnloadCheckSync",
