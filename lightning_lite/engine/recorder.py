@@ -48,16 +48,17 @@ _log = logging.getLogger("lightning_lite")
 #: Seconds after the start of a call from which on a death of the flow is not attributed to that call.
 SURVIVAL = 10.0
 
-#: A journal is compacted when it is larger than `_GROWTH` times its last snapshot and `_ROOM` bytes. A resume
-#: takes several times as long for a byte written since then as for a byte of the snapshot, so both are small.
-_GROWTH = 1.5
-_ROOM = 2 * 1024 * 1024
+#: A journal is compacted when it is larger than `_GROWTH_FACTOR` times its last snapshot and `_MIN_GROWTH`
+#: bytes. A resume takes several times as long for a byte written since then as for a byte of the snapshot, so
+#: both are small.
+_GROWTH_FACTOR = 1.5
+_MIN_GROWTH = 2 * 1024 * 1024
 
-#: The same for the files of big values. They are only counted, not read, so there is more room.
-_ROOM_FOR_VALUES = 32 * 1024 * 1024
+#: The same for the files of big values. It is higher, because they are only counted, not read.
+_MIN_GROWTH_OF_VALUES = 32 * 1024 * 1024
 
 #: A journal that has grown by more bytes than this since its last snapshot is compacted when the run ends.
-_ROOM_AT_END = 1024 * 1024
+_MIN_GROWTH_AT_END = 1024 * 1024
 
 #: Pieces of a compaction that each step does. A step writes few events, so the compaction overtakes it.
 _PIECES = 25
@@ -90,8 +91,8 @@ class Recorder:
         self._compaction: Compaction | None = None
         self._size = 0  # of the journal, after the last write
         self._snapshot_size = 0
-        self._compact_at: float = _ROOM
-        self._compact_at_values: float = _ROOM_FOR_VALUES
+        self._compact_at: float = _MIN_GROWTH
+        self._compact_at_values: float = _MIN_GROWTH_OF_VALUES
         self._num_pieces = _PIECES  # of a compaction, in this step
 
     @property
@@ -200,7 +201,10 @@ class Recorder:
                 # It would keep the values that were needed when it began.
                 self._compaction.abandon()
                 self._compaction = None
-            if is_under_way or journal.size - self._snapshot_size + journal.size_of_new_values > _ROOM_AT_END:
+            if (
+                is_under_way
+                or journal.size - self._snapshot_size + journal.size_of_new_values > _MIN_GROWTH_AT_END
+            ):
                 self._compact(None)
         finally:
             if self._compaction is not None:
@@ -218,18 +222,20 @@ class Recorder:
         return survived
 
     def _compact(self, num_pieces: int | None) -> None:
-        """Begin or continue a compaction; if it fails, the run goes on with the journal as it is."""
+        """Begin or continue a compaction; if it fails, the run continues with the journal as it is."""
         try:
             if self._compaction is None:
                 self._compaction = Compaction(self._journal, self._limit)
             if not self._compaction.advance(num_pieces):
                 return
             self._snapshot_size = self._compaction.size
-            self._compact_at = _GROWTH * self._snapshot_size + _ROOM
-            self._compact_at_values = (_GROWTH - 1) * self._compaction.size_of_values + _ROOM_FOR_VALUES
+            self._compact_at = _GROWTH_FACTOR * self._snapshot_size + _MIN_GROWTH
+            self._compact_at_values = (
+                _GROWTH_FACTOR - 1
+            ) * self._compaction.size_of_values + _MIN_GROWTH_OF_VALUES
         except JournalGone:
             raise
         except JournalError as error:
-            self._compact_at = _GROWTH * self._journal.size + _ROOM
+            self._compact_at = _GROWTH_FACTOR * self._journal.size + _MIN_GROWTH
             _log.warning("The journal was not compacted, and grows: %s", error)
         self._compaction = None

@@ -79,7 +79,7 @@ def test_the_app_ends_at_the_next_turn_with_one_error_that_says_why(what: str, r
     root = Root(REMOVALS[what])
 
     with pytest.raises(
-        JournalGone, match=r"was removed while the run went on: .*; start a new run"
+        JournalGone, match=r"was removed while the app was running: .*; start a new run"
     ) as caught:
         LightningApp(root).run(runner)
 
@@ -141,8 +141,8 @@ def test_an_app_that_runs_in_an_except_block_is_told_too():
 
 
 def test_a_journal_that_is_removed_while_it_is_compacted_is_gone(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(recorder, "_ROOM", 2000)
-    monkeypatch.setattr(recorder, "_GROWTH", 0.0)
+    monkeypatch.setattr(recorder, "_MIN_GROWTH", 2000)
+    monkeypatch.setattr(recorder, "_GROWTH_FACTOR", 0.0)
     root = Root(shutil.rmtree)
 
     with pytest.raises(JournalGone):
@@ -237,7 +237,7 @@ def test_an_app_that_ends_for_another_reason_shows_that_one_and_a_line_about_the
         False,
     )
     assert shown in done.stderr
-    assert (done.stdout + done.stderr).count("was removed while the run went on") == 1
+    assert (done.stdout + done.stderr).count("was removed while the app was running") == 1
 
 
 def test_an_end_that_could_not_be_recorded_because_the_root_was_moved_is_an_error(

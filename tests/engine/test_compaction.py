@@ -154,7 +154,7 @@ def test_a_journal_is_compacted_while_it_is_written(tmp_path: Path, pieces: int 
 def test_a_compaction_that_fails_says_so_and_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr(recorder, "_ROOM", 1000)
+    monkeypatch.setattr(recorder, "_MIN_GROWTH", 1000)
     steps = make_steps(2, 300)
     journal = Journal.create(str(tmp_path), "app")
     (tmp_path / f"{FILE_NAME}.new").mkdir()
@@ -166,7 +166,7 @@ def test_a_compaction_that_fails_says_so_and_the_run_goes_on(
 
 
 def test_a_compaction_under_way_is_given_up_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(recorder, "_ROOM", 100)
+    monkeypatch.setattr(recorder, "_MIN_GROWTH", 100)
     monkeypatch.setattr(recorder, "_PIECES", 1)
     steps = make_steps(3, 40)
     journal = Journal.create(str(tmp_path), "app")
@@ -195,7 +195,7 @@ def test_200_changes_of_a_big_attribute_leave_a_small_journal(tmp_path: Path):
         largest = max(largest, used)
     mine.close()
 
-    assert largest <= 4 * (len(big) + recorder._ROOM)
+    assert largest <= 4 * (len(big) + recorder._MIN_GROWTH)
     assert journal.size <= 2 * len(big) + 1024 * 1024
     assert read_history(str(tmp_path)).states == {"root": {"table": value}}
 
@@ -204,7 +204,7 @@ def test_the_journal_of_a_loop_follows_what_is_remembered_and_not_what_happened(
     """A work with `cache_calls=False` is asked again and again; nothing of it is remembered."""
     journal = Journal.create(str(tmp_path), "app")
     mine = Recorder(journal, history=100)
-    mine._compact_at = recorder._ROOM // 64
+    mine._compact_at = recorder._MIN_GROWTH // 64
     mine.record(
         [RunBegun(1.0), ComponentAttached("root.w", 1.0, True, ("app.py", "W"), {})], Moment(0.0, 0.0)
     )
@@ -213,11 +213,11 @@ def test_the_journal_of_a_loop_follows_what_is_remembered_and_not_what_happened(
         mine.record([CallAsked("root.w", "k", time, number, b"arguments" * 5)], Moment(0.0, 0.0))
         mine.record([CallSucceeded("root.w", "k", time, b"value")], Moment(0.0, 0.0))
         mine.record([AnswerUsed("root.w", "k", time)], Moment(0.0, 0.0))
-        mine._compact_at = min(mine._compact_at, recorder._ROOM // 64)
+        mine._compact_at = min(mine._compact_at, recorder._MIN_GROWTH // 64)
     mine.close()
 
     assert mine._snapshot_size < 20_000
-    assert journal.size < recorder._ROOM // 32
+    assert journal.size < recorder._MIN_GROWTH // 32
     assert read_history(str(tmp_path)).works["root.w"].num_calls == 2_500
 
 
@@ -262,7 +262,7 @@ def size_of_values(folder: Path) -> int:
 def test_used_answers_of_calls_with_other_arguments_do_not_stay_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(recorder, "_ROOM_FOR_VALUES", 2 * 1024 * 1024)
+    monkeypatch.setattr(recorder, "_MIN_GROWTH_OF_VALUES", 2 * 1024 * 1024)
     size = 100_000
     journal = Journal.create(str(tmp_path), "app")
     mine = Recorder(journal)
@@ -271,11 +271,11 @@ def test_used_answers_of_calls_with_other_arguments_do_not_stay_on_disk(
         mine.record(step, Moment(0.0, 0.0))
         if (tmp_path / "values").exists():
             largest = max(largest, size_of_values(tmp_path))
-    assert largest < 2 * recorder._ROOM_FOR_VALUES
+    assert largest < 2 * recorder._MIN_GROWTH_OF_VALUES
     mine.close()
 
     assert (
-        size <= size_of_values(tmp_path) <= size + recorder._ROOM_AT_END
+        size <= size_of_values(tmp_path) <= size + recorder._MIN_GROWTH_AT_END
     )  # the newest stays, for `wait_for`
     work = read_all(tmp_path).works["root.w"]
     assert [len(call.statuses) for call in work.calls] == [2] * 200
@@ -287,7 +287,7 @@ def test_used_answers_of_calls_with_other_arguments_do_not_stay_on_disk(
 def test_remembered_answers_stay_on_disk_and_are_not_compacted_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(recorder, "_ROOM_FOR_VALUES", 2 * 1024 * 1024)
+    monkeypatch.setattr(recorder, "_MIN_GROWTH_OF_VALUES", 2 * 1024 * 1024)
     journal, size = Journal.create(str(tmp_path), "app"), 100_000
     mine, begun = Recorder(journal), []
     rewrite = journal.rewrite

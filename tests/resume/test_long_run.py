@@ -26,7 +26,7 @@ from lightning_lite.storage import Drive
 
 
 # So that the journal is compacted from the first minute on, and a resume reads about the same each time.
-recorder._ROOM = recorder._ROOM_AT_END = 32 * 1024
+recorder._MIN_GROWTH = recorder._MIN_GROWTH_AT_END = 32 * 1024
 os.environ["LIGHTNING_LITE_HISTORY"] = "50"
 
 
