@@ -66,7 +66,7 @@ def bare() -> None:
 
 
 def figures_of(function: str, checkout: Path) -> list[float]:
-    """Return what a function of this module prints with the package in `checkout`."""
+    """Return the output of a function of this module with the package in `checkout`."""
     program = f"from {__spec__.name} import {function}; {function}()"
     with tempfile.TemporaryDirectory() as folder:
         env = {**environment(), "PYTHONPATH": str(checkout)}

@@ -36,7 +36,7 @@ class Data(NamedTuple):
     """The data of a measure.
 
     Attributes:
-        folder: Folder with what is put.
+        folder: Folder with the files to put.
         drive: A drive that has a copy of it.
         keeps_copies: Whether each further copy stays until this process exits.
     """

@@ -93,7 +93,7 @@ def size() -> None:
 
 
 def size_limit() -> None:
-    """Print four times the MiB of what is remembered, and of 16 more."""
+    """Print four times the MiB of the remembered values, and of 16 more."""
     folder = os.getcwd()
     record(folder)
     print(4 * (os.path.getsize(f"{folder}/journal.log") / MIB + 16))

@@ -113,7 +113,7 @@ def look_at(client: Client, run: str) -> None:
 
 
 def watch(address: str) -> None:
-    """Ask for the overview and the timeline of the run that goes on, as often as the page, until killed."""
+    """Ask for the overview and the timeline of the running app, as often as the page, until killed."""
     client = Client(address)
     path = f"/api/runs/{running_run(address)}"
     due: dict[str, float] = {}
@@ -130,7 +130,7 @@ def watch(address: str) -> None:
 
 
 def watch_in_browser(address: str) -> None:
-    """Show the overview of the run that goes on in a browser, until killed."""
+    """Show the overview of the running app in a browser, until killed."""
     run = running_run(address)
     with browsing() as browser:
         tab = browser.new_page()
@@ -139,7 +139,7 @@ def watch_in_browser(address: str) -> None:
 
 
 def running_run(address: str) -> str:
-    """Wait until a run goes on, and return its id."""
+    """Wait until a run has begun, and return its id."""
     client = Client(address)
     while not (running := [run for run in client.get("/api/runs")["runs"] if run["state"] == "running"]):
         _pause(0.1)
@@ -152,7 +152,7 @@ def _pause(seconds: float) -> None:
 
 @contextmanager
 def watching(server: Server, watcher: str) -> Iterator[None]:
-    """Let a process watch the run that goes on, as an open page does.
+    """Let a process watch the run that is still running, as an open page does.
 
     Args:
         server: The server.

@@ -22,7 +22,7 @@ CONTENTS = {"1 kB": (1, 1000, 20), "64 MB": (1, 64_000_000, 2), "a folder of 300
 
 
 def write(content: str) -> list[Path]:
-    """Write what is put into the working directory; return each file or folder."""
+    """Write the files of the put into the working directory; return each file or folder."""
     files, size, repeats = CONTENTS[content]
     sources = [Path(f"source{number}") for number in range(repeats)]
     for source in sources:

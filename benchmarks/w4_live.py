@@ -48,7 +48,7 @@ class Ticker(LightningWork):
         self.moment = 0
 
     def run(self) -> None:
-        """Go on until the work is ended."""
+        """Run until the work is ended."""
         while True:
             moment = round(time.time() * 1000)
             print(moment, flush=True)

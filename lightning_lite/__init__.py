@@ -11,7 +11,7 @@ lower one:
     monitor                          reads and controls runs, for the command line and the page
     app                              LightningApp, one run of it, background, notebook
     engine                           the two state machines; history and recording of a run
-    tree                             what users write: flows, works, calls, schedules
+    tree                             flows, works, the records of calls, schedules
     storage · runners · runs · ui    files; processes; the folder of a run; the terminal
     values                           how values become bytes
     errors messages events ...       the ground layer

@@ -1,6 +1,6 @@
 """POSIX access control lists of open files and folders, where the system has them (Linux).
 
-A list gives rights to named users and groups, in addition to those of the mode. The default list of
+A list gives rights to named users and groups, in addition to the rights of the mode. The default list of
 a folder is inherited by each new file and folder in it.
 """
 
@@ -100,7 +100,7 @@ def _entries(data: bytes) -> Iterator[tuple[int, int, int]]:
 def _read(file: int | str, name: str) -> bytes:
     """Return the list of a file or folder as the system stores it, or b"" if it has none.
 
-    For a path, also if it can't be read: another process may have removed or closed what is there.
+    For a path, also if it can't be read: another process may have removed or closed the file.
     """
     if not hasattr(os, "getxattr"):
         return b""

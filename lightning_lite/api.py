@@ -56,8 +56,8 @@ class Route:
         route: Its address, `/names/{name}`; parts in braces are arguments.
         method: A method of a flow, which is called in the thread of the flow between passes or while one
             waits, and may change the state; or a function, also `async def`, which is called at once in a
-            thread of its own. Its arguments and their type hints are those of an endpoint of FastAPI.
-        method_name: Name of the endpoint in the description of the API; else that of the method.
+            thread of its own. Its arguments and type hints have the meaning that they have in FastAPI.
+        method_name: Name of the endpoint in the description of the API; by default the name of the method.
         timeout: Seconds that the flow has for its answer, 30 at most.
         **kwargs: More arguments of `FastAPI.get` and the like, such as `status_code` or `tags`.
 

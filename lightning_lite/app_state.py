@@ -75,7 +75,7 @@ class _Reader:
         self._state: dict[str, Any] = {}
 
     def read(self) -> dict[str, Any]:
-        """Return the state as it is now; nothing may change what is returned.
+        """Return the state as it is now; nothing may change the returned value.
 
         Raises:
             AttributeError: The journal can't be read, or has no state.
@@ -169,7 +169,7 @@ class StateReads:
         self._seen.setdefault(key, (state._reader, {}))[1].setdefault(name, _looked_up(part, name))
 
     def have_changed(self) -> bool:
-        """Return whether a value is another one by now; `False` if the state can't be read any more."""
+        """Return whether a value has changed; `False` if the state can't be read any more."""
         for (_, *path), (reader, names) in list(self._seen.items()):
             try:
                 part = _part_at(reader.read(), tuple(path))
@@ -183,7 +183,7 @@ class StateReads:
 
 
 def _looked_up(part: dict[str, Any], name: str | None) -> list[Any]:
-    """Return in a comparable form what a read finds in a part of the state."""
+    """Return the result of a read of a part of the state in a comparable form."""
     if name is None:
         return _keys(part)
     if name == _WHOLE:
@@ -207,14 +207,14 @@ class AppState:
     `_state` is the whole part of the state that the object shows, as nested dicts with `vars`, `flows`,
     `works` and `structures`; a drive in it is the dict that `Drive.from_dict` takes.
 
-    `keys`, `items` and `values` are methods, as those of a dict of the components below. An attribute of the
+    `keys`, `items` and `values` are methods, as in a dict of the components below. An attribute of the
     flow or work with such a name is read as `state["items"]`.
 
     Args:
         my_affiliation: The keys below the root of the component that it shows, `("train",)`. By default: in
             a work, that work; in a frontend, its flow; else the root.
         run: Id or name of the run. By default: in a flow, a work or a frontend, that of the app; else the
-            newest run that goes on.
+            newest run that is still running.
         root_dir: Folder that holds everything; else as for an app.
 
     Raises:
@@ -469,5 +469,5 @@ def _find(run: str | None, root_dir: str | os.PathLike[str] | None) -> tuple[str
         return run_path(root, run), ()
     running = [each for each in read_runs(root) if each.state == "running"]
     if not running:
-        raise AttributeError(_NOT_RUNNING.format(f"No run goes on in {root!r}."))
+        raise AttributeError(_NOT_RUNNING.format(f"No app is running in {root!r}."))
     return run_path(root, running[-1].id), ()

@@ -36,7 +36,7 @@
     │   ├── JournalVersion            another version of this package wrote it
     │   ├── JournalMismatch           it belongs to another app
     │   ├── JournalInUse              another process holds its lock
-    │   └── JournalGone               it was removed while the run went on
+    │   └── JournalGone               it was removed while the app was running
     ├── ValueFileError                the file of a big value can't be written, or can't be used
     ├── DatabaseError                 a `Database` refuses a request, or its file has other tables
     ├── CommandError                  a command from another terminal can't be executed
@@ -232,7 +232,7 @@ class WorkingDirectoryGone(LightningLiteError, FileNotFoundError):
 
 
 class RunnerError(LightningLiteError, OSError):
-    """The system refuses what the runner needs: processes, open files, memory, write permission."""
+    """The system refuses a resource of the runner: processes, open files, memory, write permission."""
 
     def __new__(cls, message: str, **fields: Any) -> Self:
         """Create the error without passing the arguments to OSError, which would interpret them."""
@@ -322,7 +322,7 @@ class JournalInUse(JournalError):
 
 
 class JournalGone(JournalError):
-    """The journal was removed while the run went on: its calls can't be recorded any more."""
+    """The journal was removed while the app was running: its calls can't be recorded any more."""
 
 
 class ValueFileError(LightningLiteError):

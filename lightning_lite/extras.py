@@ -28,10 +28,10 @@ def missing_package(*packages: str) -> str:
 
 
 def missing_packages(*packages: str) -> list[str]:
-    """Return those of these packages that are not installed.
+    """Return the packages among these that are not installed.
 
     Args:
-        *packages: Their names in an import; a name with a dot is that of a module in a package.
+        *packages: Their names in an import; a name with a dot is the name of a module in a package.
 
     Example:
         >>> missing_packages("json", "absent", "absent.module")
@@ -53,7 +53,7 @@ def install_command(extra: str) -> str:
 
 
 def check_installed(user: str, extra: str, *packages: str) -> None:
-    """Refuse to go on without the packages that a component or a frontend needs.
+    """Refuse to continue without the packages that a component or a frontend needs.
 
     Args:
         user: Name of the component or the frontend.

@@ -123,7 +123,7 @@ class _Painter:
         self._shown = Style()  # of the last character
 
     def feed(self, text: str) -> str:
-        """Return a text whose lines end in a newline; the last one may go on in the next text."""
+        """Return a text whose lines end in a newline; the last one may continue in the next text."""
         if "\x1b" not in text and not any(self._style) and not any(self._shown):
             return _escape(text)
         parts: list[str] = []

@@ -6,7 +6,7 @@
         from typing import Any
 
 Annotations are not evaluated, so a name that is used only in annotations need not be imported. Type checkers
-assume that each `TYPE_CHECKING` is true, and treat the two classes as those of `typing`.
+assume that each `TYPE_CHECKING` is true, and treat the two classes as the classes in `typing`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`import lightning_lite.lightning` lets apps of Lightning App run with their own imports.
 
 From then on `lightning.app`, `lightning_app` and names such as `lightning.LightningFlow` lead to
-lightning_lite, in this process and in those of works, unless an installed package has them.
+lightning_lite, in this process and in the processes of works, unless an installed package has them.
 `lightning-lite run` does the same without it.
 """
 

@@ -5,8 +5,8 @@
     outside → main  StopWanted, RestartWanted                     requests from another terminal
                     HandlerWanted                                 request of another thread to the flow
 
-The name of a request is a verb and a noun, that of a report ends in a past participle. No process of a work
-loads this module.
+The name of a request is a verb and a noun; the name of a report ends in a past participle. No process of a
+work loads this module.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class StartWork(NamedTuple):
         work: Name of the work.
         work_side: The pickled `engine.work_machine.WorkMachine` of the work.
         parallel: Whether the flow continues while a call runs (the inline runner then uses a thread).
-        env: Environment variables that are added to those of the parent.
-        cwd: Working directory, or `None` for that of the parent.
+        env: Environment variables that are added to the environment of the parent.
+        cwd: Working directory, or `None` for the directory of the parent.
         descriptors: A `values.multiprocessing_objects.Descriptor` for each file descriptor that
             `work_side` needs; the runner takes them over.
         secrets: The texts of the secrets in `work_side`, by token, or `None`; the process gets them first.

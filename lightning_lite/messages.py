@@ -64,7 +64,7 @@ class RunCall(NamedTuple):
 
 
 class WriteState(NamedTuple):
-    """The flow wrote attributes of a work while a call runs; the fields are those of `RunCall`."""
+    """The flow wrote attributes of a work while a call runs; the fields are as in `RunCall`."""
 
     work: str
     changes: dict[str, tuple[int, bytes]]

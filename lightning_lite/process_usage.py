@@ -85,7 +85,7 @@ class UsageMeter:
 
 
 def _families(tops: set[int]) -> dict[int, list[psutil.Process]]:
-    """Return each process that is there, with those of its descendants that are no tops themselves."""
+    """Return for each existing process of `tops` its descendants, without other processes of `tops`."""
     import psutil  # noqa: PLC0415 - as above
 
     children_of = _read_children if os.path.exists(_CHILDREN) else _list_children()

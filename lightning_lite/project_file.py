@@ -1,6 +1,6 @@
 """Finds the `pyproject.toml` that has settings for this package, and reads its table `[tool.lightning_lite]`.
 
-The search begins in the working directory and goes up, as that of other tools does. A file without the table
+The search begins in the working directory and goes up, as in other tools. A file without the table
 is passed over. So is a file of another user in a folder in which all users may create files, such as `/tmp`:
 any of them could have put it there.
 """
@@ -21,7 +21,7 @@ NAME = "pyproject.toml"
 #: Name of the table within the table `tool`.
 TABLE = "lightning_lite"
 
-#: Names that are taken for that of the table, in lower case and with underscores.
+#: Names that are taken for the name of the table, in lower case and with underscores.
 _OTHER_SPELLINGS = (TABLE, distribution.NAME.replace("-", "_"))
 
 #: Maximum number of bytes of the file.

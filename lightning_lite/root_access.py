@@ -36,7 +36,7 @@ Make = Callable[[str, int], None]
 #: Modes of a root that a user may ask for: private, shared with a group, or trusted.
 PRIVATE, GROUP, TRUSTED = "private", "group", "trusted"
 
-#: Modes if the user asked for none: a group root only of this user, no group root, or that of the folder.
+#: Modes if the user asked for none: a group root only of this user, no group root, or the mode of the folder.
 OWN, UNSHARED, ANY = "own", "unshared", ""
 
 #: Environment variable with the mode of all roots that a process uses.
@@ -427,7 +427,7 @@ def _open_root(root: str, mode: str, make: Make | None) -> tuple[int, bool]:
 
 
 def _open_to_group(fd: int) -> None:
-    """Make a group root of an open folder, or leave its mode as it is; the check of the root finds out which.
+    """Try to set the mode of a group root. If that fails, the mode stays, and the later check reports it.
 
     A file system may keep no modes. The system drops the set-group-id bit, and only that one, if this user
     is not a member of the group of the folder.

@@ -44,7 +44,7 @@ class RunOptions(NamedTuple):
         compute: The resources that each name of `CloudCompute` requests, for a runner of several machines.
         ray_address: Address of the Ray cluster, or `None`.
         ray_lease: Seconds after which a work on another machine ends itself without a message from its app.
-        ray_working_dir: Absolute folder whose files works there get, `None` for that of the script, or `off`.
+        ray_working_dir: Absolute folder whose files works there get; `None`: the script's folder; or `off`.
         ray_excludes: Which of them they do not get.
         ray_direct: Whether the app opens connections of its own to works there.
         drives: Absolute folder or url that holds the drives, or `None` if they are in `root_dir`.

@@ -59,10 +59,10 @@ NOTIFY_VARIABLE = "LIGHTNING_LITE_NOTIFY"
 #: Names the process of a frontend, which loads the file of the app and must not run the app again.
 FRONTEND_VARIABLE = "LIGHTNING_LITE_FRONTEND_PROCESS"
 
-#: Beginning of the variables of this package.
+#: Prefix of the variables of this package.
 _PREFIX = "LIGHTNING_LITE_"
 
-#: Those that are no settings: the package sets them in its processes, or they are about a connection.
+#: Variables with this prefix that are not settings: the package sets them, or they configure a connection.
 _OTHER_VARIABLES = frozenset(
     {
         FRONTEND_VARIABLE,
@@ -73,7 +73,7 @@ _OTHER_VARIABLES = frozenset(
     }
 )
 
-#: Beginnings of those of its tests.
+#: Prefixes of the variables of the test suite.
 _OF_TESTS = ("LIGHTNING_LITE_TEST", "LIGHTNING_LITE_TORTURE_")
 
 #: Modes of a root that a user may choose: private, shared with a group, or with trusted writers.
@@ -187,7 +187,7 @@ SETTINGS = {
             "ray_working_dir",
             "LIGHTNING_LITE_RAY_WORKING_DIR",
             Folder(),
-            "Folder whose files works on other machines get; else that of the script; off: none.",
+            "Folder whose files works on other machines get; else the folder of the script; off: none.",
         ),
         Setting(
             "ray_excludes",
@@ -588,7 +588,7 @@ def resolve_root_mode(given: str | None, *, is_named: bool, environ: Mapping[str
 
     Returns:
         `given`, else the variable, else that of `pyproject.toml`. Else the mode of the folder decides; the
-        group root of another user is only accepted if the user named it, because anybody can make one in a
+        group root of another user is only accepted if the user named it, because any user can make one in a
         folder that others use.
 
     Raises:

@@ -1,6 +1,6 @@
 """Addresses and sockets of servers: binds one, finds a free port, and waits until a server answers.
 
-The processes of all works load this module, so it loads what few works need only when that is used.
+The processes of all works load this module, so it loads modules that few works need only when they are used.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def bracketed(host: str) -> str:
 
 
 def family_of(host: str) -> int:
-    """Return the family of an address: that of IPv6 if it has a colon.
+    """Return the family of an address: IPv6 if it has a colon.
 
     Example:
         >>> import socket

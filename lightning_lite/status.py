@@ -1,6 +1,6 @@
 """Statuses of works and apps.
 
-Names and rules are those of Lightning App. The reasons of failures that Lightning App did not detect are new:
+Names and rules are as in Lightning App. The reasons of failures that Lightning App did not detect are new:
 a crash, a process that did not start, a value that can't be sent.
 """
 

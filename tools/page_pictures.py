@@ -33,7 +33,7 @@ LONGEST = 8_000.0  # milliseconds
 
 TRAINERS = [f"root.trainers.{number}" for number in range(3)]
 
-#: The name of each picture, the address of its view, and what is there once it is complete.
+#: The name of each picture, the address of its view, and the elements that are there once it is complete.
 VIEWS = {
     "runs": ("/runs", "[data-run] >> nth=2"),
     "overview": ("/runs/{run}", "[data-view=overview] [data-work] >> nth=1"),

@@ -32,7 +32,7 @@ _PLACEHOLDER = re.compile(r"^https?://[^/]*\.example(/|$)")
 
 
 def tree_trouble(project: Path, version: str) -> Iterator[str]:
-    """Yield what is wrong with the checkout: changes without a commit, or a tag of another commit.
+    """Yield the faults of the checkout: changes without a commit, or a tag of another commit.
 
     Args:
         project: Folder of the checkout.
@@ -49,7 +49,7 @@ def tree_trouble(project: Path, version: str) -> Iterator[str]:
 
 
 def changelog_trouble(changelog: str, version: str, today: datetime.date) -> Iterator[str]:
-    r"""Yield what is wrong with the newest section of a changelog: its version, its date, or its text.
+    r"""Yield the faults of the newest section of a changelog: its version, its date, or its text.
 
     Args:
         changelog: The text of the file.
@@ -78,7 +78,7 @@ def changelog_trouble(changelog: str, version: str, today: datetime.date) -> Ite
 
 
 def wheel_trouble(wheel: Path, project: Path, version: str) -> Iterator[str]:
-    """Yield what is wrong with the description and the addresses in a wheel.
+    """Yield the faults of the description and the addresses in a wheel.
 
     Args:
         wheel: The file of the wheel.
@@ -125,7 +125,7 @@ def tag_text(changelog: str, version: str) -> str:
 
 
 def main() -> int:
-    """Print what is in the way of a release, or how to make it; return the exit code."""
+    """Print the obstacles of a release, or how to make it; return the exit code."""
     changelog = (PROJECT / "CHANGELOG.md").read_text("utf-8")
     wheel = PROJECT / "dist" / f"{NAME.replace('-', '_')}-{__version__}-py3-none-any.whl"
     trouble = [

@@ -1,4 +1,4 @@
-"""Find what is wider than the window on the built pages, with a browser: on a desktop and on a phone.
+"""Find elements that are wider than the window on the built pages, in a browser, on a desktop and a phone.
 
 Usage: python tools/site_overflow.py [--browser PROGRAM] [FOLDER]
 
@@ -110,7 +110,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 
 def measure(folder: Path, browser: str) -> list[dict[str, object]]:
-    """Return one result for each page, width and theme, with what is too wide there.
+    """Return one result for each page, width and theme, with the elements that are too wide there.
 
     Args:
         folder: Folder of the built pages.
@@ -152,7 +152,7 @@ def measure(folder: Path, browser: str) -> list[dict[str, object]]:
 
 
 def main() -> int:
-    """Print what is too wide; return the exit code."""
+    """Print the elements that are too wide; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, default=Path("docs/_build/html"))
     parser.add_argument("--browser", default=next(filter(shutil.which, _BROWSERS), None))

@@ -93,7 +93,7 @@ def screen_of_app(source: str, moment: re.Pattern[str]) -> pyte.Screen:
 
     Args:
         source: The script of the app.
-        moment: What the screen shall show.
+        moment: The text that the screen shall show.
 
     Raises:
         TimeoutError: The screen did not show it in time.

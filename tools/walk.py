@@ -76,7 +76,7 @@ class Ask(LightningFlow):
     """Makes calls, and counts the last one.
 
     Args:
-        walk: What counts.
+        walk: The counter.
     """
 
     def __init__(self, walk: Walk) -> None:
@@ -86,7 +86,7 @@ class Ask(LightningFlow):
         self._number = 0
 
     def run(self) -> None:
-        """Ask for the next call; the pass that gets its answer goes on with the one after it."""
+        """Ask for the next call; the pass that gets its answer asks for the next one."""
         while self._number <= WARM:
             if self._number == WARM:
                 self._walk.start()
@@ -102,7 +102,7 @@ def walk_call(walk: Walk) -> None:
 
 
 def walk_drive(verb: str) -> Callable[[Walk], None]:
-    """Return what counts one verb of a drive, on a file of one byte."""
+    """Return a function that counts one verb of a drive, on a file of one byte."""
 
     def count(walk: Walk) -> None:
         drive = Drive("lit://walk")

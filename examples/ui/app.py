@@ -1,6 +1,6 @@
 """An app to look at on the page: it has something for each view, and takes about 30 seconds.
 
-    lightning-lite run --ui app.py     # with the page; the app goes on until Ctrl-C
+    lightning-lite run --ui app.py     # with the page; the app runs until Ctrl-C
     python app.py 0.1                  # without it: 0.1 seconds for each epoch, and the app ends by itself
 
 Four works fit a curve to the same points at different rates, and another one draws the results. One call is
@@ -155,7 +155,7 @@ class Flow(LightningFlow):
 
         if not STAYS:
             self.stop(f"{len(found)} of {len(losses)} trainings succeeded")
-        self.begins("looking: all is done, the app goes on until Ctrl-C")
+        self.begins("looking: all is done, the app runs until Ctrl-C")
 
     def begins(self, step: str) -> bool:
         """Return whether a step begins now. This flow runs from its first line after each change."""

@@ -10,7 +10,7 @@ from lightning_lite.tree.flow import LightningFlow
 
 
 def collect_routes(root: LightningFlow) -> list[Route]:
-    """Return the routes of all flows, those of the root first.
+    """Return the routes of all flows, the routes of the root first.
 
     A route that a flow has from a flow below it counts once.
 
@@ -49,8 +49,8 @@ def _check(flow: LightningFlow, routes: object) -> Iterable[Route]:
     for route in routes:
         if not isinstance(route, Route) or not route.verb:
             raise ComponentDefinitionError(
-                f"The provided api should be either [Get, Post, Put, Delete]. Found {route!r}, in "
-                f"configure_api of {flow.name}"
+                f"configure_api of {flow.name} must return only Get, Post, Put and Delete. Found {route!r} "
+                "in its list"
             )
         if route.route.startswith("/command"):
             raise ComponentDefinitionError(

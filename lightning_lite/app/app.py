@@ -406,7 +406,7 @@ class LightningApp(Generic[F]):
                 try:
                     session.close(state, error)
                 finally:
-                    self._session = None  # after its end, which refuses what other threads ask for
+                    self._session = None  # after its end, which refuses requests of other threads
                     self.stage = state
                 if error is not None and not isinstance(error, SystemExit):
                     add_resume_note(error, session.folder, options.root_dir)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-#: The packages whose frames stand above those of a handler in its traceback.
+#: The packages whose frames stand above the frames of a handler in its traceback.
 _CALLERS = frozenset({"anyio", "asyncio", "fastapi", "starlette", __name__.partition(".")[0]})
 
 #: Seconds that the requests under way have at the end.
@@ -81,7 +81,7 @@ class AppApi:
         self._thread.start()
 
     def answer(self, request: Message) -> Message:
-        """Answer one request; callable from any thread but that of the API.
+        """Answer one request; callable from any thread but the thread of the API.
 
         Args:
             request: `method`, `path`, `query`, `headers` as pairs, and `body` in base64.
@@ -101,7 +101,7 @@ class AppApi:
         for task in pending:
             task.cancel()
         if pending:
-            # With a limit: a function of the user goes on in its thread, which can't be cut.
+            # With a limit: a function of the user continues in its thread, which can't be cut.
             self._loop.run_until_complete(asyncio.wait(pending, timeout=_END_TIMEOUT))
         self._loop.close()
 
@@ -147,7 +147,7 @@ class AppApi:
 
         try:
             await self._app(scope, receive, send)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - what a handler of the user raises
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a handler of the user may raise anything
             _report(request, error)
             sent[:] = b'{"detail":"The handler has failed; the log of the app has the traceback."}'
             answer.update(status=500, headers=[("content-type", "application/json")])
@@ -221,7 +221,7 @@ def _call(method: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     from starlette.responses import Response  # noqa: PLC0415
 
     value = method(**arguments)
-    if inspect.iscoroutine(value):  # the method may be plain, and return that of another one
+    if inspect.iscoroutine(value):  # a plain method may return the coroutine of another
         for argument in arguments.values():
             if isinstance(argument, Request):
                 _give_awaited(argument)

@@ -20,7 +20,7 @@ _NAMED_LIMIT = 200
 
 
 def is_kept(on_idle: str) -> bool:
-    """Return whether an app at rest goes on until its user ends it.
+    """Return whether an app at rest stays until its user ends it.
 
     Args:
         on_idle: `wait`, `fail`, or `auto`: whether a terminal is attached, or a prompt or notebook runs the

@@ -30,7 +30,7 @@ class RunEnd(NamedTuple):
     """How a run has ended; the argument of the hooks of an app.
 
     Attributes:
-        app: Name of the app, that of the class of its root.
+        app: Name of the app, which is the name of the class of its root.
         run_id: Id of the run; "" if it could not begin.
         name: Name of the run, or `None`.
         tags: Tags of the run.
@@ -99,7 +99,7 @@ def _runs_later(function: Any) -> bool:
 
 
 class EndHooks:
-    """Calls hooks at the end of the `with` block, in which a run goes on.
+    """Calls hooks at the end of the `with` block, in which the app runs.
 
     Args:
         app: Name of the app.
@@ -176,7 +176,7 @@ def _call(argument: str, hook: Hook, end: RunEnd) -> None:
     trace = end.error.__traceback__ if end.error is not None else None
     try:
         hook(end)
-    except BaseException as error:  # the end of the app counts, not that of the hook
+    except BaseException as error:  # the end of the app counts, not the end of the hook
         if error is end.error:
             error.__traceback__ = trace  # without the frames of the hook, which has raised it again
             return
@@ -194,7 +194,7 @@ def _call(argument: str, hook: Hook, end: RunEnd) -> None:
 
 
 def _leave_out_context(error: BaseException, shown: BaseException | None) -> None:
-    """Remove the error of the app, which is shown for itself, from the errors that led to that of a hook."""
+    """Remove the error of the app, which is shown by itself, from the causes of the error of a hook."""
     one: BaseException | None = error
     while one is not None:
         if one.__context__ is shown:

@@ -20,7 +20,7 @@ CLIENT_FIELD = "x-client-command"
 
 
 def collect_commands(root: LightningFlow) -> list[Route]:
-    """Return a route for each command of all flows, those of the root first.
+    """Return a route for each command of all flows, the commands of the root first.
 
     A command that a flow has from a flow below it counts once.
 

@@ -26,7 +26,7 @@ TIME_LIMIT = 30.0
 
 
 class FlowRequests:
-    """The requests to the flow of one run; `ask` is callable from any thread but that of the flow.
+    """The requests to the flow of one run; `ask` is callable from any other thread than the flow's.
 
     Args:
         wake: Makes the flow's thread call `take` soon; callable from any thread.

@@ -3,7 +3,7 @@
 flow ── keep, after a change of the layout ──▶ a thread for each frontend
 thread ── start_server, then: does it answer? is it ours? has it ended? then stop_server ──▶ changed
 
-The code of a frontend may be that of a user, and slow: no other thread waits for it.
+The code of a frontend may come from a user, and be slow: no other thread waits for it.
 """
 
 from __future__ import annotations
@@ -150,8 +150,8 @@ class FrontendServers:
     """The servers of the frontends of one run.
 
     Args:
-        folder: Absolute path of the folder for the output of the servers, in that of the run; created if
-            it is missing.
+        folder: Absolute path of the folder for the output of the servers, in the folder of the run; it is
+            created if it is missing.
         changed: Called in a thread after a server has answered for the first time, or has ended.
         say: Called with a line for the user if a server fails.
         find_port: Returns a free port of an address.

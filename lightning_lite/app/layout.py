@@ -55,7 +55,7 @@ class LayoutEntry(NamedTuple):
         content: The flow, the work or the address that it shows, which is "" as long as there is none.
         url: Address of the page of a work or of an address.
         note: Why there is none.
-        is_empty: Whether it is that of a work that has returned `None`: there will be no page.
+        is_empty: Whether a work has returned `None`, so that there will be no page.
     """
 
     name: str
@@ -104,7 +104,7 @@ def is_headless(root: LightningFlow) -> bool:
 
 
 def _shows_page(flow: LightningFlow) -> bool:
-    """Return whether the layout of a flow has a page, besides those of flows in it."""
+    """Return whether the layout of a flow has a page, besides the pages of flows in it."""
     found = read_layout(flow)
     if isinstance(found, Frontend):
         return True
@@ -279,7 +279,7 @@ def _check_url(component: LightningFlow | LightningWork, url: str) -> str:
             f"configure_layout of {component.name} returned the address {_show(url)}. The address of a page "
             "begins with http:// or https://."
         )
-    # A server that is bound to all addresses is asked at that of this machine.
+    # A server that is bound to all addresses is asked at the address of this machine.
     return url.replace("://0.0.0.0", "://127.0.0.1", 1) if parts.hostname == "0.0.0.0" else url
 
 

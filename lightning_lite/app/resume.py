@@ -48,7 +48,7 @@ def find_run(root: LightningFlow, options: RunOptions) -> str | None:
 
 
 def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tuple[RunFolder, Journal]:
-    """Return folder and journal of the run in `path`, and restore `root` from it; or those of a new run.
+    """Return folder and journal of the run in `path`, and restore `root`; without `path`, of a new run.
 
     Args:
         root: The root flow.
@@ -101,7 +101,7 @@ def _check_values(folder: str, needed: Collection[str]) -> None:
 
 
 def name_of_app(root: LightningFlow) -> str:
-    """Return the name of an app: that of the class of its root."""
+    """Return the name of an app: the name of the class of its root."""
     return _root_class(root).__qualname__
 
 

@@ -1,4 +1,4 @@
-"""Says how to go on with a run that failed or was interrupted."""
+"""Says how to resume a run that failed or was interrupted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lightning_lite.tracebacks import add_note
 
 
 def add_resume_note(error: BaseException, path: str, root: str) -> None:
-    """Add a note to the exception that ended a run: the command that goes on with it, if one can.
+    """Add a note to the exception that ended a run: the command that resumes it, if one can.
 
     Args:
         error: The exception.
@@ -24,12 +24,12 @@ def add_resume_note(error: BaseException, path: str, root: str) -> None:
         return
     run, command = os.path.basename(path), read_details(path).get("command")
     if not isinstance(command, list) or not starts_script([str(word) for word in command]):
-        add_note(error, f"To go on with this run: app.run(resume={run!r})")
+        add_note(error, f"To resume this run: app.run(resume={run!r})")
         return
     options = " --retry-failed" if isinstance(error, AppIdle) and error.failed else ""
     if not _is_default(root):
         options += f" --root {shlex.quote(root)}"
-    add_note(error, f"To go on with this run: lightning-lite resume {run}{options}")
+    add_note(error, f"To resume this run: lightning-lite resume {run}{options}")
 
 
 def _is_default(root: str) -> bool:

@@ -36,7 +36,7 @@ _running: dict[str, RunningHere] = {}
 
 
 def add_running(folder: str, app: RunningHere) -> None:
-    """Register that an app runs in this process; `folder` is that of its run."""
+    """Register that an app runs in this process; `folder` is the folder of its run."""
     _running[folder] = app
 
 

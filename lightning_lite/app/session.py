@@ -5,7 +5,7 @@ runner.wait ──reports──▶ machine.step ──requests──▶ runner.s
 └──────────────────────── works ◀────────────────────────┘
 
 While a pass of the flow waits for a call, `machine.step` has not returned: it calls `Session._exchange`, and
-the same circle goes on inside.
+the same circle continues inside.
 """
 
 from __future__ import annotations
@@ -292,7 +292,7 @@ class Session:
         """Let the machine apply reports, and run a pass if it wants one; return whether the app has ended."""
         machine, now, num_passes = self._machine, self._clock.now(), self._machine.num_passes
         self._busy_since = now.monotonic
-        if machine.is_waiting:  # within a pass, which goes on when this has returned
+        if machine.is_waiting:  # within a pass, which continues when this has returned
             self._carry_out(machine.step(now, reports), now)
             self._show_works(now)
             return machine.ended
@@ -323,7 +323,9 @@ class Session:
         if now.monotonic >= self._note_at:
             if self._suspend_refused:
                 self._suspend_refused = False
-                print_notice("Ctrl-Z has no effect: works on other machines end if the app is silent.")
+                print_notice(
+                    "Ctrl-Z is ignored: works on other machines are stopped when the app sends no messages."
+                )
             self._note_at = now.monotonic + _NOTE_INTERVAL
             self._folder.note_works(self._count_works())
 
@@ -336,7 +338,7 @@ class Session:
         if self._run_once() and not self._machine.ended:
             self.loop_ended = True
             raise _LoopEnded  # a hook of `LightningTestApp` ends the app
-        # Since the reports have arrived, the flow is busy: it goes on now.
+        # Since the reports have arrived, the flow is busy: it continues now.
         self._waited += max(0.0, (self._busy_since or 0.0) - began.monotonic)
 
     def close(self, state: Literal["stopped", "failed", "interrupted"], error: BaseException | None) -> None:
@@ -499,9 +501,9 @@ class Session:
     def _carry_out(self, step: Step, now: Moment) -> None:
         """Send the requests of a step, and write its events to the journal while the works read them.
 
-        A death of the app in between is as one before the step: on resume the flow asks again. A resumed run
-        writes first, because it may have died of a call, which has to be counted before it can kill again. So
-        does a step with a failure, because its report quotes what the work has printed last.
+        If the app dies in between, the resumed flow requests the calls again. A resumed run writes first, so
+        that the journal counts a call that kills the app. A step with a failure is written first, too,
+        because its report quotes the last output of the work.
         """
         writes_first = self._is_resumed or CallFailed in map(type, step.events)
         if writes_first:
@@ -569,7 +571,7 @@ def _modules_for_works(start_method: str) -> list[str]:
     modules = ["lightning_lite.engine.work_machine"]
     if "lightning_lite.storage.drive" in sys.modules:
         modules.append("lightning_lite.storage.drive")
-    if start_method == "forkserver":  # works share what the server imports, also if only some of them need it
+    if start_method == "forkserver":  # works share the imports of the server, even if few need it
         modules.append("lightning_lite.values.definitions")
     return modules
 

@@ -1,4 +1,4 @@
-"""The layout of one run while it goes on: collected after changes, kept for other threads, and noted on disk.
+"""The layout of one run while the app runs: collected after changes, kept for other threads, noted on disk.
 
 session ── look, after a change ──▶ collect_layout ──▶ layout.json in the folder of the run
 frontends ── a server answers ──────────────────────▶
@@ -99,7 +99,7 @@ class ShownLayout:
             shown = self._with_addresses(self._found.root)
             if shown != self._shown:
                 self._note(shown)
-                self._shown = shown  # last, so that what `snapshot` returns is in the file, too
+                self._shown = shown  # last, so that the result of `snapshot` is in the file, too
 
     def _with_addresses(self, tab: Tab) -> Tab:
         """Return a copy of a tab with the addresses of the frontends."""

@@ -1,6 +1,6 @@
 """Changes of the state of a running app from outside: each names an attribute, its old and its new value.
 
-A program that has read the state may be late: the flow has gone on. A change that says from which value it
+A program that has read the state may be late: the flow has continued. A change that says from which value it
 starts can't undo that. All changes of one request are made, or none.
 """
 

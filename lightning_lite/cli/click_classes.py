@@ -1,4 +1,4 @@
-"""The base classes of commands: those of rich-click on a terminal, else the faster ones of click."""
+"""The base classes of commands: from rich-click on a terminal, else the faster ones from click."""
 
 from __future__ import annotations
 

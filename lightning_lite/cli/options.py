@@ -103,7 +103,7 @@ def setting_option(name: str, *flags: str, **attributes: Any) -> Callable[[FC], 
     """Return the option of a setting, with help and choices from the table of settings.
 
     Args:
-        name: Name of the setting, also that of the parameter.
+        name: Name of the setting and of the parameter.
         *flags: How the option is written; by default as the name.
         **attributes: Other attributes of `click.option`.
     """

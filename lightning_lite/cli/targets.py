@@ -68,7 +68,7 @@ def find_target(
         words: The words of the user.
         running: Whether the run must be still running.
         read_names: Returns the names in a run that the other words may mean.
-        kind: What these names are, with an article, for the message.
+        kind: The kind of these names, with an article, for the message.
 
     Raises:
         BadInput: No run matches, several match, the run has ended and `running` is true, or the first word
@@ -100,7 +100,7 @@ def _check_is_only_run(
         return
     try:
         run = find_run(root, None, running=running)
-    except BadInput:  # several runs go on, or none: without a RUN, a verb takes none
+    except BadInput:  # several apps are running, or none: without a RUN, a verb takes none
         return
     names = [name for name in read_names(run) if name.endswith(f".{word}")]
     if names:
@@ -175,7 +175,7 @@ def _similar_runs(runs: str, text: str, cutoff: float) -> list[str]:
 
     Args:
         runs: Folder of the runs.
-        text: What the user typed for a run.
+        text: The text that the user typed for a run.
         cutoff: How similar an id, or its last part, must be, from 0 to 1.
     """
     ids = list_runs(runs)
@@ -218,7 +218,7 @@ def list_with_names(runs: Iterable[RunSummary]) -> str:
 
 
 def _matching(root: str, text: str) -> list[str]:
-    """Return the id that equals `text`; else those of the runs with this name; else those with this part."""
+    """Return the id that equals `text`; else the ids of runs with this name; else all ids with this part."""
     runs = runs_folder(root)
     ids = list_runs(runs)
     if text in ids:

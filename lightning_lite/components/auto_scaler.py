@@ -51,7 +51,7 @@ class AutoScaler(LightningFlow):
             `ColdStartProxy`.
         *work_args: Arguments of each server.
         timeout_inference_request: Seconds for a request, with the time in which it waits.
-        **work_kwargs: Arguments of each server. `host` and `port` are those of the load balancer: servers
+        **work_kwargs: Arguments of each server. `host` and `port` belong to the load balancer: servers
             have free ports of this machine.
 
     Attributes:

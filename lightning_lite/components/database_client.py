@@ -48,7 +48,7 @@ class DatabaseClient:
         """Return all rows of a model.
 
         Args:
-            model: The model; by default that of the client.
+            model: The model; by default the model of the client.
 
         Raises:
             DatabaseError: There is no model, the database does not know it, or it does not answer.

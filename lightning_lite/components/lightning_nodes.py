@@ -105,7 +105,7 @@ class LightningLauncher(TorchLauncher):
 
 
 class FabricLauncher(LightningLauncher):
-    """Sets what `Fabric` has to know of its process."""
+    """Sets the environment variables from which `Fabric` reads rank and world size."""
 
     packages = ("lightning.fabric", "lightning_fabric")
     class_name = "Fabric"
@@ -113,7 +113,7 @@ class FabricLauncher(LightningLauncher):
 
 
 class TrainerLauncher(LightningLauncher):
-    """Sets what `Trainer` has to know of its process."""
+    """Sets the environment variables from which `Trainer` reads rank and world size."""
 
     packages = ("lightning.pytorch", "pytorch_lightning")
     class_name = "Trainer"

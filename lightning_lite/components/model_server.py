@@ -38,7 +38,7 @@ class ModelServer(ServerWork):
             *methods: Their names.
 
         Raises:
-            ComponentDefinitionError: One is that of `parent`.
+            ComponentDefinitionError: One is the method of `parent`.
         """
         for name in methods:
             if getattr(cls, name) is getattr(parent, name):

@@ -37,10 +37,10 @@ def render_alone() -> None:
 
 
 def _with_state(work: Any, state: AppState) -> Any:
-    """Return a class for a copy of a work: its public attributes are those of the running work."""
+    """Return a class for a copy of a work: its public attributes have the values of the running work."""
     kind: Any = type(work)
     values = {name: work._node.value(name) for name in work._node.names if name[:1] != "_"}
-    # A drive or a path is a text in `state`; as a value of its class, it is that of the copy.
+    # A drive or a path is a text in `state`; as a value of its class, it belongs to the copy.
     shared = frozenset(name for name, value in values.items() if not isinstance(value, Transferable))
 
     def get(self: Any, name: str) -> Any:

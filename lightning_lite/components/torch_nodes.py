@@ -14,7 +14,7 @@ from lightning_lite.tree.work import LightningWork
 
 
 def check_package(user: str, package: str) -> None:
-    """Refuse to go on without a package that no extra brings, because it is large.
+    """Refuse to continue without a package that no extra brings, because it is large.
 
     Args:
         user: Name of the component.

@@ -83,7 +83,7 @@ class Tracer:
     def trace(self, *args: Any, init_globals: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run a script as the command `python` does, but in this process.
 
-        While it runs, `sys.argv`, `sys.path` and `sys.modules["__main__"]` are those of a script.
+        While it runs, `sys.argv`, `sys.path` and `sys.modules["__main__"]` are as in a script.
 
         Args:
             *args: The path of the script, and its arguments.

@@ -27,7 +27,7 @@ class PyTorchLightningScriptRunner(TracerPythonScript):
         num_nodes: Number of nodes.
         sanity_serving: Whether each trainer of node 0 checks that its model can be served.
         cloud_compute: Without effect on one machine.
-        parallel: Whether the flow goes on while the script runs.
+        parallel: Whether the flow continues while the script runs.
         raise_exception: Whether a failed script ends the app.
         env: Environment variables to add while the script runs.
         **kwargs: Arguments of `TracerPythonScript`.

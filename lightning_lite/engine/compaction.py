@@ -1,4 +1,4 @@
-"""Replaces the journal of a run by a snapshot, in small pieces, while the run goes on.
+"""Replaces the journal of a run by a snapshot, in small pieces, while the app runs.
 
 The entries written so far are read and folded, the history that they give is written to a new file, and the
 new file gets the entries that were written in the meantime. Only the thread that writes the journal may use

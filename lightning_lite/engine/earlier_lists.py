@@ -135,7 +135,7 @@ class EarlierLists:
     def _agrees(self, name: str, member: TreeMember) -> bool:
         """Return whether a member has the class and attributes of an earlier one, and so has all in it.
 
-        Only what both have is compared: a flow may have got further members in its `run`.
+        Only attributes that both have are compared: a flow may have got further members in its `run`.
         """
         if isinstance(member, Component):
             if self._history.identities.get(name) != class_identity(type(member)):

@@ -9,11 +9,11 @@ A pass that needs a call that has not ended waits at that line, inside its step:
                                                           │             wait for reports,
                                                           └──▶ step(now, reports)   apply them
 
-When the call has ended, `exchange` returns and the pass goes on at its line. When something else has
+When the call has ended, `exchange` returns and the pass continues at its line. When something else has
 happened, the pass is cut there with `Pause`, and the flow runs from its first line.
 
 A handler, which another thread has asked for, runs inside a step as well, between passes or while one waits.
-Its changes are events as those of a pass.
+Its changes are events, like the changes of a pass.
 
 The flow never sees a report in the step that applies it, so that the caller can write the events of that
 step to the journal first. The machine has no process and no clock, and writes only the files of big
@@ -123,7 +123,7 @@ class Machine:
             step began; with `None`, the time of the step counts.
         patience: Seconds for each call answered in a pass, for which a change does not yet cut that pass
             while it waits.
-        kinds: The meanings of names of `CloudCompute`, besides those of `resources.KINDS`; `None` if the
+        kinds: The meanings of names of `CloudCompute`, besides the names in `resources.KINDS`; `None` if the
             runner does not ask for the resources of works.
 
     Attributes:
@@ -152,12 +152,12 @@ class Machine:
         self.error: BaseException | None = None
         self.failed_work = ""
         self.num_passes = 0
-        # Passes in a row that the flow has caused by its own changes. Those after a report are not counted,
-        # but do not end the row: a work may report all the time.
+        # Passes in a row that the flow has caused by its own changes. A pass after a report neither
+        # increases nor resets this number, because a work may report continuously.
         self._num_alone = 0
         self._has_news = False  # whether reports have come since the last pass began
         self._acting = acting_as(caller)
-        self._handling = acting_as(caller)  # another one, because the pass that waits is in a block of it
+        self._handling = acting_as(caller)  # a second one: a waiting pass still uses the first
         self._answers: list[Callable[[], None]] = []  # of handlers in this step
         self.accepts_handlers = False
         # Another machine may not see the folder: with several, big arguments are in the messages.
@@ -356,7 +356,7 @@ class Machine:
     # Handlers.
 
     def _run_handler(self, wanted: HandlerWanted) -> None:
-        """Run the function that another thread has asked for, and handle what it has requested and written.
+        """Run the function that another thread has asked for, and handle its requests and writes.
 
         Changes that it made before it raised stay, except for a list or dict that holds a value that is
         not plain data: that gets its earlier value.
@@ -425,7 +425,7 @@ class Machine:
             self._outbox.wall = self.now.wall
 
     def _handle_pass(self) -> None:
-        """Handle what the pass has requested and written up to here."""
+        """Handle the requests and writes of the pass up to here."""
         outbox, now = self._outbox, self.now
         if outbox.requests:
             self._handle_requests(now)
@@ -510,7 +510,7 @@ class Machine:
 
         A change cuts the pass. A pass in which many calls were answered is not cut at once, because running
         it from its first line costs as many answers. If the calls end before the cut, changes of their works
-        are forgotten, and the pass goes on. So a loop of n calls costs n.
+        are forgotten, and the pass continues. So a loop of n calls costs n.
 
         Args:
             calls: The calls.
@@ -548,7 +548,7 @@ class Machine:
         outbox.this_pass.again = _WAITED
 
     def _decide(self, calls: Sequence[Call], works: Collection[str]) -> bool | None:
-        """Return whether a waiting pass goes on (true) or is cut (false); `None` if it has to wait."""
+        """Return whether a waiting pass continues (true) or is cut (false); `None` if it has to wait."""
         outbox, now = self._outbox, self.now.monotonic
         has_ended = all(call.ended for call in calls)
         if has_ended and outbox.reasons:
@@ -564,7 +564,7 @@ class Machine:
         return True if has_ended else None
 
     def _carry_out(self, exchange: Callable[[Step], None]) -> None:
-        """Let the caller carry out what the pass did up to here, and make the next step."""
+        """Let the caller carry out the step of the pass up to here, and make the next step."""
         step = self._take_step()
         self.is_waiting = True
         try:

@@ -165,7 +165,7 @@ class Supervisor:
             self._requests.append(WriteState(self.name, self.state_sync.unconfirmed, self.state_sync.newest))
 
     def unblock(self, now: Moment) -> None:
-        """Allow a process: that of the earlier work with this name has exited."""
+        """Allow a process: the process of the earlier work with this name has exited."""
         if self._process == "blocked":
             self._process = "absent"
             self._ensure_process(now)

@@ -330,7 +330,7 @@ class WorkMachine(Carrier):
 def _receive_all(value: Any, work: str, received: dict[int, Transferable]) -> Any:
     """Call `before_run` of each `Transferable` in `value`, at any depth of lists, tuples and dicts.
 
-    A `Path` has called it while it was unpickled, in whatever object it is.
+    A `Path` in any object has called it while it was unpickled.
 
     Args:
         value: The value.

@@ -23,7 +23,7 @@ def pack_work_machine(work: LightningWork) -> tuple[bytes, tuple[Descriptor, ...
         return pack_shared(WorkMachine(work), with_script=True)
     except PackingError as error:
         failure = error
-    # Not in the `except` block: its exception would be part of that of an attribute.
+    # Not in the `except` block: its exception would be part of the exception of an attribute.
     for name, value in work.__dict__.items():
         if value is not work._node:  # refers to the work, so it can't be pickled if any attribute can't
             _try_attribute(work, name, value)

@@ -27,9 +27,9 @@ _INTERVAL = 0.1
 class AppStateWatcher(param.Parameterized):  # type: ignore[misc] # param has no types
     """The state of the flow that shows a page, for `param` and Panel: `state` is set after each change.
 
-    A process has one object as long as the run goes on: each call of the class returns it. Functions that
+    A process has one object as long as the app runs: each call of the class returns it. Functions that
     depend on `param.state` are called in a thread of this object, for the last time when the run has ended.
-    After that a call of the class returns a new object, of the run that goes on then.
+    After that a call of the class returns a new object, of the newest run at that time.
 
     Attributes:
         state: An `AppState` of the flow; in a work, of the work; in a script, of the newest app that runs.
@@ -48,7 +48,7 @@ class AppStateWatcher(param.Parameterized):  # type: ignore[misc] # param has no
     _lock: ClassVar[Lock] = Lock()
 
     def __new__(cls) -> Self:
-        """Return the one object of this process for the run that goes on."""
+        """Return the one object of this process for the run that is still running."""
         with cls._lock:
             if cls._only is None or not cls._only._goes_on():
                 new = super().__new__(cls)

@@ -10,7 +10,7 @@ from lightning_lite.frontends.port_owner import listens
 
 
 class Frontend(ABC):
-    """Serves what a flow shows on a port of its own; `configure_layout` of the flow returns it.
+    """Serves a page of a flow on a port of its own; `configure_layout` of the flow returns it.
 
     The app starts it with its page, and stops it at its end, each in a thread that only waits for this
     frontend. Derive from it to show the pages of another library.

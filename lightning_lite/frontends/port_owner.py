@@ -18,7 +18,7 @@ def listens(host: str, port: int, pid: int | None = None) -> bool:
     Args:
         host: Address of this machine.
         port: The port.
-        pid: Process id; by default that of this process.
+        pid: Process id; by default the id of this process.
 
     Example:
         >>> import socket

@@ -91,7 +91,7 @@ def locate_function(function: Callable[..., Any], owner: str) -> dict[str, str]:
     """
     if inspect.ismethod(function):
         raise TypeError(
-            f"The `{owner}` doesn't support its function being a method. Found {function!r}. Write a "
+            f"The `{owner}` doesn't support a method as its function. Found {function!r}. Write a "
             "function at the top level of the file: it gets the state of the flow as its argument."
         )
     if not inspect.isfunction(function):

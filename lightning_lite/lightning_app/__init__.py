@@ -1,1 +1,1 @@
-"""The classes and functions that apps of Lightning App import besides ours, under the names from there."""
+"""Classes and functions of Lightning App that exist only for compatibility, under their original names."""

@@ -1,8 +1,8 @@
 """Lets `lightning.app`, `lightning_app` and names such as `lightning.LightningFlow` lead to this package.
 
 A finder at the end of `sys.meta_path` answers only if no installed package does. So an installed Lightning
-App is used in place of this package, and an installed `lightning` without `app` stays what it is: it gets the
-few names that it lacks.
+App is used in place of this package, and an installed `lightning` without `app` stays: it gets the few names
+that it lacks.
 
 Works import this module through `lightning_lite.lightning`, before anything is unpickled.
 """
@@ -55,7 +55,7 @@ def _top_module(name: str) -> ModuleType:
 
 
 class AliasModule(ModuleType):
-    """A module of Lightning App whose names are those of this package, loaded on first use."""
+    """A module of Lightning App whose names lead to this package; loaded on first use."""
 
     def __getattr__(self, name: str) -> Any:
         full = f"{self.__name__}.{name}"

@@ -31,7 +31,7 @@ class RuntimeType(Enum):
         """Return the class of the runtime.
 
         Raises:
-            ValueError: It is that of the cloud.
+            ValueError: It is the runtime of the cloud.
         """
         if self is not RuntimeType.MULTIPROCESS:
             raise ValueError(
@@ -97,7 +97,7 @@ class MultiProcessRuntime:
         except Exception as error:
             if not isinstance(error, AppFailed | AppIdle | WorkFailed) and not _is_of_work(error):
                 raise
-            leave_out_own_frames(error)  # that of this method
+            leave_out_own_frames(error)  # the frame of this method
             traceback.print_exception(error)
             raise SystemExit(1) from error
         finally:
@@ -124,7 +124,7 @@ def dispatch(
         **options: As for `MultiProcessRuntime`.
 
     Raises:
-        ValueError: `runtime_type` is that of the cloud.
+        ValueError: `runtime_type` is the runtime of the cloud.
         FileNotFoundError: There is no such file.
         MisconfigurationException: The file has no app, or several.
         SystemExit: The file or the app has failed.
@@ -202,7 +202,7 @@ def _describe(component: Component) -> dict[str, Any]:
 
 
 def _docstring(cls: type) -> str | None:
-    """Return the docstring of the `__init__` that a class defines, else that of the class."""
+    """Return the docstring of the `__init__` that a class defines, else the docstring of the class."""
     own = cls.__dict__.get("__init__")
     text = None if own is None else own.__doc__  # from Python 3.13 on, `None` has a text, too
     text = text or cls.__doc__

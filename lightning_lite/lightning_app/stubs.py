@@ -66,7 +66,7 @@ class AppInfo(NamedTuple):
         description: One or two sentences.
         image: Address of a picture.
         meta_tags: Lines for the head of the page.
-        on_connect_end: Text for those who connect to the app.
+        on_connect_end: Text for people who connect to the app.
     """
 
     title: str | None = None

@@ -17,7 +17,7 @@ def breadth_first(
 
     Args:
         root: A flow or a work.
-        types: The classes to yield. The components below those of other classes are visited, too.
+        types: The classes to yield. The components below components of other classes are visited, too.
 
     Example:
         >>> from lightning_lite import LightningFlow, LightningWork
@@ -44,7 +44,7 @@ def depth_first(
 
     Args:
         root: A flow or a work.
-        types: The classes to yield. The components below those of other classes are visited, too.
+        types: The classes to yield. The components below components of other classes are visited, too.
 
     Example:
         >>> from lightning_lite.testing import EmptyFlow

@@ -82,7 +82,7 @@ class CallList:
         """Return calls, the newest first, ready for JSON.
 
         Args:
-            is_running: Whether the run goes on: else its calls without an end are lost.
+            is_running: Whether the app is still running: else its calls without an end are lost.
             works: Names of the works; none for all.
             outcome: Stage that the calls have: one of `WorkStageStatus`, or `lost`.
             text: Text that their arguments or their message must contain; case does not matter.
@@ -176,7 +176,7 @@ class CallList:
 
 
 def stage_of(call: CallHistory, *, is_running: bool) -> str:
-    """Return the stage of a call; a call without an end is lost if its run does not go on."""
+    """Return the stage of a call; a call without an end is lost if its app is not running."""
     stage = call.stage
     return "lost" if not is_running and stage in _UNFINISHED else stage
 
@@ -186,7 +186,7 @@ def row_of(call: CallHistory, *, is_running: bool) -> dict[str, Any]:
 
     Args:
         call: The call.
-        is_running: Whether its run goes on.
+        is_running: Whether its app is still running.
     """
     attempts = call.attempts
     is_over = call.is_final or call.stage not in _UNFINISHED
@@ -232,7 +232,7 @@ def describe_call(
         work: Name of the work.
         number: Number of the call.
         root: Absolute folder or url of the drives, to find files of the call; `None` to not look for them.
-        is_running: Whether the run goes on.
+        is_running: Whether the app is still running.
 
     Returns:
         The fields of a row; `arguments` as a long text, and `is_known` whether the journal has them; `value`

@@ -88,7 +88,7 @@ class CallGraph:
         """Return the graph, ready for JSON.
 
         Args:
-            is_running: Whether the run goes on: else its calls without an end are lost.
+            is_running: Whether the app is still running: else its calls without an end are lost.
 
         Returns:
             `nodes` (id, kind, name, state, calls), `edges` (from, to, kind, count, label), `truncated`,
@@ -210,7 +210,7 @@ class CallGraph:
                                 edges.setdefault(edge, (1, attribute))
 
     def _nodes(self, edges: dict[_Edge, tuple[int, str]], *, is_running: bool) -> list[dict[str, Any]]:
-        """Return the nodes: flows and works in the order of the tree, then what the edges lead to."""
+        """Return the nodes: flows and works in the order of the tree, then the nodes to which edges lead."""
         works = self._history.works
         flows = {name for name in self._history.states if name not in works}
         listed = {name for name, work in works.items() if work.num_calls or not work.is_detached}

@@ -103,7 +103,7 @@ def kill_run(run: RunSummary) -> Outcome:
 
 
 def stop_works(run: RunSummary, works: Mapping[str, Place | None], timeout: float) -> Iterator[Outcome]:
-    """Stop works in order, all at the same time, and yield what happened to each.
+    """Stop works in order, all at the same time, and yield the result for each.
 
     Args:
         run: The run.
@@ -127,7 +127,7 @@ def stop_works(run: RunSummary, works: Mapping[str, Place | None], timeout: floa
 
 
 def kill_works(run: RunSummary, works: Mapping[str, Place | None]) -> Iterator[Outcome]:
-    """Kill the processes of works, and yield what happened to each.
+    """Kill the processes of works, and yield the result for each.
 
     Raises:
         CommandError: The app does not answer, or a process does not exit.
@@ -140,7 +140,7 @@ def kill_works(run: RunSummary, works: Mapping[str, Place | None]) -> Iterator[O
 
 
 def restart_works(run: RunSummary, works: Mapping[str, Place | None], timeout: float) -> Iterator[Outcome]:
-    """End the processes of works in order, let the app start new ones, and yield what happened to each.
+    """End the processes of works in order, let the app start new ones, and yield the result for each.
 
     Args:
         run: The run.

@@ -41,7 +41,7 @@ PAYLOADS = "@payloads"
 #: Maximum of entries in one page of a folder.
 LONGEST_PAGE = 5_000
 
-#: Seconds that one answer may take to count the files of drives; the next answer goes on.
+#: Seconds that one answer may take to count the files of drives; the next answer continues.
 COUNTING_TIME = 0.2
 
 #: Entries that are counted in one piece.
@@ -315,7 +315,7 @@ class DriveContents:
         return open_store(self._root, drive, mode)
 
     def _count(self, drives: Iterable[str]) -> None:
-        """Go on with the counts of drives, and forget those of other drives."""
+        """Continue the counts of drives, and forget the counts of other drives."""
         self._counts = {
             drive: self._counts.get(drive) or _Count(partial(self._open_store, drive)) for drive in drives
         }

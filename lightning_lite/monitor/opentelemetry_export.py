@@ -1,8 +1,8 @@
 """Sends the calls of a run to OpenTelemetry, as spans of one trace; needs the extra `otel`.
 
     run                     ─▶ the first span of the trace, sent when the run has ended
-    call of a work          ─▶ a span from the request to the end, below that of the run
-    attempt, if several     ─▶ a span below that of the call
+    call of a work          ─▶ a span from the request to the end, below the span of the run
+    attempt, if several     ─▶ a span below the span of the call
     failure of an attempt   ─▶ an event `exception` and the status `error`
 
 The spans are made from the journal, so the app does nothing for them. The ids are made from the id of the run

@@ -14,7 +14,7 @@ from lightning_lite.engine.history import Attempt, CallHistory, RunHistory
 from lightning_lite.runs.catalog import RunSummary
 
 _PID = 1
-_FLOW = 0  # the track of the flow; those of works follow
+_FLOW = 0  # the track of the flow; the tracks of works follow
 
 #: Maximum number of characters in the name of a slice.
 _NAME_LIMIT = 120

@@ -175,7 +175,7 @@ def preview_of(file: BinaryIO, name: str, size: int) -> Preview:
 
 
 def is_text(head: bytes) -> bool:
-    r"""Return whether the beginning of a file is that of a text, also if some of its bytes are not UTF-8.
+    r"""Return whether the beginning of a file is text, also if some of its bytes are not UTF-8.
 
     Example:
         >>> is_text("naïve\n".encode("latin-1")), is_text(b"\x00\x01\x02")

@@ -1,7 +1,7 @@
 """Metrics of the runs of a root in the text format 0.0.4 of Prometheus.
 
-All runs are counted by state. Only runs that go on have series of their own, of a bounded number: a server
-that looked at all runs for months would have as many series as the root has works.
+All runs are counted by state. Only runs that are still running have series of their own, of a bounded
+number: a server that looked at all runs for months would have as many series as the root has works.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class CallCounters:
 
 
 class WatchedRun(NamedTuple):
-    """A run that goes on.
+    """A run that is still running.
 
     Attributes:
         run: The run.
@@ -104,7 +104,7 @@ def metrics(runs: Sequence[RunSummary], watched: Sequence[WatchedRun]) -> str:
 
     Args:
         runs: All runs of the root.
-        watched: Those of them that go on, the newest first.
+        watched: The runs that are still running, the newest first.
 
     Example:
         >>> print(metrics([], []).splitlines()[2])

@@ -68,7 +68,7 @@ class AppAnswer(NamedTuple):
     Attributes:
         works: Its works; `None` if it does not answer.
         busy: As in `RunStatus`.
-        trouble: Why it does not answer; "" if it does, or if the run does not go on.
+        trouble: Why it does not answer; "" if it does, or if the app is not running.
     """
 
     works: list[WorkRow] | None
@@ -95,7 +95,7 @@ def ask_app(run: RunSummary, timeout: float = _ANSWER_TIMEOUT) -> AppAnswer:
     """Ask a running app for its status.
 
     Args:
-        run: The run; if it does not go on, there is no answer.
+        run: The run; if its app is not running, there is no answer.
         timeout: Seconds to wait for the answer.
     """
     if run.holder is None:

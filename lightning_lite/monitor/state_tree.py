@@ -131,6 +131,6 @@ class StateTree:
 
 def _read(encoded: bytes) -> _Text:
     shown = describe(encoded, SHORT, max_read=_MAX_READ)
-    # Only for numbers: `decode` would import what another value refers to.
+    # Only for numbers: `decode` would import modules for another value.
     number = decode_number(encoded) if shown.type in ("int", "float") else None
     return _Text(encoded, shown, number)

@@ -125,7 +125,7 @@ class _Spans:
             edge = edges[position]
             find = bisect_right if position == last else bisect_left
             begun_by = find(starts, edge, begun)
-            # Of the spans that began before, only the last one can go on, unless the clock was set back.
+            # Of the spans that began before, only the last one can continue, unless the clock was set back.
             if begun_by and reach[begun_by - 1] >= edge:
                 gone_by = failed[find(reach, edge, 0, begun_by)]
                 busy_by = seconds[begun_by] - max(0.0, ends[begun_by - 1] - edge)
@@ -204,9 +204,9 @@ class Timeline:
         Args:
             works: Full names of the works, at most 60.
             now: Present time in seconds since 1970.
-            is_running: Whether the run goes on: else its calls without an end are lost.
-            start: Begin of the range in seconds since 1970; by default that of the run.
-            end: End of the range; by default `now`, or the last event of a run that does not go on.
+            is_running: Whether the app is still running: else its calls without an end are lost.
+            start: Begin of the range in seconds since 1970; by default the begin of the run.
+            end: End of the range; by default `now`, or the last event of a run that has ended.
             pixels: Width at which the range is shown.
 
         Returns:
@@ -305,7 +305,7 @@ def _row(index: _WorkIndex, view: _View, now: float, lost_at: float | None) -> d
 
 
 def _span_of(call: CallHistory, attempt: Attempt, until: float | None, outcome: str) -> _Span:
-    """Return an attempt as a span; one without an end goes on until a time and has an outcome."""
+    """Return an attempt as a span; one without an end lasts until a time and has an outcome."""
     if attempt.ended is not None:
         known = attempt.outcome if attempt.outcome in _CODES else "stopped"
         return _Span(attempt.began, max(attempt.ended, attempt.began), call.number, attempt.number, known)

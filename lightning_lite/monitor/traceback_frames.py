@@ -1,4 +1,4 @@
-r"""The frames in the text of a traceback, those of the user's code first.
+r"""The frames in the text of a traceback, the frames of the user's code first.
 
 >>> text = 'Traceback (most recent call last):\n  File "/home/ada/app.py", line 3, in run\n    1 / 0\nError'
 >>> frames_of(text)

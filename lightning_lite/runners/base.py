@@ -29,7 +29,7 @@ class RemoteOptions(NamedTuple):
         lease: Seconds after which a work that does not hear of its app any more is ended.
         working_dir: Folder whose files the works find in their working directory and can import, or `None`.
         excludes: Patterns of files in it that are not sent, as in `.gitignore`.
-        direct: Whether we may open a connection of our own, which is faster than that of the cluster.
+        direct: Whether we may open a connection of our own, which is faster than the cluster's.
         keeps_files: Whether the app uses drives or paths, so that a machine that does not see the folder
             that holds them can't run its works.
     """
@@ -182,7 +182,7 @@ class Runner(ABC):
     # Commands from other terminals; called in any thread, also while the flow is busy.
 
     def places(self) -> dict[str, Place]:
-        """Return the places of the works that have a process, by name; that of the app for a thread."""
+        """Return the places of the works that have a process, by name; for a thread, the place of the app."""
         return {}
 
     def take_external(self, external: ExternalRequest) -> None:

@@ -43,7 +43,7 @@ _SHORT_NAME = "socket"
 #: Maximum of bytes of the path of a socket; Linux allows 107, macOS 103.
 LONGEST_ADDRESS = 100
 
-#: Maximum of bytes of an answer; that of a run with 10,000 works has some MiB.
+#: Maximum of bytes of an answer; the answer about a run with 10,000 works has some MiB.
 _ANSWER_LIMIT = 64 * 1024 * 1024
 
 _OPEN_FILES = "/proc/self/fd"
@@ -402,7 +402,7 @@ def _parse(line: bytes | bytearray) -> Message:
 
 
 def _bind(listener: socket.socket, folder: str) -> None:
-    """Create the socket, accessible only by its user; remove that of a dead process."""
+    """Create the socket, accessible only by its user; remove the socket of a dead process."""
     with _address(folder, new=True) as address:
         listener.bind(address)
         os.chmod(address, 0o600)  # before `listen`, so no other user can connect
@@ -463,7 +463,7 @@ def _short_folder(folder: str) -> str:
 
 
 def _check(address: str, path: str, new: bool) -> None:
-    """Refuse a thing that is not a socket, such as a link. For a new socket, remove that of a dead process.
+    """Refuse a thing that is not a socket, such as a link. For a new socket, remove a dead process's.
 
     Args:
         address: The socket.

@@ -13,7 +13,7 @@ OUT_OF_MEMORY = "the system has killed a process because memory ran out"
 def count_out_of_memory_kills() -> int:
     """Return how many processes the kernel has killed for lack of memory; 0 if they are not counted.
 
-    It counts those of our own control group if there is one, else those of the whole machine.
+    It counts the kills in our own control group if there is one, else the kills on the whole machine.
     """
     for path in _counters():
         try:
@@ -28,7 +28,7 @@ def count_out_of_memory_kills() -> int:
 
 
 def _counters() -> Iterator[str]:
-    """Yield the files that may hold the counter, that of the smallest group first."""
+    """Yield the files that may hold the counter, the file of the smallest group first."""
     try:
         with open("/proc/self/cgroup", encoding="utf-8") as file:
             groups = [line.rstrip("\n").split(":", 2) for line in file]

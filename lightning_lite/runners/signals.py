@@ -90,7 +90,7 @@ class EndingSignals:
             raise self.error
 
     def end_from_outside(self) -> bool:
-        """Do what SIGTERM does, from any thread; return `False` if SIGTERM is not handled here."""
+        """Act like SIGTERM, from any thread; return `False` if SIGTERM is not handled here."""
         if signal.SIGTERM not in self._previous:
             return False
         if self.error is not None:

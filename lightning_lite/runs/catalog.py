@@ -122,7 +122,7 @@ def read_run(path: str) -> RunSummary:
     """Return the summary of a run.
 
     The lock says whether a run is still running. Its pid does not: the system may have given that number to
-    another process. If the lock or `run.json` can't be read, the state of a run that goes on is `unknown`. If
+    another process. If the lock or `run.json` can't be read, the state of a running app is `unknown`. If
     the folder is a link, nothing in it is read.
 
     Args:
@@ -355,7 +355,7 @@ def load_details(path: str) -> dict[str, Any]:
 
     Raises:
         OSError: It can't be read, or is not a regular file.
-        ValueError: Its content is not that of a `run.json`.
+        ValueError: Its content is not a valid `run.json`.
     """
     data = read_regular(os.path.join(path, "run.json"), _MAX_DETAILS)
     if not data:

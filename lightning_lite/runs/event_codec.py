@@ -275,7 +275,7 @@ class _Form(NamedTuple):
     Attributes:
         kind: The class of the events.
         types: The types that the fields of a row may have.
-        from_fields: Makes the fields of the event from those of the row, or returns `None` if they are
+        from_fields: Makes the fields of the event from the fields of the row, or returns `None` if they are
             malformed; `None` if they are the same.
         to_fields: Makes the fields of the row from the event; `None` if they are the same.
     """

@@ -4,8 +4,8 @@
     run.json         replaced atomically, so a reader never sees a part of it
     journal.log      see `runs.journal`; journal.lock is the lock of the run
     numbers.log      see `runs.numbers_log`
-    commands.sock    the socket for commands from other terminals, while the run goes on
-    layout.json      what the flows show, if they show something; replaced in the same way
+    commands.sock    the socket for commands from other terminals, while the app runs
+    layout.json      the layout of the flows, if they show something; replaced in the same way
     logs/<work>.log  the output of a work; <work>.times has the time of its lines
     values/          the files of big values
     frontends/       the output of the servers of frontends
@@ -167,7 +167,7 @@ class RunFolder:
         return tags_of(self._details)
 
     def note_works(self, works: Mapping[str, int]) -> None:
-        """Record the states of the works while the run goes on, for the case that its process dies.
+        """Record the states of the works while the app runs, for the case that its process dies.
 
         Args:
             works: Number of works in each state.
@@ -177,7 +177,7 @@ class RunFolder:
             self._write()
 
     def note_layout(self, layout: Mapping[str, Any]) -> None:
-        """Record what the flows show, for the page of the run.
+        """Record the layout of the flows, for the page of the run.
 
         Args:
             layout: The layout as plain data.
@@ -232,7 +232,7 @@ def _replace(path: str, data: Mapping[str, Any]) -> None:
         OSError: It can't be written.
     """
     text = json.dumps(data, indent=2, ensure_ascii=True) + "\n"
-    with suppress(FileNotFoundError):  # of a process that died; opening what is there could wait for ever
+    with suppress(FileNotFoundError):  # of a process that died; opening it could wait for ever
         os.unlink(f"{path}.new")
     fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with open(fd, "w", encoding="ascii") as file:
@@ -294,8 +294,8 @@ def _make_folder(root: str, root_mode: str, now: float) -> str:
     runs = _make_folders(root, root_mode)
     moment = time.strftime("%Y%m%d%H%M%S", time.gmtime(now)) + f"{int(now * 1000) % 1000:03}"
     for latest in list_runs(runs)[-1:]:
-        # Later than all others, even if the clock was ahead when one of them began: else that one would be
-        # the latest run until the clock has passed its time.
+        # The new id must sort last. If an earlier run started with a clock that was ahead, use its time
+        # plus 1 ms.
         after = f"{int(latest[:8] + latest[9:18]) + 1:017}"
         if len(after) == len(moment):
             moment = max(moment, after)

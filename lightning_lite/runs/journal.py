@@ -4,7 +4,7 @@ An entry is written with one system call, so it survives the death of the proces
 with `durable` it is flushed to the disk too. `runs.journal_format` describes the form on
 disk and the damage that is refused.
 
-While the run goes on, `Rewrite` replaces the file by a shorter one: the new file is written under another
+While the app runs, `Rewrite` replaces the file by a shorter one: the new file is written under another
 name, gets the entries that were written in the meantime, is flushed to the disk, and is renamed over the old
 one. So at each moment the journal is whole, for a reader, after a crash and after a loss of power. To copy a
 journal, copy the folder of its run.
@@ -264,7 +264,7 @@ class Journal:
             self._is_gone = True
             self._check_at = 0.0
             raise JournalGone(
-                f"the journal {self.path!r} was removed while the run went on: later events are not "
+                f"the journal {self.path!r} was removed while the app was running: later events are not "
                 "recorded; start a new run, with a root that no other program removes",
                 file=self.path,
             )
@@ -290,7 +290,7 @@ class Journal:
 
 
 class Rewrite:
-    """A new file that replaces a journal while the run goes on; `Journal.rewrite` makes it.
+    """A new file that replaces a journal while the app runs; `Journal.rewrite` makes it.
 
     A new file that was not finished is removed by the next one.
 
@@ -321,7 +321,7 @@ class Rewrite:
             refuse(error, self._journal.path)
 
     def finish(self, values: Set[str]) -> None:
-        """Append what the journal got since the start of the rewrite, and let the new file replace the old.
+        """Append the entries since the start of the rewrite, and let the new file replace the old one.
 
         Then the files of other values are removed.
 

@@ -257,7 +257,7 @@ def _names_secret(name: str) -> bool:
 
 
 def _is_other_value(name: str, value: str) -> bool:
-    """Return whether a value is not a secret, although its name may be that of a secret."""
+    """Return whether a value is not a secret, although its name looks like the name of a secret."""
     words = _words(name)
     last = words[-1]
     if last == "pass":

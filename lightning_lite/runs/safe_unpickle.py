@@ -2,7 +2,7 @@
 
 A reader of a run may not have the modules of the app, and reading a run must not execute anything.
 `unpack_plain` refuses classes and functions; `unpack_shown` replaces each one by a stand-in, which records
-what the pickle says of it. Stand-ins are only shown.
+the data about it in the pickle. Stand-ins are only shown.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class StandIn:
         return made
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Accept what the constructor of the class gets."""
+        """Accept the arguments of the constructor of the class."""
 
     def __call__(self, *args: Any) -> StandIn:
         """Return a stand-in for the result: a function may have returned a function or a class."""

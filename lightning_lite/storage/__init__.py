@@ -12,7 +12,7 @@ Between them and a store:
     stores          which store keeps a drive
     artifacts       the files behind Path, Payload and FileSystem
     names           rules for ids, components, paths and patterns
-    destinations    what the argument `to` means
+    destinations    the meaning of the argument `to`
     pickle_file     the format of a Payload's file
     content_digest  size and digest of such a file, checked before it is unpickled
     stored_stamps   which files of a Path are unchanged since this process stored them, in memory
@@ -25,7 +25,7 @@ Between them and a store:
 Implementations:
     local/        the store in plain files of this machine
     object_store/ the store in a bucket of an object store
-    transfer/     what both do with the source of a put and the result of a get
+    transfer/     the common part of both: the source of a put, and the result of a get
     fs/           operations on the file system that they are built from
 
 The public names are loaded on first use, because each process of a work imports this package.

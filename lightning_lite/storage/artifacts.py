@@ -48,7 +48,7 @@ class Artifacts:
 
     Args:
         name: Which of them.
-        root: Absolute folder or url that holds all drives; by default that of the code that calls.
+        root: Absolute folder or url that holds all drives; by default the folder or url of the caller.
 
     Attributes:
         root: That folder or url.

@@ -59,8 +59,8 @@ def destinations(
         )
     if () in paths:
         raise DrivePathError(
-            f"The folder '.' has no last name that it could get in {shown(target.text)}; put it alone, with "
-            "the name that it gets, such as to='all'."
+            f"The folder '.' has no name that {shown(target.text)} could use. Put it in a separate call, "
+            "with a name: to='all'."
         )
     check_last_names(["/".join(parts) for parts in paths], target.text)
     return [target.parts + parts[-1:] for parts in paths]

@@ -376,7 +376,7 @@ class Drive(DriveHandle):
         Args:
             path: A folder; a file is its own only path; the list is empty if nothing is there. Or a list of
                 paths, or a pattern like `*.ckpt`: each match is listed, and the results are one list.
-            component_name: Only what this component has put.
+            component_name: Only files of this component.
             recursive: Return the files at any depth, instead of the files and folders directly in it.
         """
         self._check("list")
@@ -501,8 +501,8 @@ class Drive(DriveHandle):
         """Remove a file or a folder that this component has put.
 
         Args:
-            path: Its path. Or a list of paths, or a pattern like `*.ckpt`, which selects only what this
-                component has put: each match is removed separately.
+            path: Its path. Or a list of paths, or a pattern like `*.ckpt`, which selects only files of
+                this component: each match is removed separately.
 
         Raises:
             DriveNotOwner: Another component has put it.
@@ -591,8 +591,7 @@ class Drive(DriveHandle):
 
         if timeout is not None and not self._store().wait(is_there, timeout):
             raise DriveTimeout(
-                f"The following {shown(path)} wasn't found in {timeout:g} s; does the component that "
-                f"puts it run?"
+                f"The path {shown(path)} wasn't found in {timeout:g} s; does the component that puts it run?"
             )
         if not selection.paths:
             raise _no_match(path)

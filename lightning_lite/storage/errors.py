@@ -192,9 +192,9 @@ class DriveWarning(UserWarning):
 
 def not_owned(owner: str, parts: tuple[str, ...], owners: list[str]) -> DriveNotFound | DriveNotOwner:
     """Return the error for a path that its component can't delete, because it has nothing there."""
-    text = f"The file {shown('/'.join(parts))} doesn't exist in the component_name space {shown(owner)}"
+    text = f"The component {shown(owner)} has no file {shown('/'.join(parts))} in this drive"
     if not owners:
-        return DriveNotFound(f"{text}, nor in another one; see list().")
+        return DriveNotFound(f"{text}, and no other component has it; see list().")
     return DriveNotOwner(
         f"{text}; it belongs to {shown(owners[0])}, and only its owner deletes it: use "
         f"Drive(..., component_name={owners[0]!r}) to act as it.",

@@ -413,7 +413,7 @@ def _local_path_of(segment: PathLike) -> PathLike:
 def _make_folder(path: PathLike) -> None:
     """Create the folder of `lit://` paths in the root of a work, if `path` is in it.
 
-    A work may write its file before it has created any folder. On another machine than that of the app, the
+    A work may write its file before it has created any folder. On another machine than the app's, the
     root and the folders above it may be missing.
     """
     caller = current_caller()
@@ -432,7 +432,7 @@ def _text_of(path: PurePath, guess: str | None) -> str | None:
 
     Args:
         path: Absolute path.
-        guess: A root that may contain it, in addition to those of the app and of the environment.
+        guess: A root that may contain it, in addition to the roots of the app and of the environment.
     """
     for root in filter(None, (guess, current_caller().root, resolve_root(None))):
         if path.is_relative_to(f"{root}/{_FOLDER}"):

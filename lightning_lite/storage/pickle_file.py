@@ -83,7 +83,7 @@ def load(path: str, check: Callable[[int], None] | None = None) -> Any:
 
 
 class _Pickler(pickle.Pickler):
-    """Pickles importable classes and functions by reference, and those of the user's script by value."""
+    """Pickles importable classes and functions by reference, and definitions of the script by value."""
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, type | FunctionType):

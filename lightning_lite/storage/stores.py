@@ -69,7 +69,7 @@ def drive_names(place: str) -> list[str]:
 
 
 def _check_is_seen(place: str) -> None:
-    """Refuse a folder that the machine of this work does not see: what it puts there would be lost with it.
+    """Refuse a folder that the machine of this work does not see, because its files would be lost.
 
     Raises:
         DriveRefused: The message names the folder, and what to do.

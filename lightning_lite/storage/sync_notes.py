@@ -2,9 +2,9 @@
 
 The notes are on disk, for later processes too; `stored_stamps` keeps its stamps in memory, for one process.
 
-A work on another machine may make a file again, so that the copy here gets out of date. Only what a note
-describes may be replaced by the newer version: anything else was written or moved here by the user, and the
-store may not have it.
+A work on another machine may make a file again, so that the copy here gets out of date. Only a file that a
+note describes may be replaced by the newer version: anything else was written or moved here by the user, and
+the store may not have it.
 
 <cache>/synced/<digest of machine, place, owner and path>    the note, in JSON
 """
@@ -62,7 +62,7 @@ def remember(place: str, owner: str, path: str, stamp: Stamp) -> None:
 
 
 def is_synced(place: str, owner: str, path: str) -> bool:
-    """Return whether what is at `path` is still what was kept or restored; see `remember`."""
+    """Return whether the file or folder is unchanged since it was kept or restored; see `remember`."""
     try:
         with os.fdopen(
             syscalls.open_file(_note(place, owner, path), syscalls.READ), encoding="ascii"

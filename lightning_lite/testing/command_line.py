@@ -66,7 +66,7 @@ def _kept_process() -> Iterator[list[BaseException]]:
     """Restore at the end the globals that a script and the command line change in their process.
 
     Yields:
-        The exceptions that the command line shows, as Python shows those of a script.
+        The exceptions that the command line shows, as Python shows the exceptions of a script.
     """
     argv, path, main, show = sys.argv, list(sys.path), sys.modules["__main__"], sys.excepthook
     shown: list[BaseException] = []

@@ -332,7 +332,7 @@ class Call:
 
 
 def error_of(failure: Failure, work: str, where: str = "") -> BaseException:
-    """Return the exception that `app.run()` raises for a failure: that of the work, if it can be unpickled.
+    """Return the exception that `app.run()` raises for a failure: the work's, if it can be unpickled.
 
     Its cause is the text of the traceback in the other process, and a note names the call.
 
@@ -352,7 +352,7 @@ def error_of(failure: Failure, work: str, where: str = "") -> BaseException:
     error = found if isinstance(found, BaseException) else ours
     if failure.traceback:
         cause = RemoteTraceback(f"in the process of {work}:\n\n{fill_in_source(failure.traceback)}")
-        BaseException.__setattr__(error, "__cause__", cause)  # that of a frozen dataclass would raise
+        BaseException.__setattr__(error, "__cause__", cause)  # the method of a frozen dataclass would raise
     if error is not ours and where:  # the message of `ours` names the call already
         add_note(error, f"in {where}")
     return error

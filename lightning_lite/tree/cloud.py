@@ -230,7 +230,7 @@ class CloudCompute(Transferable):
         lowered = name.lower()
         # Each object belongs to one work, so each has its own id, except the default.
         self.id = "default" if lowered in ("default", "cpu") else os.urandom(8).hex()
-        # A name of no known kind may be that of a custom resource, in which capitals count.
+        # A name of no known kind may name a custom resource, in which capitals count.
         is_known = lowered in late_import(_RESOURCES).KINDS
         self.name = "cpu-small" if self.id == "default" else lowered if is_known else name
         self.disk_size = disk_size

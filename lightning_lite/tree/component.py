@@ -101,8 +101,8 @@ def replace_method(
     Args:
         cls: The class.
         name: Name of the method.
-        replacement_of: Gets the method as a function of the component and the arguments, and returns what
-            replaces it. A static method does not get the component, and a class method gets its class.
+        replacement_of: Gets the method as a function of the component and the arguments, and returns the
+            new method. A static method does not get the component, and a class method gets its class.
     """
     definition = next(vars(base)[name] for base in cls.__mro__ if name in vars(base))
     if isinstance(definition, staticmethod | classmethod):
@@ -280,8 +280,8 @@ class Component(TreeMember, metaclass=ComponentType):
     def lightningignore(self, patterns: tuple[str, ...]) -> None:
         if self._node.link is not None:
             raise DetachedError(
-                f"Your app has been already dispatched, so modifying the `{self.name}.lightningignore` does "
-                "not have an effect. Set it in __init__."
+                f"Your app has already been dispatched, so modifying the `{self.name}.lightningignore` has "
+                "no effect. Set it in __init__."
             )
         self._lightningignore = patterns
 
@@ -311,7 +311,7 @@ class Component(TreeMember, metaclass=ComponentType):
 
     def __repr__(self) -> str:
         node = self.__dict__.get("_node")
-        if node is None:  # its `__init__` has not called that of this class yet
+        if node is None:  # its `__init__` has not called the `__init__` of this class yet
             return object.__repr__(self)
         return f"<{node.name or 'not attached'} ({type(self).__qualname__})>"
 

@@ -27,7 +27,7 @@ def next_event(pattern: str, after: float, timezone: str | None = None) -> float
     Args:
         pattern: Five cron fields, or six with the seconds last, or an alias (`hourly`, `@daily`).
         after: Seconds since 1970.
-        timezone: Name of a time zone, `Europe/Prague`; `None` means that of this computer.
+        timezone: Name of a time zone, `Europe/Prague`; `None` means the time zone of this computer.
 
     Returns:
         Time of the event, in seconds since 1970.

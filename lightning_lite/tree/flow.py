@@ -90,7 +90,7 @@ class LightningFlow(ScheduledFlow):
         self._end(StopApp(end_msg))
 
     def _exit(self, end_msg: str = "") -> NoReturn:
-        """Do what `stop` does: its name in the first releases of Lightning App."""
+        """Act like `stop`: its name in the first releases of Lightning App."""
         warnings.warn("LightningFlow._exit is the old name of stop", DeprecationWarning, stacklevel=2)
         self.stop(end_msg)
 
@@ -111,7 +111,7 @@ class LightningFlow(ScheduledFlow):
             >>> LightningApp(Flow()).run()  # doctest: +ELLIPSIS
             Traceback (most recent call last):
             lightning_lite.errors.AppFailed: no data
-            To go on with this run: ...
+            To resume this run: ...
         """
         self._end(FailApp(end_msg))
 
@@ -411,7 +411,7 @@ class LightningFlow(ScheduledFlow):
 
 
 def _kind_and_removal(name: str, child: TreeMember) -> tuple[str, str]:
-    """Return what a child of a flow is, and how it, or its content, is removed."""
+    """Return the kind of a child of a flow, and how it, or its content, is removed."""
     if isinstance(child, Structure):
         return type(child).__name__, (
             f"self.{name}.clear() removes all components in it, and self.{name}.pop(...) removes one."

@@ -15,7 +15,7 @@ _MAX_NAME_NBYTES = 200
 
 
 def attach(parent: TreeMember, key: str, child: TreeMember) -> None:
-    """Make `child` the child of `parent` under `key`, and set its name and those of its descendants.
+    """Make `child` the child of `parent` under `key`, and set its name and the names of its descendants.
 
     Raises:
         ComponentError: See `check_attachable`.

@@ -340,7 +340,7 @@ def check_name(name: object, what: str) -> None:
 
     Args:
         name: The key.
-        what: What gets the key, for the error message.
+        what: The thing that gets the key, for the error message.
 
     Raises:
         ComponentError: The message names the forbidden character, or says what is wrong.

@@ -51,7 +51,7 @@ def _signature_of_run(cls: type[Any]) -> Signature | None:
     if type(function) is not FunctionType or any(hasattr(function, name) for name in copied):
         return None
     try:
-        # A function that a decorator has made is called itself, so what it wraps does not count.
+        # A function that a decorator has made is called itself, so the wrapped function does not count.
         signature = inspect.signature(function, follow_wrapped=False)
     except Exception:  # noqa: BLE001 - since Python 3.14, this evaluates the annotations
         return None

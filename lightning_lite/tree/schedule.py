@@ -50,7 +50,7 @@ class ScheduledFlow(Component):
                 alias: `hourly`, `daily`, …
             start_time: Ignore events before this time; `None` means now.
             user_key: Name of the schedule; needed if a flow uses the same pattern twice.
-            timezone: Name of a time zone, for example `Europe/Prague`; `None` means that of this computer.
+            timezone: Name of a time zone, for example `Europe/Prague`; `None` means the local time zone.
 
         Returns:
             Whether an event is due.

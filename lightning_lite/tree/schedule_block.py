@@ -234,6 +234,6 @@ def _gives_value(code: list[dis.Instruction], length: int) -> bool:
 
 
 def _lines_before(frame: FrameType, stop: int) -> range:
-    """Return the lines after the present one and before that of the instruction at `stop`."""
+    """Return the lines after the present one and before the line of the instruction at `stop`."""
     lines = [line for start, end, line in frame.f_code.co_lines() if start <= stop < end and line is not None]
     return range(frame.f_lineno + 1, lines[0]) if lines else range(0)

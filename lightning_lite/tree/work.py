@@ -83,7 +83,7 @@ class LightningWork(Component):
     _travels = True
     _policy: WorkPolicy
 
-    #: Whether a server that answers at `port` is that of this work, so that the work has a `url`. One that
+    #: Whether a server that answers at `port` belongs to this work, so that the work has a `url`. One that
     #: binds the port itself is sure only after that.
     _holds_port: bool = True
 
@@ -363,7 +363,7 @@ class LightningWork(Component):
         """
         if _outbox_of(self) is None:
             raise DetachedError(
-                "Can't delete the work, it isn't attached to a LightningFlow. "
+                "Can't delete the work, because it isn't attached to a LightningFlow. "
                 f"Found {type(self).__qualname__} outside a running app."
             )
         self.stop()

@@ -39,7 +39,7 @@ class RecordedStream:
         self.write_only = stream.write
         self._record = record
         self._pid = os.getpid()
-        # Not by `setattr`: an object that passes all to another one would pass this, too.
+        # Write to `vars()`: `setattr` on a proxy would change the wrapped stream.
         attributes = vars(stream)
         self._own = attributes.get("write")  # a replacement of the method of the class
         attributes["write"] = self._write

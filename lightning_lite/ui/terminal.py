@@ -117,7 +117,7 @@ class Terminal:
                 self.on_gone()
 
     def keep_lines_whole(self) -> None:
-        """Let neither the prints of the flow nor those of works split a line, if there is no footer."""
+        """Let neither prints of the flow nor prints of works split a line, if there is no footer."""
         if self.footer is None:
             self._whole_lines = WholeLines.of(sys.stdout)
 
@@ -249,7 +249,7 @@ class Terminal:
 
 
 def _colour_lines(text: str) -> str:
-    """Return the lines of a text; a part of a line does not colour what is written after it."""
+    """Return the lines of a text; a part of a line does not colour the text after it."""
     return "\n".join(map(end_colours, text.split("\n")))
 
 

@@ -99,8 +99,8 @@ _receiving: ContextVar[receiving | None] = ContextVar("lightning_lite_receiving"
 def arrived(value: T) -> T:
     """Return an unpickled `Transferable`, or the result of its `before_run` if it is in arguments of a work.
 
-    For values that `before_run` replaces by other ones. An object of the user's class may hold such a value,
-    and can get the other one only while it is unpickled.
+    `before_run` may return a replacement. An object of the user's class that holds the value can receive the
+    replacement only during unpickling.
     """
     block = _receiving.get()
     if block is None:

@@ -45,7 +45,7 @@ from lightning_lite.values.unused_definitions import WaitingDefinitions
 
 _PROTOCOL = 5
 
-#: Attributes of each class that its creation makes, or that belong to this process.
+#: Class attributes that are not sent: Python sets them, or they are valid in this process only.
 _MADE_BY_CREATION = frozenset(
     {"__dict__", "__weakref__", "__module__", "__qualname__", "__annotate_func__", "__annotations_cache__"}
 )
@@ -416,7 +416,7 @@ class _ValuePickler(pickle.Pickler):
         name: Any = globals_.get("__name__")
         is_script = isinstance(name, str) and not is_importable(name) and _is_namespace(name, globals_)
         # A local function gets a copy of the globals that it uses. A wrapper that a library has put around a
-        # function of the script uses those of the library.
+        # function of the script uses the library's.
         is_library = not is_script and name != module and _is_namespace(name, globals_)
         key = id(globals_), is_library
         if key not in self._spaces:
@@ -436,7 +436,7 @@ class _ValuePickler(pickle.Pickler):
 
 
 def _is_namespace(name: Any, globals_: dict[str, Any]) -> bool:
-    """Return whether `globals_` are those of the module `name`, not of another that has its name."""
+    """Return whether `globals_` belong to the module `name`, not to another that has its name."""
     if namespaces.namespace_of(name) is globals_:
         return True
     if name == "__main__" or (name not in sys.modules and "__spec__" in globals_):
@@ -451,7 +451,7 @@ def _facts(name: str, globals_: dict[str, Any]) -> namespaces.Facts:
         name,
         os.path.abspath(file) if isinstance(file, str) else None,
         globals_.get("__package__"),
-        spec if spec != "__main__" else None,  # that of a profiler, which has run the file
+        spec if spec != "__main__" else None,  # the spec of a profiler, which has run the file
         None if path is None else list(path),
         name in sys.modules,
         tokens.origin(),
@@ -605,7 +605,7 @@ def _reduce_code(pickler: _ValuePickler, code: CodeType) -> Any:
 
 
 def _reduce_cell(pickler: _ValuePickler, cell: CellType) -> Any:
-    """Return how a cell is made: empty first, because what it contains may use the cell."""
+    """Return how a cell is made: empty first, because its content may use the cell."""
     if not _is_filled(cell):
         return CellType, ()
     return CellType, (), (cell.cell_contents,), None, None, definitions.set_cell

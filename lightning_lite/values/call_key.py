@@ -157,7 +157,7 @@ def _encode_bytes(value: bytes, parts: list[bytes], above: _Above) -> None:
 
 
 def _content(view: memoryview) -> bytes:
-    """Return the digest of a big buffer; that of a value in a file of the run is known."""
+    """Return the digest of a big buffer; the digest of a value in a file of the run is known."""
     digest: str = value_files().digest_of(view)
     return _text(digest)
 

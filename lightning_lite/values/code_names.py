@@ -10,7 +10,7 @@ from types import CodeType
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-#: Instructions whose name may be that of a global; those of class bodies look there last.
+#: Instructions whose name may name a global; instructions of class bodies look there last.
 _NAME_INSTRUCTIONS = frozenset(
     {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 )
@@ -26,8 +26,8 @@ class Names(NamedTuple):
 
     Attributes:
         used: Names that may be globals.
-        attributes: All names, also those of attributes and modules.
-        noted: Words of texts that may be annotations, because those of this code are not evaluated.
+        attributes: All names, also names of attributes and modules.
+        noted: Words of texts that may be annotations, because the annotations of this code are not evaluated.
     """
 
     used: frozenset[str]
@@ -39,7 +39,7 @@ _known_names: WeakKeyDictionary[CodeType, Names] = WeakKeyDictionary()
 
 
 def names_of(code: CodeType) -> Names:
-    """Return the names in a code object, and in those of the functions inside it."""
+    """Return the names in a code object, and in the code objects of the functions inside it."""
     found = _known_names.get(code)
     if found is None:
         is_late = code.co_flags & __future__.annotations.compiler_flag

@@ -51,7 +51,7 @@ def _take_apart(error: BaseException) -> Any:
 
 
 def reduce_error_by_parts(error: BaseException, is_packable: Callable[[Any], bool]) -> Any:
-    """Return how an exception is rebuilt from those of its parts that can be pickled.
+    """Return how an exception is rebuilt from its parts that can be pickled.
 
     Args:
         error: The exception.

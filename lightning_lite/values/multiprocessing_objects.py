@@ -181,7 +181,7 @@ class _Sharing:
             # A semaphore without a name. Python before 3.11.5 would send its address, which is useless there.
             if isinstance(obj, lock) and obj._semlock.name is None:
                 raise NotShareable(
-                    "a lock of the fork context is of use only in forked processes, and works are none. "
+                    "a lock of the fork context is valid only in forked processes, and works are not forked. "
                     f'Create it with {_package_of(lock)}.get_context("spawn")'
                 )
         reducer = self._reducers.get(package, {}).get(kind)

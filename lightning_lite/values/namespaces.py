@@ -76,7 +76,8 @@ class ScriptModule(ModuleType):
 _facts: dict[str, Facts | None] = {}
 _modules: dict[str, ModuleType] = {}
 _waiting: dict[str, dict[str, bytes | str]] = {}
-#: The threads that unpickle a waiting definition. Its globals may be older than those that are there.
+#: Ids of threads that are unpickling a waiting definition. Its globals may be outdated, so they must not
+#: replace present ones.
 _loading: set[int] = set()
 #: The last arrived value of each name, by the id of the namespace.
 _arrived: dict[int, dict[str, Any]] = {}
@@ -167,7 +168,7 @@ def _file_of(space: dict[str, Any]) -> str | None:
 
 
 def _open_foreign(facts: Facts) -> dict[str, Any]:
-    """Return a dict for code of another script, whose names must not mix with those of this one."""
+    """Return a dict for code of another script, whose names must not mix with the names of this script."""
     key = facts.name, facts.file or facts.origin
     if key not in _foreign:
         _foreign[key] = {"__name__": facts.name, "__file__": facts.file, "__package__": facts.package}

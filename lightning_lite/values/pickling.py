@@ -161,7 +161,7 @@ def _dump(
         raise
     except (Exception, SystemExit):  # noqa: BLE001 - by value it may be possible, or the error has the reason
         pass
-    # Not in the `except` block: the error of the first attempt would be part of that of the second.
+    # Not in the `except` block: the error of the first attempt would be part of the error of the second.
     try:
         by_value = late_import(_BY_VALUE)  # takes 30 to 50 ms, and most works never pickle by value
     except OSError as error:  # this process may not open more files

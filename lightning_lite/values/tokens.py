@@ -21,7 +21,7 @@ _tokens: dict[int, str] = {}
 #: The tokens of objects that are complete: all their parts have been set.
 finished: set[str] = set()
 _origin = ("", -1)
-#: Never used twice, also when an object is gone: the other process may still have what the token names.
+#: Never used twice, also when an object is gone: the other process may still have the object of the token.
 _numbers = count()
 
 

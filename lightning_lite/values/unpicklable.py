@@ -1,4 +1,4 @@
-"""Finds what makes a value impossible to send, and says where it is and what to do.
+"""Finds the part that makes a value impossible to send, and says where it is and what to do.
 
     global 'connection' (sqlite3.Connection), used in W.run, line 12: cannot pickle 'Connection' object
 
@@ -65,7 +65,7 @@ class _Search:
         """Return why a value can't be pickled, or `None`."""
         try:
             self._pack(value)
-        except Exception as error:  # noqa: BLE001 - what pickling raises is decided by classes
+        except Exception as error:  # noqa: BLE001 - classes decide which exceptions pickling raises
             # A reference to the work itself is not a failure; another work was named before the search.
             return None if isinstance(error.__cause__, NotShareable) else error
         return None

@@ -61,7 +61,7 @@ class MakePickler(Protocol):
 
 
 class WaitingDefinitions:
-    """Stands in a pickle for these definitions; reduced after the value, when it is known what they are.
+    """Placeholder for definitions that the value does not use; reduced after the value, when these are known.
 
     Args:
         pickler: The pickler of the value.
@@ -95,7 +95,7 @@ class WaitingDefinitions:
         Args:
             module: The name of the module.
             space: Its namespace.
-            is_whole: Whether to return all names, not only those of classes and functions.
+            is_whole: Whether to return all names, not only names of classes and functions.
 
         Returns:
             By name, a definition as bytes or why it can't be pickled; and the namespaces of the modules that

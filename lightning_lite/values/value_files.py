@@ -413,7 +413,7 @@ def _write_section(fd: int, start: int, view: memoryview) -> str:
     """Write one section, and return the digest of the bytes that were written."""
     digest = xxh3_128()
     for first in range(0, view.nbytes, _CHUNK):
-        # A copy: another thread may change the buffer, and the digest has to be that of the written bytes.
+        # A copy: another thread may change the buffer, and the digest has to fit the written bytes.
         data = bytes(view[first : first + _CHUNK])
         digest.update(data)
         rest, place = memoryview(data), start + first

@@ -37,7 +37,7 @@ _OWN_HEADERS = frozenset(
 
 
 class _AppRoute(Route):
-    """Matches all addresses but those of the page."""
+    """Matches all addresses but the page's."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Return whether a request is for an app."""

@@ -261,7 +261,7 @@ def _replay(body: bytes) -> Receive:
 
 
 def _with_headers(path: str, send: Send) -> Send:
-    """Return `send` with the headers of security in each answer; they replace those of the routes.
+    """Return `send` with the headers of security in each answer; they replace the headers of the routes.
 
     The document of a frame alone keeps the policy of its route, which knows the origin in it.
     """

@@ -129,7 +129,7 @@ ENDPOINTS = (
         "GET",
         "/api/runs/{id}/logs/search",
         search,
-        "Lines that have a text, in whole logs, for a part of a second; `next` goes on.",
+        "Lines that have a text, in whole logs, for a part of a second; `next` continues the search.",
         "LogHits",
         (
             Parameter("q", "text", "The text, or the regular expression.", required=True, least=1),

@@ -17,7 +17,7 @@ _RECENT = 5.0
 
 
 def show_metrics(server_state: ServerState) -> Response:
-    """Return the metrics of all runs that go on, and the numbers of runs in each state."""
+    """Return the metrics of all runs that are still running, and the numbers of runs in each state."""
     runs = read_runs(server_state.root)
     running = [run for run in reversed(runs) if run.state == "running"]
     text = metrics(runs, [_watch(server_state, run) for run in running[:MAX_READERS]])

@@ -67,7 +67,7 @@ class Parameter(NamedTuple):
         value: Any = text
         try:
             if self.kind == "whole":
-                # Python's own limit for the digits of a number is far above what a place in a file needs.
+                # Python's own limit for the digits of a number is far above the need of a place in a file.
                 value = int(text) if len(text) <= 20 else math.nan
             elif self.kind == "number":
                 value = float(text)

@@ -152,7 +152,7 @@ def compare_runs(server_state: ServerState, run: tuple[str, ...]) -> dict[str, A
 
 
 def _tagged(server_state: ServerState, id: str, describe: Callable[[RunSummary, RunReader], Any]) -> Tagged:
-    """Return an answer that depends only on the read part of the journal, and on whether the run goes on."""
+    """Return an answer that depends only on the read part of the journal and on whether the app runs."""
     run = server_state.find_run(id)
     reader = server_state.readers.reader_of(run)
     follower = reader.follower
@@ -175,7 +175,7 @@ ENDPOINTS = (
         "GET",
         "/api/runs/{id}/usage",
         show_usage,
-        "CPU and memory of the processes of a run that goes on: a sample each second while it is asked for.",
+        "CPU and memory of the processes of a running app: a sample each second while it is asked for.",
         "Usage",
         (Parameter("since", "number", "Only samples after this time.", default=0.0),),
     ),

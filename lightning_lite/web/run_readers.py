@@ -41,7 +41,7 @@ _SLICE = 0.05
 #: Seconds before a thread reads on: at once, it would delay the answer that started it.
 _READ_ON_AFTER = 0.4
 
-#: Seconds for which the reading goes on after the last request.
+#: Seconds for which the reading continues after the last request.
 _READ_ON = 5.0
 
 
@@ -104,7 +104,7 @@ class RunReader:
 
         Args:
             patience: Maximum of seconds to read now.
-            is_running: Whether the run goes on, so that its app needs the processors, too.
+            is_running: Whether the app is still running, so that it needs the processors, too.
         """
         self.asked = monotonic()
         if self._thread is not None and self._thread.is_alive() and self._is_behind():

@@ -83,7 +83,7 @@ def show(text: str) -> None:
     """Print a text in whole lines, in parts, from C code, and in a log record."""
     print("print:", text, flush=True)
     print("again:", repr(text), file=sys.stderr)
-    if "inline" not in sys.argv:  # there, only what Python prints is the output of a work
+    if "inline" not in sys.argv:  # there, only prints of Python are the output of a work
         for part in ("in parts: ", text[:1], text[1:7], text[7:], "\n"):
             os.write(1, part.encode())
     logging.getLogger("app").error("log record: %s", text)

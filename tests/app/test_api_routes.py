@@ -20,7 +20,7 @@ pytestmark = pytest.mark.dependencies
 
 
 class Root(LightningFlow):
-    """Returns from `configure_api` what the test gives it."""
+    """Returns from `configure_api` the routes of the test."""
 
     def __init__(self, make):
         super().__init__()
@@ -55,8 +55,8 @@ def test_all_kinds_of_routes_are_collected():
             "configure_api of root must return a list of Get, Post, Put and Delete. Found None",
         ),
         (lambda flow: {"/a": flow.method}, "must return a list"),
-        (lambda flow: ["/a"], "The provided api should be either [Get, Post, Put, Delete]. Found '/a'"),
-        (lambda flow: [Route("/a", len)], "should be either"),
+        (lambda flow: ["/a"], "must return only Get, Post, Put and Delete. Found '/a'"),
+        (lambda flow: [Route("/a", len)], "must return only"),
         (lambda flow: [Post("/command/x", len)], "The route `/command` is reserved for commands"),
         (lambda flow: [Get("/api/runs", len)], "the page has the address '/api/runs'"),
         (lambda flow: [Get("/", len)], "the page has the address '/'"),

@@ -23,7 +23,7 @@ NUM_CALLS = 20
 
 STEP: ContextVar[Any] = ContextVar("STEP", default="unset")
 
-#: How often the flow has executed what it counts here.
+#: How often the flow has executed the counted lines.
 counts: Counter[str] = Counter()
 
 

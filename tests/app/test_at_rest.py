@@ -71,7 +71,7 @@ def test_an_app_at_rest_without_a_terminal_fails_and_says_what_failed(start: Sta
     assert "Failed calls: root.trials.0: ZeroDivisionError: division by zero in root.trials.0.run(0)." in last
     assert "Never called: root.after." in last
     assert "app.run(on_idle='wait')" in last
-    assert re.fullmatch(r"To go on with this run: lightning-lite resume \S+ --retry-failed --root \S+", note)
+    assert re.fullmatch(r"To resume this run: lightning-lite resume \S+ --retry-failed --root \S+", note)
 
 
 def test_an_app_at_rest_without_a_failed_call_has_no_option_for_failed_calls_in_its_note(start: Start):
@@ -84,7 +84,7 @@ def test_an_app_at_rest_without_a_failed_call_has_no_option_for_failed_calls_in_
     code, _, err = finish(start(textwrap.dedent(end)))
 
     assert code == 1
-    assert "To go on with this run: lightning-lite resume " in err
+    assert "To resume this run: lightning-lite resume " in err
     assert "--retry-failed" not in err
 
 

@@ -24,7 +24,7 @@ RUNNERS = ["inline", "processes"]
 
 
 class Flow(LightningFlow):
-    """A flow that does what a function says."""
+    """A flow that calls a function."""
 
     def __init__(self, act, **components):
         super().__init__()

@@ -91,7 +91,7 @@ def test_fail_raises_app_failed(script):
     assert (code, out) == (1, "")
     error, note = err.splitlines()[-2:]
     assert error == "lightning_lite.errors.AppFailed: no data"
-    assert note.startswith("To go on with this run: lightning-lite resume ")
+    assert note.startswith("To resume this run: lightning-lite resume ")
 
 
 def test_an_error_of_a_work_is_shown_once_with_its_own_line(script):
@@ -286,7 +286,7 @@ def test_ctrl_c_ends_works_in_order_with_exit_code_130(script):
 
     assert code in (130, -signal.SIGINT)  # Python ends itself by the signal, which a shell calls 130
     assert out == "root.work | tidied up\n"
-    assert err.startswith("KeyboardInterrupt\nTo go on with this run: ")
+    assert err.startswith("KeyboardInterrupt\nTo resume this run: ")
     wait_until_gone(*pids_of(line))
 
 

@@ -465,7 +465,7 @@ def test_stop_before_start_is_an_error():
 
 @pytest.mark.parametrize("kind", [StreamlitFrontend, PanelFrontend])
 def test_a_function_that_the_process_can_t_find_is_refused(kind):
-    with pytest.raises(TypeError, match=f"The `{kind.__name__}` doesn't support its function being a method"):
+    with pytest.raises(TypeError, match=f"The `{kind.__name__}` doesn't support a method as its function"):
         kind(Pages().draw)
     with pytest.raises(
         TypeError, match=r"a function that its process can find by its name\. Found .*<lambda>"

@@ -107,8 +107,8 @@ def test_what_only_a_forked_process_could_use_is_refused_by_name(package, kind):
 
     assert str(raised.value) == (
         "root.work can't be sent to its process: its attribute '_held' holds "
-        f"<{type(made).__module__}.{kind}>: a lock of the fork context is of use only in forked processes, "
-        f'and works are none. Create it with {package.__name__}.get_context("spawn").'
+        f"<{type(made).__module__}.{kind}>: a lock of the fork context is valid only in forked processes, "
+        f'and works are not forked. Create it with {package.__name__}.get_context("spawn").'
     )
 
 

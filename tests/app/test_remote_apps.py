@@ -1,4 +1,4 @@
-"""Apps whose works run on other machines: addresses, needs, settings, what is refused, resume."""
+"""Apps whose works run on other machines: addresses, needs, settings, refusals, resume."""
 
 from __future__ import annotations
 

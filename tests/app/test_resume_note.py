@@ -1,4 +1,4 @@
-"""The line that says how to go on with a run, and Ctrl-C without a traceback."""
+"""The line that says how to resume a run, and Ctrl-C without a traceback."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_ctrl_c_ends_with_one_line_and_the_command_that_goes_on(start: Start, tm
     assert code == -signal.SIGINT
     first, note = err.splitlines()
     assert first == "KeyboardInterrupt"
-    resume = re.fullmatch(r"To go on with this run: lightning-lite (resume \S+)", note)
+    resume = re.fullmatch(r"To resume this run: lightning-lite (resume \S+)", note)
     assert resume is not None
 
     (tmp_path / "there").touch()
@@ -87,7 +87,7 @@ def test_ctrl_c_on_the_command_line_ends_with_the_command_that_goes_on(start: St
 
     assert code == 130
     (note,) = err.split("\n")[1:-1]
-    assert re.fullmatch(rf"To go on with this run: lightning-lite resume \S+ --root '{root}'", note)
+    assert re.fullmatch(rf"To resume this run: lightning-lite resume \S+ --root '{root}'", note)
 
 
 def test_only_the_interrupt_of_the_app_has_no_traceback(start: Start):
@@ -146,8 +146,8 @@ def test_a_failure_where_no_command_can_go_on_says_what_to_call(ending: str):
     app = LightningApp(Root(ending))
     with pytest.raises((AppFailed, ValueError)) as caught:
         app.run(runner="inline")
-    (note,) = [note for note in caught.value.__notes__ if "go on" in note]
-    call = re.fullmatch(r"To go on with this run: app\.run\(resume='(\S+)'\)", note)
+    (note,) = [note for note in caught.value.__notes__ if "resume this run" in note]
+    call = re.fullmatch(r"To resume this run: app\.run\(resume='(\S+)'\)", note)
     assert call is not None
     with pytest.raises((AppFailed, ValueError)):
         LightningApp(Root(ending)).run(runner="inline", resume=call[1])
@@ -179,7 +179,7 @@ def test_the_command_names_the_root_if_it_would_not_find_it(
         )
     )
 
-    command = re.search(r"To go on with this run: lightning-lite resume \S+(.*)\n", err)
+    command = re.search(r"To resume this run: lightning-lite resume \S+(.*)\n", err)
     assert command is not None
     assert command[1] == options.format(tmp_path)
 

@@ -134,7 +134,7 @@ def test_what_each_work_loads_needs_nothing_heavy():
         "import lightning_lite.runners.worker.main, lightning_lite.engine.work_machine; print(*sys.modules)"
     )
 
-    # Without site, because environments have hooks that load what they like.
+    # Without site, because environments have hooks that load any module.
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True
     )

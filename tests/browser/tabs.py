@@ -75,7 +75,7 @@ class Tab(NamedTuple):
         self.wait_for(lambda: self.page.evaluate(_TWO_FRAMES) and not self.unanswered)
 
     def check(self) -> None:
-        """Fail if the page did what it must never do."""
+        """Fail if the page did a forbidden thing."""
         assert self.page.evaluate("window.pwned") is None
         assert not self.dialogs
         assert not self.errors

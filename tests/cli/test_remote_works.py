@@ -147,6 +147,8 @@ def test_it_is_restarted_on_another_host(verb: Verb, bystander: psutil.Process):
 def test_ctrl_z_is_refused_in_one_line(app: RunningApp):
     app.process.send_signal(signal.SIGTSTP)
 
-    app.wait_for_output("Ctrl-Z has no effect: works on other machines end if the app is silent.")
+    app.wait_for_output(
+        "Ctrl-Z is ignored: works on other machines are stopped when the app sends no messages."
+    )
     assert psutil.Process(app.process.pid).status() != psutil.STATUS_STOPPED
     os.kill(app.process.pid, signal.SIGCONT)

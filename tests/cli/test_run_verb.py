@@ -152,7 +152,7 @@ def test_an_app_that_fails_has_the_exit_code_1(tmp_path: Path, capfd: pytest.Cap
     assert (failed.returncode, raised.returncode) == (1, 1)
     first, note = failed.stderr.splitlines()
     assert first == "Error: not good enough"
-    assert note.startswith("To go on with this run: lightning-lite resume ")
+    assert note.startswith("To resume this run: lightning-lite resume ")
     assert (status["state"], status["error"]) == ("failed", "AppFailed: not good enough")
     assert raised.stderr.splitlines()[-2] == "EOFError: from the flow"
     assert "cli/script_runner.py" not in raised.stderr

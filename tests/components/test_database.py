@@ -70,7 +70,7 @@ TOKENS = {"with_text": "a b", "with_secret": Secret("hidden text of this test")}
 def databases(tmp_path_factory):
     """Run several databases, and give each by its name; only `open_to_all` is used by more than one test.
 
-    They are forked from a process that has imported what they need, which takes most of the time of their
+    They are forked from a process that has imported their modules, which takes most of the time of their
     start. The apps of single tests have databases that are spawned.
     """
     place = tmp_path_factory.mktemp("shared")

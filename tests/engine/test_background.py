@@ -109,7 +109,7 @@ def test_waiting_raises_the_works_own_exception_each_time_it_is_asked():
         assert raised.value.__notes__ == [
             "in root.b.run('two', 'fail')",
             "root.b printed last:\n    two\n    fail",
-            f"To go on with this run: app.run(resume={running.run_id!r})",
+            f"To resume this run: app.run(resume={running.run_id!r})",
         ]
         assert [entry.name for entry in raised.traceback] == [
             "test_waiting_raises_the_works_own_exception_each_time_it_is_asked",

@@ -835,7 +835,9 @@ def test_only_a_flow_in_an_app_can_ask_for_the_process(verb):
 
 
 def test_deleting_a_work_that_is_not_attached_is_refused():
-    with pytest.raises(DetachedError, match=r"Can't delete the work, it isn't attached to a LightningFlow"):
+    with pytest.raises(
+        DetachedError, match=r"Can't delete the work, because it isn't attached to a LightningFlow"
+    ):
         Square().delete()
 
 

@@ -75,7 +75,7 @@ def test_a_change_inside_a_list_or_dict_of_the_flow_makes_it_run_again():
 
 
 class Defaults(LightningFlow):
-    items: list = []  # noqa: RUF012 - what the test is about
+    items: list = []  # noqa: RUF012 - the subject of the test
 
     def __init__(self):
         super().__init__()
@@ -202,7 +202,7 @@ def test_what_cuts_the_flow_passes_except_exception():
     def run(flow):
         try:
             flow.work.run()
-        except Exception:  # noqa: BLE001 - what the test is about
+        except Exception:  # noqa: BLE001 - the subject of the test
             flow.caught = True
 
     stage = play(run, work=Work(), caught=False)
@@ -215,7 +215,7 @@ def test_what_cuts_the_flow_passes_except_exception():
 def swallow(flow):
     try:
         flow.work.run()
-    except:  # noqa: E722 - what the test is about
+    except:  # noqa: E722 - the subject of the test
         flow._swallowed = True
 
 
@@ -228,7 +228,7 @@ def leave_by_finally(flow):
     try:
         flow.work.run()
     finally:
-        return  # noqa: B012 - what the test is about
+        return  # noqa: B012 - the subject of the test
 
 
 def swallow_and_stop(flow):
@@ -335,7 +335,7 @@ def test_an_end_that_the_flow_swallows_ends_the_app_all_the_same(verb, error):
     def run(flow):
         try:
             getattr(flow, verb)("over")
-        except BaseException:  # noqa: BLE001 - what the test is about
+        except BaseException:  # noqa: BLE001 - the subject of the test
             flow._swallowed = True
 
     stage = Stage(ScriptedFlow(run))

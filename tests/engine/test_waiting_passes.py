@@ -332,7 +332,7 @@ class Spins(LightningFlow):
 
 
 class Sums(Spins):
-    """Changes only what a report has changed."""
+    """Changes only attributes that a report has changed."""
 
     def run(self) -> None:
         self.reports.run()

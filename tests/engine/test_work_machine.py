@@ -398,7 +398,7 @@ def test_a_change_inside_a_list_is_reported_by_the_requested_check(work, change)
 
 
 class Carries(Task):
-    items: list = []  # noqa: RUF012 - what the test is about
+    items: list = []  # noqa: RUF012 - the subject of the test
 
     def __init__(self):
         super().__init__()
@@ -406,7 +406,7 @@ class Carries(Task):
 
 
 class Defaults(LightningWork):
-    items: list = []  # noqa: RUF012 - what the test is about
+    items: list = []  # noqa: RUF012 - the subject of the test
 
     def __init__(self):
         super().__init__()
@@ -671,7 +671,7 @@ def test_except_exception_does_not_catch_the_stop():
     def run(work):
         try:
             work_side.interrupt()
-        except Exception:  # noqa: BLE001 - what the test is about
+        except Exception:  # noqa: BLE001 - the subject of the test
             work.step = 99
 
     with pytest.raises(StopRun):
@@ -683,7 +683,7 @@ def test_except_exception_does_not_catch_the_stop():
 def swallow(work, work_side):
     try:
         work_side.interrupt()
-    except BaseException:  # noqa: BLE001 - what the test is about
+    except BaseException:  # noqa: BLE001 - the subject of the test
         return 5
 
 

@@ -1,4 +1,4 @@
-"""A page of Streamlit that a work draws; a second work changes what it shows, as a file says."""
+"""A page of Streamlit that a work draws; a second work changes the shown values, as a file says."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def proxy(object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.fixture
 def url(object_server: ObjectServer, own_place: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the url of an empty place; processes that the test starts keep their copies beside its files."""
+    """Return the url of an empty place; processes of the test keep their copies next to its files."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(own_place.parent / "cache of the user"))
     return object_server.new_url()
 

@@ -51,7 +51,7 @@ class ImportsLate(LightningWork):
         self.result = None
 
     def run(self, kind):
-        from lightning_lite.storage import Drive, FileSystem, Path  # noqa: PLC0415 - what the test is about
+        from lightning_lite.storage import Drive, FileSystem, Path  # noqa: PLC0415 - the subject of the test
 
         with open("result.txt", "w") as file:
             file.write("42")
@@ -84,7 +84,7 @@ class AsksForFiles(LightningFlow):
 
 
 def test_a_work_that_imports_drives_late_is_refused_when_it_uses_one(tmp_path: Path, monkeypatch):
-    """The app can't know at its start that it keeps files, and what the work puts would be lost with it."""
+    """The app can't know at its start that it keeps files, and files of the work would be lost with it."""
     monkeypatch.setattr(ray_runner, "_USERS_OF_FILES", ())
     monkeypatch.setattr(runner, "_write", lambda path, text: None)  # the probe, so that no server finds it
     use_other_node(os.getpid(), monkeypatch, sees_root=False)

@@ -209,7 +209,7 @@ class Tagged(Step):
 
 
 def test_components_that_are_added_to_a_list_again_have_their_names_again():
-    """The list numbers what is added: without the numbers of before, `c` would get the records of `b`."""
+    """The list numbers added components: without the numbers of before, `c` would get the records of `b`."""
 
     def script(flow):
         for step in [step for step in flow.steps if step.tag not in flow.tags]:

@@ -1,4 +1,4 @@
-"""A runner under test with work sides of the tests; a wait that fails names what did not come."""
+"""A runner under test with work sides of the tests; a wait that fails names the missing messages."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def count_forever(work_side: TaskSide) -> None:
         work_side.change(i=b"%d" % i, filling=bytes(i % 7 * 5000))
         i += 1
         while _messages_of(work_side)._is_flushing and i % 100 == 0:
-            time.sleep(0.001)  # noqa: TID251 - so that what is kept does not grow for ever
+            time.sleep(0.001)  # noqa: TID251 - so that the kept data do not grow for ever
 
 
 def hang(work_side: TaskSide) -> None:
@@ -374,7 +374,7 @@ class Thing:
 
 
 def import_and_ask(work_side: TaskSide, name: str) -> tuple[str, str, int, bool]:
-    """Import a package, and return what it says of this process and its parent."""
+    """Import a package, and return its data about this process and its parent."""
     package = importlib.import_module(name)
     parent = package.parent_process()
     return package.current_process().name, parent.name, parent.pid, parent.is_alive()
@@ -388,7 +388,7 @@ def read_source_before_import(work_side: TaskSide, name: str) -> bool:
 
 
 def import_in_a_fork(work_side: TaskSide, name: str) -> str:
-    """Return what a package says of a forked process that imports it."""
+    """Return the data of a package about a forked process that imports it."""
     reader, writer = os.pipe()
     if os.fork() == 0:
         package = importlib.import_module(name)

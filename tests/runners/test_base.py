@@ -20,7 +20,7 @@ from lightning_lite.work_row import WorkRow
 
 
 class MinimalRunner(Runner):
-    """Implements what every runner must, and nothing else."""
+    """Implements only the abstract methods of a runner."""
 
     def send(self, request: Request) -> None:
         pass

@@ -116,7 +116,7 @@ def test_a_killed_server_is_the_end_of_its_works_and_the_next_work_gets_another(
 def test_works_of_a_server_that_has_died_are_reaped_beside_its_successor(harness: Harness):
     harness.up("root.a", "root.b")
     server_of(harness).kill()
-    harness.start("root.c")  # before anybody has looked
+    harness.start("root.c")  # before any look at it
 
     harness.until(WorkStarted, "root.c")
 

@@ -396,7 +396,7 @@ def test_ctrl_c_ends_the_wait_for_a_display_that_blocks(pump, pipe, display):
 
 
 def test_too_many_open_files_are_reported_where_the_pipe_is_created(pump):
-    ends = [pump.attach("root.a")]  # the threads have what they need
+    ends = [pump.attach("root.a")]  # the threads have their data
     highest = max(map(int, os.listdir("/proc/self/fd")))
     try:
         with (

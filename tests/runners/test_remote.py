@@ -301,7 +301,7 @@ def test_a_call_of_a_work_is_one_call_of_its_server(by_calls, cluster):
     for number in range(100):
         assert remote.run(tasks.answer, number) == number
 
-    # A few more, if the machine is slow: then what has arrived is acknowledged by calls of their own.
+    # A few more, if the machine is slow: then arrived messages are acknowledged by calls of their own.
     assert calls["exchange"] < 150
 
 

@@ -44,8 +44,8 @@ class FakeRay:
 
     Attributes:
         alive: By the id of a node, whether it is alive.
-        total: By the id of a node, what it has.
-        free: By the id of a node, what is free there.
+        total: By the id of a node, its resources.
+        free: By the id of a node, its free resources.
         futures: The futures of `ServerActor.node`, in the order of the actors.
     """
 

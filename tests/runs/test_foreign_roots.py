@@ -44,7 +44,7 @@ MARKER = "LIGHTNING_LITE_TEST_MARKER"
 
 
 class Planted:
-    """An object whose unpickling makes a folder: code of the one who pickled it."""
+    """An object whose unpickling makes a folder: code of the user who pickled it."""
 
     def __reduce__(self):
         return os.makedirs, (os.environ[MARKER], 0o777, True)

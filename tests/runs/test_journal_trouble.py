@@ -107,7 +107,7 @@ def test_the_value_of_an_entry_that_waits_for_space_survives_a_compaction(new: J
     recorder, now = Recorder(new), Moment(1.0, 1.0)
     recorder.begin(now)
     recorder.record([ATTACHED], now)
-    for number in range(1, 41):  # more than what is compacted at the end
+    for number in range(1, 41):  # more than the limit for a compaction at the end
         key = f"{number:064}"
         recorder.record([CallAsked("root.work", key, 1.0, number, None)], now)
         recorder.record([CallSucceeded("root.work", key, 1.0, os.urandom(40_000))], now)

@@ -133,7 +133,7 @@ class Config:
     def model(self):
         return [8]
 
-    @functools.lru_cache(maxsize=7)  # noqa: B019 - what people write
+    @functools.lru_cache(maxsize=7)  # noqa: B019 - as people write it
     def cached(self):
         return 9
 

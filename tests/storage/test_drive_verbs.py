@@ -255,12 +255,12 @@ def test_only_the_component_that_put_a_path_deletes_it(drive: Drive):
     write("folder/a")
     drive.put("folder")
     with pytest.raises(
-        DriveNotOwner, match=r"doesn't exist in the component_name space 'other'.*belongs to 'main'"
+        DriveNotOwner, match=r"The component 'other' has no file .*belongs to 'main'"
     ) as caught:
         Drive("lit://d", component_name="other").delete("folder")
     assert isinstance(caught.value, PermissionError)
     drive.delete("folder")
-    with pytest.raises(DriveNotFound, match=r"doesn't exist in the component_name space 'main'"):
+    with pytest.raises(DriveNotFound, match=r"The component 'main' has no file "):
         drive.delete("folder")
 
 

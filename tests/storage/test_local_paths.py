@@ -318,7 +318,7 @@ def test_the_whole_folder_does_not_replace_the_folder_that_takes_it(several: boo
     drive = Drive("lit://whole")
     drive.put("a.txt", to="all/kept.txt")
 
-    with pytest.raises(DrivePathError, match=r"The folder '\.' has no last name .* in 'all/'"):
+    with pytest.raises(DrivePathError, match=r"The folder '\.' has no name that 'all/' could use"):
         drive.put(["a.txt", "."] if several else ".", to="all/")
     assert drive.list(recursive=True) == ["all/kept.txt"]
 

@@ -78,7 +78,7 @@ def test_a_get_waits_for_a_pattern(drive: Drive):
 
 def test_a_wait_ends_at_its_timeout(drive: Drive, way: str):
     begin = time.monotonic()
-    with pytest.raises(DriveTimeout, match=r"The following 'nothing' wasn't found in 0.3 s;") as caught:
+    with pytest.raises(DriveTimeout, match=r"The path 'nothing' wasn't found in 0.3 s;") as caught:
         drive.get("nothing", timeout=0.3)
     assert 0.3 <= time.monotonic() - begin < LONG
     assert isinstance(caught.value, TimeoutError)

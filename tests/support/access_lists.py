@@ -33,7 +33,7 @@ def make_list(
 
 
 def set_default_list(folder: Path | str, **entries: Any) -> None:
-    """Let what is created in a folder inherit a list; the test is skipped where that is not possible."""
+    """Let new files in a folder inherit a list; the test is skipped where that is not possible."""
     set_list(folder, DEFAULT, **entries)
 
 

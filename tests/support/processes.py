@@ -63,7 +63,7 @@ def run_verb(*words: object, **options: Any) -> subprocess.CompletedProcess[str]
 
 @contextmanager
 def starting() -> Iterator[Start]:
-    """Yield what starts Python as a user does, with pipes; kill each process at the end, if it still runs.
+    """Yield a function that starts Python as a user does, with pipes; kill each process at the end.
 
     It has the arguments of Python, and options of `subprocess.Popen` such as `cwd` and `env`.
     """

@@ -1,4 +1,4 @@
-"""The tree and its rules: names, attributes, what is refused and with which words."""
+"""The tree and its rules: names, attributes, refusals and their words."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ LightningApp(Root(good=Work(), bad=Work())).run(runner='inline')
         "    begins go",
         "    begins fail",
     ]
-    assert screen.lines[error + 5].startswith("To go on with this run: lightning-lite resume ")
+    assert screen.lines[error + 5].startswith("To resume this run: lightning-lite resume ")
 
 
 MANY_WORKS = """
@@ -245,7 +245,7 @@ def test_ctrl_c_removes_the_view_and_ends_the_app(screen, app):
     assert not any("works busy" in line for line in screen.lines)
     assert any(line.startswith("Root was interrupted after") for line in screen.lines)
     after = screen.lines[screen.lines.index("KeyboardInterrupt") + 1 :]
-    assert after[0].startswith("To go on with this run: lightning-lite resume ")
+    assert after[0].startswith("To resume this run: lightning-lite resume ")
     assert "Traceback" not in screen.text
 
 

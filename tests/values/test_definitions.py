@@ -293,7 +293,7 @@ for i, program in enumerate({programs!r}):
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
-    """The results of a new process that has unpickled what the process of the script pickled, by case."""
+    """The results of a new process that has unpickled the pickles of the process of the script, by case."""
     folder = tmp_path_factory.mktemp("definitions")
     program, path = folder / "script.py", [path for path in sys.path if path]
     program.write_text(

@@ -1,4 +1,4 @@
-"""The description of the API is true: each address answers what its schema says."""
+"""The description of the API is true: the answers of each address fit its schema."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def _journal(probe: str) -> Finding:
 
 
 def _command_channel(root: str, probe: str) -> Finding:
-    """Send a command through a socket like that of a run."""
+    """Send a command through a socket like the command socket of a run."""
     run = f"{probe}/run"
     os.mkdir(run)
     try:

@@ -1,7 +1,7 @@
 """A small app for the self-test: two works that share a file through a drive.
 
 The doctor runs it as a program (`python -m lightning_lite.cli.checks.sample_app`), so its classes are sent to
-the works by value, like those of any script.
+the works by value, like the classes of any script.
 """
 
 from __future__ import annotations

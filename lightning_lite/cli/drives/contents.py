@@ -117,7 +117,7 @@ def tree(root: str, as_json: bool, component: str | None, long: bool, drive: str
 def du(root: str, as_json: bool, component: str | None, drive: str | None, paths: tuple[str, ...]) -> None:
     """Count the bytes and files below each path; without DRIVE, in each drive.
 
-    The size is that of the content of the files; a file system with reflinks may use less space.
+    The size is the size of the content of the files; a file system with reflinks may use less space.
     """
     with command_line_errors():
         if drive is None:

@@ -32,7 +32,7 @@ def verify(root: str, as_json: bool, hashes: bool, drives: tuple[str, ...]) -> N
     It finds leftovers of dead processes, files that are writable or unreadable, links and special files, and
     invalid names. The exit code is 1 if there are findings. It changes nothing, and works may run at the same
     time. Two drives with the same output of --hash have the same files. On an object store, --hash reads
-    all content from the store, and finds what has changed since it was put.
+    all content from the store, and finds content that has changed since it was put.
     """
     with command_line_errors():
         names = drives or tuple(drive_names(check_place(root)))

@@ -91,8 +91,8 @@ def command(
 
     With both --keep and --older-than, the runs that both options select are removed. Without options, the
     same runs are removed as at each start of an app: all but the 50 newest, and 50 older ones that can be
-    resumed. Drives are not changed. On an object store, what was replaced or was left by a dead process more
-    than a week ago is deleted.
+    resumed. Drives are not changed. On an object store, objects that were replaced or left by a dead process
+    more than a week ago are deleted.
     """
     if takes_all and (keep is not None or older_than is not None):
         raise BadInput("--all removes all runs that have ended; use it without --keep and --older-than.")

@@ -68,7 +68,7 @@ def command(kind: str, folder: str) -> None:
 
 
 def _install_command() -> str:
-    """Return the command that installs this package from where this process has it."""
+    """Return the pip command that installs this package from its present source."""
     checkout = Path(__file__).parents[3]
     if (checkout / "pyproject.toml").is_file():
         return f"pip install {shlex.quote(str(checkout))}"
@@ -86,7 +86,7 @@ def _install_command() -> str:
 
 
 def _create(path: str, name: str) -> None:
-    """Create the folder with all its files at once; one that is there gets them one after the other.
+    """Create the folder and its files atomically. In an existing folder, create the files one by one.
 
     Raises:
         OSError: It can't be created.

@@ -47,7 +47,7 @@ def command(root: str, target: tuple[str, ...], as_json: bool) -> None:
     for word in words:
         if not any(_is_meant(name, word) for name in numbers):
             has = ", ".join(sorted(numbers)) or "none"
-            raise BadInput(f"run {run.id} has no numbers of an attribute {word!r}; it has those of: {has}.")
+            raise BadInput(f"run {run.id} has no numbers of an attribute {word!r}; it has numbers of: {has}.")
     chosen = {
         name: points
         for name, points in sorted(numbers.items())

@@ -19,7 +19,7 @@ from lightning_lite.late_import import late_import
 from lightning_lite.lightning_app.comment_commands import run_app_commands
 from lightning_lite.lightning_app.stubs import MisconfigurationException
 
-#: Separators between our options and the arguments of the app; the first is that of Lightning App.
+#: Separators between our options and the arguments of the app; the first is Lightning App's.
 _SEPARATORS = ("--app_args", "--app-args", "--")
 
 

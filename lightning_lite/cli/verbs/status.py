@@ -116,7 +116,7 @@ def _cells(status: RunStatus, work: WorkRow) -> tuple[object, ...]:
 
 
 def _show_place(place: Place | None) -> object:
-    """Return the process id, with the host if that is another one."""
+    """Return the process id, with the name of the host if it is another host."""
     if place is None or place.is_here():
         return place.pid if place is not None else None
     return f"{place.pid} on {place.host}"

@@ -102,8 +102,8 @@ def command(
         raise BadInput(f"{host}:{port} can't be served: {error.strerror or error}.") from None
     if not is_loopback(host):
         say(
-            "Warning: other machines can reach this server, and the connection is not encrypted. Everybody "
-            "who learns the address can read and control the runs.",
+            "Warning: other machines can reach this server, and the connection is not encrypted. All users "
+            "who learn the address can read and control the runs.",
             "yellow",
         )
     say(page.address if with_parent else f"The page: {page.address}")

@@ -28,7 +28,7 @@ def draw(function: Callable[[], object]) -> None:
     reads, looks = StateReads(), count()
 
     def redraw_after_change() -> None:
-        # Not at the first call, right below: a page that changes what it shows would be drawn without end.
+        # Not at the first call, right below: a page that changes its own state would be drawn without end.
         if next(looks) and reads.have_changed():
             streamlit.rerun()
 

@@ -122,7 +122,7 @@ class InlineRunner(Runner):
                 self._undelivered = messages
                 error, self._interruption = self._interruption, None
                 raise error
-            # Not twice without a job: a test may wake the flow in each turn, with its clock.
+            # At most once in a row without a job: a test clock may wake each turn, so that works starve.
             if messages or (self._is_awake and not (self._jobs and self._has_skipped_job)):
                 self._is_awake = False
                 self._has_skipped_job = bool(self._jobs)
@@ -145,7 +145,7 @@ class InlineRunner(Runner):
         self._arrived.put(None)
 
     def close(self, timeout: float) -> Sequence[Report]:
-        """Stop all works; the thread of a work that takes longer than `timeout` seconds goes on."""
+        """Stop all works; the thread of a work that takes longer than `timeout` seconds continues."""
         if self._is_closing:
             return []
         self._is_closing = True

@@ -39,7 +39,7 @@ class Connections(NamedTuple):
 
 
 class InlineWork:
-    """A work in the flow's process: does with threads what `worker.main` does in a process.
+    """A work in the flow's process: does with threads the task of `worker.main`.
 
     All methods are called in the flow's thread and return at once. The work's code runs in jobs: in a thread
     of its own if it is parallel, else in the flow's thread while that waits.

@@ -59,7 +59,7 @@ class FlowLog:
     """Writes the output of the flow to `<logs>/root.log`.
 
     Lines of the standard output and of the standard error stay whole. A forked process must not use it. If
-    the flow runs in the background, the main thread is not the flow's: a notebook goes on with other cells.
+    the flow runs in the background, the main thread is not the flow's: a notebook executes other cells.
 
     Args:
         logs: Folder of the logs.
@@ -150,8 +150,8 @@ class FlowLog:
         if not self._has_complained:
             self._has_complained = True
             logger.warning(
-                "the output of the flow can't be written to %r: %s; the app goes on, and its output is shown "
-                "but not kept until it can be written again",
+                "the output of the flow can't be written to %r: %s; the app continues, and its output is "
+                "shown but not kept until it can be written again",
                 self._logs,
                 error.strerror,
             )

@@ -20,7 +20,7 @@ from lightning_lite.regular_files import open_regular
 
 #: Output within this many seconds gets one entry. This limits the index of a work that prints all the time.
 #: If another log of this process has got output in between, it gets two: the times put the lines of all logs
-#: in order. The output of each call gets its own entry, too, so that it can be told from that of others.
+#: in order. The output of each call gets its own entry, too, so that it differs from the output of others.
 RESOLUTION = 0.001
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -31,7 +31,7 @@ _LONGEST_LINE = 100
 #: Bytes that are read to find one entry in the middle of an index.
 _PROBE = 2 * _LONGEST_LINE
 
-#: Bytes of an index within which its entries are looked at one by one.
+#: Below this size in bytes, the search reads all entries in order.
 _BLOCK = 4096
 
 
@@ -130,7 +130,7 @@ class LogTimes:
         return self._block.times[index - 1] if index else None
 
     def refresh(self) -> None:
-        """Notice what has been added since the last question."""
+        """Notice lines that were added since the last question."""
         if self._block.is_last:
             self._block = _Block(0, 0, [], [], False)
 

@@ -161,7 +161,7 @@ class LogPages:
     def around(
         self, cursor: str, limit: int, works: Collection[str] = (), *, to_end: bool = False
     ) -> LogPage:
-        """Return lines before and after a cursor: that of a hit of a search, or of a page.
+        """Return lines before and after a cursor, which is from a hit of a search or from a page.
 
         Logs that the cursor does not name are shown at the same time.
 

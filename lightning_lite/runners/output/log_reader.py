@@ -41,7 +41,7 @@ class Line(NamedTuple):
 
 
 class LogReader:
-    """Reads one log from a position to its end, and later what was added.
+    """Reads one log from a position to its end, and later the added lines.
 
     Args:
         path: The log.

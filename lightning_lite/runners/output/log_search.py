@@ -1,4 +1,4 @@
-"""Searches whole logs for a text or a regular expression, for a limited time, and goes on where it stopped.
+"""Searches whole logs for a text or a regular expression, for a limited time, and continues where it stopped.
 
 Some regular expressions take exponential time, and Python can't interrupt one. So they are run in a process
 of its own, which is killed if it does not answer. The logs are read, not mapped into memory: a mapped file
@@ -88,7 +88,7 @@ class SearchResult(NamedTuple):
         hits: The lines, in the order of their times.
         looked: Number of bytes that are searched, with those before the cursor.
         size: Number of bytes of all logs.
-        next: Cursor to go on with, or `None` if all is searched.
+        next: Cursor at which to continue, or `None` if all is searched.
     """
 
     hits: list[Hit]
@@ -130,7 +130,7 @@ def search_logs(
         pages: The logs.
         query: The text or pattern to search for.
         limit: Maximum number of hits, at least 1.
-        cursor: `next` of an earlier result, to go on there, or `None`.
+        cursor: `next` of an earlier result, to continue there, or `None`.
         works: Names of the works whose logs are searched; all if empty.
 
     Raises:
@@ -214,7 +214,7 @@ def _scan_in_process(logs: list[_Log], query: LogQuery, limit: int) -> Iterator[
         ValueError: The regular expression is invalid, or takes too long.
     """
     request = json.dumps({"query": query, "logs": logs, "limit": limit})
-    # Isolated: neither the environment nor the working directory may change what it imports.
+    # Isolated: neither the environment nor the working directory may change its imports.
     program = f"import sys; sys.path.append(sys.argv[1]); from {__name__} import main; main()"
     folder = __file__
     for _ in __name__.split("."):

@@ -25,7 +25,7 @@ class LogWriter:
         work: Name of the work, or `root` for the flow.
         path: The file; appended to if it exists.
         complain: Called with the error if the file can't be written.
-        clock: Returns when what is appended was printed, in seconds since 1970.
+        clock: Returns when the appended text was printed, in seconds since 1970.
         turn: As for `TimesWriter`.
 
     Attributes:

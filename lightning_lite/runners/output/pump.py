@@ -175,8 +175,8 @@ class OutputPump:
         if not self._has_complained:
             self._has_complained = True
             logger.warning(
-                "the output of works can't be written to %r: %s; the works go on, and their output is shown "
-                "but not kept until it can be written again",
+                "the output of works can't be written to %r: %s; the works continue, and their output is "
+                "shown but not kept until it can be written again",
                 self._logs,
                 error.strerror,
             )

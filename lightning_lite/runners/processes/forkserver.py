@@ -35,7 +35,7 @@ _REPORT_SIZE = 8
 #: Seconds after which a server that does not answer is killed: it may be suspended.
 _TIMEOUT = 20.0
 
-#: The same for its first answer, for which it has to import what works need.
+#: The same for its first answer, for which it has to import the modules that works need.
 _START_TIMEOUT = 60.0
 
 #: Seconds that a server has to exit by itself after it has closed its pipes, so that its exit code is known.

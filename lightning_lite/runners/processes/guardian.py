@@ -36,7 +36,8 @@ _PROGRAM = f"import sys; sys.path.insert(0, {_HERE!r}); import guardian; guardia
 
 _SIGHUP, _SIGINT, _SIGKILL, _SIGTERM = 1, 2, 9, 15
 
-#: Maximum of seconds between two looks at the lease: a poll does not count the time that the machine slept.
+#: Maximum interval between two checks of the lease, in seconds. A poll timeout excludes the time in which the
+#: computer was suspended.
 _TICK = 0.25
 
 #: Seconds that the flow waits at its end for the guardian, which looks for marked processes.
@@ -44,7 +45,7 @@ _PATIENCE = 5.0
 
 
 def read_clock() -> float:
-    """Return the seconds of the clock of leases, which goes on while the machine sleeps, if there is one."""
+    """Return `CLOCK_BOOTTIME`, which includes suspension, or else `CLOCK_MONOTONIC`, in seconds."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -228,7 +229,7 @@ class Orders:
 
 
 def guard(pipe: int, flow: int, token: str) -> None:
-    """Kill the processes of works that have ended; when the flow is gone, those of all works."""
+    """Kill the processes of works that have ended; when the flow is gone, the processes of all works."""
     os.chdir("/")  # no folder is kept busy; files that the shell of the flow left open are closed
     os.closerange(3, pipe)
     os.closerange(pipe + 1, 1 << 20)

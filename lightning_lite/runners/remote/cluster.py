@@ -73,7 +73,7 @@ class Cluster(Protocol):
             work: Name of the work.
             resources: The resources that it needs, or `None` for none.
             on_death: Called once, in any thread, when the server has died, can't be started, or if no machine
-                will ever have what the work needs; then the detail names what there is.
+                will ever have the resources that the work needs; then the detail names the existing ones.
         """
 
     def explain_wait(self, resources: Resources | None, then: Callable[[str], None]) -> None:

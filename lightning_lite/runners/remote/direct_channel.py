@@ -241,7 +241,7 @@ class DirectServer:
         self._on_change()
 
     def _accept(self) -> socket.socket | None:
-        """Return the connection of the main process; close those of others, and wait for the next."""
+        """Return the connection of the main process; close other connections, and wait for the next."""
         until = monotonic() + _ACCEPT_TIMEOUT
         while (left := until - monotonic()) > 0:
             self._listener.settimeout(left)

@@ -25,7 +25,7 @@ class Lease:
 
     Args:
         seconds: Its length.
-        clock: Returns the time in seconds; it has to go on while the machine sleeps.
+        clock: Returns the time in seconds; it has to include the time of suspension.
 
     Attributes:
         deadline: When it ends, on that clock.

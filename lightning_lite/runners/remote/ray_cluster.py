@@ -227,7 +227,7 @@ def _explain_refusal(answer: Any, options: RemoteOptions, log: str, begin: int =
     """
     where = f"the Ray cluster at {options.address!r}" if options.address else "a Ray cluster"
     if answer is None:
-        return f"The connection to {where} could not be made: Ray has ended; its last words are in {log}."
+        return f"The connection to {where} could not be made: Ray exited; its output is in {log}."
     _, kind, text = answer
     if kind == "RuntimeEnvSetupError" and "exceeds the maximum size" in text:
         return (

@@ -110,8 +110,8 @@ class _Placement:
 class RayConnection:
     """Carries out the requests of the app.
 
-    A thread reads the requests, and makes calls at once. All else is a task of the main thread, also what
-    follows from an error: callbacks come in a thread of Ray that must not wait for Ray.
+    A thread reads the requests, and makes calls at once. All else is a task of the main thread, also the
+    reaction to an error: callbacks come in a thread of Ray that must not wait for Ray.
 
     Args:
         ray: The package.
@@ -134,7 +134,7 @@ class RayConnection:
         while (task := self._tasks.get()) is not None:
             try:
                 task()
-            except Exception:  # noqa: BLE001 - Ray may raise anything, and the other works have to go on
+            except Exception:  # noqa: BLE001 - Ray may raise anything, and the other works have to continue
                 traceback.print_exc()
 
     def close(self) -> None:

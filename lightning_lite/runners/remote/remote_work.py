@@ -131,7 +131,7 @@ class RemoteWork:
         self._timers: list[asyncio.TimerHandle] = []
         self._placement: Placement | None = None
         self._direct: DirectClient | None = None
-        self._direct_key = b""  # that of the newest direct connection
+        self._direct_key = b""  # the key of the newest direct connection
         self._direct_task: asyncio.Task[None] | None = None
         self._must_acknowledge = False
         self._will_acknowledge = False  # there is a timer for it
@@ -149,7 +149,7 @@ class RemoteWork:
     # Requests.
 
     def abandon(self) -> None:
-        """Release what it has; its exit is not reported."""
+        """Release its resources; its exit is not reported."""
         self._bury(None)
 
     def send(self, request: Request) -> None:
@@ -307,7 +307,7 @@ class RemoteWork:
             async with asyncio.timeout(_CONNECT_TIMEOUT):
                 await client.connect(address, port)
         except OSError:
-            return  # a wall between the machines, for example: calls go on
+            return  # a wall between the machines, for example: calls continue
         self._direct, self._direct_key = client, key
         self._send_by(client, self._send_queue.acknowledged)
 

@@ -96,7 +96,7 @@ def _remove_unused(parent: str) -> None:
     with suppress(OSError), os.scandir(parent) as entries:
         for entry in entries:
             if entry.name.startswith(PREFIX) and entry.is_dir(follow_symlinks=False):
-                with suppress(OSError):  # it is that of another user, is used, or another server removes it
+                with suppress(OSError):  # it belongs to another user, is used, or another server removes it
                     _remove_if_unused(entry.path)
 
 

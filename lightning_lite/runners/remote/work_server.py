@@ -127,7 +127,7 @@ class WorkServer:
         self._end = end
         self._direct: DirectServer | None = None
         self._watched: DirectServer | None = None  # the same, once the main process is connected
-        self._thread = 0  # that of the runner
+        self._thread = 0  # identifier of the thread of the runner
         self._lock = threading.Condition()
         self._opened: tuple[int, bool] | None = None
         self._setup: ServerSetup
@@ -412,7 +412,7 @@ class WorkServer:
                 self._lock.notify_all()
 
     def _print(self, printed: Printed) -> None:
-        """Send output; called in its own thread, or in that of the runner."""
+        """Send output; called in its own thread, or in the thread of the runner."""
         self._unsent += len(printed.data)
         self._send(printed)
         if get_ident() != self._thread:

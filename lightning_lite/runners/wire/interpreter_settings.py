@@ -80,11 +80,11 @@ class _Later:
         self._unpacked: Any = None
 
     def format(self, record: Any) -> Any:
-        """Do what the formatter does."""
+        """Format as the formatter does."""
         return self._get().format(record)
 
     def filter(self, record: Any) -> Any:
-        """Do what the filter does."""
+        """Filter as the filter does."""
         found = self._get()
         return found.filter(record) if hasattr(found, "filter") else found(record)
 
@@ -125,7 +125,7 @@ class _Logging(NamedTuple):
         disabled_level: Of `logging.disable`.
         level_names: Names that `logging.addLevelName` has added, by level.
         captures_warnings: Of `logging.captureWarnings`.
-        logger_class: Of `logging.setLoggerClass`; `None` for that of the standard library.
+        logger_class: Of `logging.setLoggerClass`; `None` for the class of the standard library.
     """
 
     loggers: list[_Logger]
@@ -152,7 +152,7 @@ def capture() -> bytes | None:
 
 
 def apply(packed: bytes) -> None:
-    """Make the settings those of this process."""
+    """Apply the settings to this process."""
     settings = unpack(packed)
     if "recursion_limit" in settings:
         sys.setrecursionlimit(settings["recursion_limit"])
@@ -230,7 +230,7 @@ def _capture_logger_class(logging: Any) -> Any:
 
 
 def _capture_handlers(logging: Any, name: str, logger: Any) -> list[_Handler]:
-    """Return the handlers of a logger: those of other kinds become one that writes to standard error."""
+    """Return the handlers of a logger: handlers of other kinds become one that writes to standard error."""
     found: list[_Handler] = []
     others: list[_Handler] = []
     for handler in logger.handlers:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
             """
 
 
-#: Maximum of seconds of a busy wait: a few times what it costs to put a thread to sleep and to wake it. Many
+#: Maximum of seconds of a busy wait: a few times the cost of putting a thread to sleep and to wake it. Many
 #: calls take no longer.
 LONGEST = 200e-6
 

@@ -25,7 +25,7 @@ def register(work: str, parent: int) -> None:
     """Set the current and the parent process of both packages, now or when they are imported.
 
     Args:
-        work: Name of the work, which becomes that of the current process.
+        work: Name of the work, which becomes the name of the current process.
         parent: Process id of the app.
     """
     finder = _Finder(work, parent)

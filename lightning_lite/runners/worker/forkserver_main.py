@@ -2,8 +2,8 @@
 
     python … forkserver_main <socket> <parent>
 
-Before the first request it imports what every work needs, and no module of the user. All works share that
-memory until one of them changes it. The server ends when the other end of its socket is closed.
+Before the first request it imports the modules that every work needs, and no module of the user. All works
+share that memory until one of them changes it. The server ends when the other end of its socket is closed.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def main() -> NoReturn:
 def serve(connection: _socket.socket, boot: ModuleType) -> list[int]:
     """Answer requests; return in each forked process, with its pipes of calls, control and messages.
 
-    The result has a fourth file descriptor if there is a socket for those of the work.
+    The result has a fourth file descriptor if there is a socket for the descriptors of the work.
     """
     server = os.getpid()
     reports: dict[int, int] = {}

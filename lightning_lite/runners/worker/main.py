@@ -174,7 +174,7 @@ class Child:
     # The beginning.
 
     def _settle(self, setup: dict[str, Any]) -> None:
-        """Make this process what the work expects, before any of its code runs."""
+        """Prepare this process as the work expects it, before any of its code runs."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)

@@ -77,7 +77,7 @@ class TerminalClient:
         if os.getpid() != self._pid:
             raise RunnerError(
                 f"breakpoint() in a process that {self.work} has forked can't ask on the terminal. "
-                "Debug what it does in the work itself."
+                "Debug it in the work itself."
             )
         try:
             sys.stdout.flush()

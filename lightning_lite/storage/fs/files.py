@@ -119,7 +119,7 @@ class Bounds:
         if not inside and not self._follow:
             raise DriveSymlink(
                 f"{shown(path)} is a symbolic link to {shown(real)}, which is outside of "
-                f"{shown(folder)}; copy what it points to, or pass follow_symlinks=True."
+                f"{shown(folder)}; copy its target, or pass follow_symlinks=True."
             )
         try:
             return self._open_real(real, path, folder if inside else "/")
@@ -501,7 +501,7 @@ class TreeCopier:
         # Files with several names: device and inode, and the path of the first copy below the top.
         self._copies: dict[tuple[int, int], str] = {}
         self._top = -1
-        self._is_by_link = False  # whether what is copied was reached by a link
+        self._is_by_link = False  # whether the copied file was reached by a link
 
     def copy_folder(self, source: int, target: int, path: str = "") -> None:
         """Copy the content of the open folder `source` into the open empty folder `target`."""

@@ -115,7 +115,7 @@ def relative_to(path: str, folder: str) -> str | None:
 def _relative_by_link(path: str, folder: str, real: str) -> str | None:
     here = _identity(folder)
     end = 0
-    while end >= 0:  # from the shortest parent on, so that later links in the path stay what they are
+    while end >= 0:  # from the shortest parent on, so that later links in the path stay links
         end = path.find("/", end + 1)
         parent = path if end < 0 else path[:end]
         if here is not None and _identity(parent) == here:

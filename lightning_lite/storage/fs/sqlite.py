@@ -37,7 +37,7 @@ def _has_content(path: str, dir_fd: int | None) -> bool:
     try:
         fd = syscalls.open_file(path, syscalls.READ, dir_fd=dir_fd)
     except OSError:
-        return True  # it can't be read, so that it must be taken for one that counts
+        return True  # an unreadable log may hold changes
     try:
         return syscalls.pread(fd, 1, 0) not in (b"", b"\0")
     finally:

@@ -282,7 +282,7 @@ class Put:
         self._committer = Committer(folders, name_index, durable=durable)
 
     def check(self) -> None:
-        """Refuse before a long copy what the check under the lock would refuse after it."""
+        """Refuse before a long copy a path that the check under the lock would refuse after it."""
         self._copy.warn_of_log()
         if not self._is_folder and self._copy.info.st_size <= SMALL:
             return  # the copy is so short that the check before the commit is early enough
@@ -298,7 +298,7 @@ class Put:
                 staged, self._folders.stored_mode, durable=self._durable, on_progress=on_progress
             )
             self._place(staged.path)
-            # A folder may have been exchanged with the one that it replaces, which is then left to remove.
+            # After an exchange, the staged path holds the old folder: let the staging remove it.
             staged.is_placed = not self._is_folder
 
     def move(self, on_progress: OnProgress | None) -> None:

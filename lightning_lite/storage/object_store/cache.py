@@ -1,6 +1,6 @@
 """Objects on this machine: those that were read from the store, and those that are prepared for it.
 
-Content in the store never changes, so what is here is never out of date. All processes of one user share the
+Content in the store never changes, so a copy here is never out of date. All processes of one user share the
 folder. When it is full, what was not used for the longest time is removed.
 """
 
@@ -58,7 +58,7 @@ class Cache:
 
     @property
     def staging(self) -> StagingFolder:
-        """The folder for files that are being written; those of dead processes are removed at first use."""
+        """The folder for files that are being written; files of dead processes are removed at first use."""
         self._prepare()
         return StagingFolder(f"{self.folder}/staging")
 

@@ -33,7 +33,7 @@ class Connection(NamedTuple):
     """How a store is reached, without its keys.
 
     Attributes:
-        endpoint: Address of the server, "" for that of AWS.
+        endpoint: Address of the server, "" for AWS.
         region: Region of the bucket.
         allows_http: Whether requests may be sent without TLS.
         uses_host_names: Whether the bucket is a part of the name of the host, as AWS has it.
@@ -88,7 +88,7 @@ def connection_from(environment: Mapping[str, str] = os.environ) -> Connection:
 
 
 def check_keys(environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse to go on without keys: the library would ask an address of the network for them.
+    """Refuse to continue without keys: the library would ask an address of the network for them.
 
     Raises:
         DrivePermissionError: No variable says which keys to use.

@@ -1,8 +1,8 @@
 """Waits for a request so that a signal ends the wait.
 
 The calls of `obstore` wait outside of Python, where no handler of a signal runs. So a request has a thread of
-its own, and the thread that wants the answer waits for it in Python. A request that is given up goes on until
-the store answers or its time is over, but the process can end before.
+its own, and the thread that wants the answer waits for it in Python. A request that is given up continues
+until the store answers or its time is over, but the process can end before.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ VERSION = 1
 #: Marks of the latest changes that a manifest keeps.
 RECENT = 128
 
-#: Permissions of a folder that a put creates above what it puts.
+#: Permissions of a folder that a put creates above its target.
 _FOLDER_MODE = 0o755
 
 #: Bounds of the numbers in a node: sizes and times are numbers of 64 bits for the system.
@@ -96,7 +96,7 @@ class Manifest:
         body: Its JSON, or `None` if there is none yet.
 
     Raises:
-        DriveDamaged: The JSON is not that of a manifest, or of a newer version of this package.
+        DriveDamaged: The JSON is no manifest, or the manifest of a newer version of this package.
     """
 
     def __init__(self, first: str, body: bytes | None = None) -> None:
@@ -166,7 +166,7 @@ class Manifest:
     def check_put(
         self, owner: str, parts: Parts, *, is_folder: bool, exclusive: bool, portable: bool
     ) -> None:
-        """Refuse what may not be put.
+        """Refuse a file that may not be put.
 
         Raises:
             DriveDuplicate: Another component has the path, and the put is exclusive.

@@ -286,7 +286,7 @@ class ObjectStore:
         return verify(self._client, self._data, self._bodies(), self._downloader, hashes=hashes)
 
     def sweep(self) -> int:
-        """Delete the objects that belong to no version: those of dead writers, and of replaced versions.
+        """Delete the objects that belong to no version: from dead writers, and of replaced versions.
 
         Objects younger than a week, by the clock of the store, stay.
 

@@ -1,4 +1,4 @@
-"""Deletes objects that no manifest names: those of dead writers, and of replaced versions.
+"""Deletes objects that no manifest names: from dead writers, and of replaced versions.
 
 An object is deleted only if it is older than `MAX_AGE`, by the clock of the store. A put that has taken half
 of that time refuses to finish, and a manifest never gets an older object back. So an old object that no
@@ -22,7 +22,7 @@ MAX_AGE = 7 * 86400.0
 class Deadline:
     """The time until which a put may finish.
 
-    It is counted by a clock that goes on while the machine sleeps.
+    It is counted by a clock that includes the time of suspension.
     """
 
     def __init__(self) -> None:
@@ -36,8 +36,8 @@ class Deadline:
         """
         if _now() - self._begin > MAX_AGE / 2:
             raise DriveOSError(
-                f"The put took more than {MAX_AGE / 2 / 86400:.1f} days, so that what it has sent could be "
-                f"deleted as a leftover of a dead process; nothing was put, do it again."
+                f"The put took more than {MAX_AGE / 2 / 86400:.1f} days, so that its objects could be "
+                f"deleted as leftovers of a dead process; nothing was put, do it again."
             )
 
 

@@ -110,7 +110,7 @@ def protected(fd: int, path: str) -> Iterator[None]:
 
 
 class _Permissions:
-    """Changes the permissions of a source to those of stored files, and back."""
+    """Changes the permissions of a source to the permissions of stored files, and back."""
 
     def __init__(self) -> None:
         # Those that the permissions in the drive do not record, such as set-id bits.
@@ -231,8 +231,9 @@ def _may_remove_from(folder: os.stat_result, info: os.stat_result) -> bool:
 def remove_source(fd: int, path: str, reason_to_keep: Callable[[], str | None] = lambda: None) -> str | None:
     """Remove a source that the drive has, unless something else is at its path by now.
 
-    It is renamed first. Only what has the new name is certainly the source, because another process can put
-    something else at `path` at any time; and if the system refuses the new name, nothing was removed.
+    It is renamed first. After that, only the file or folder with the new name is certainly the source,
+    because another process can put something else at `path` at any time. If the rename fails, nothing was
+    removed.
 
     Args:
         fd: Descriptor of the file or folder.
@@ -327,7 +328,7 @@ def _remove_folder(fd: int, aside: str) -> str | None:
 
 
 def _put_back(aside: str, path: str) -> str | None:
-    """Rename back what was at `path`; return where it is if that fails, or if `path` exists again."""
+    """Rename back the file of `path`; return where it is if that fails, or if `path` exists again."""
     try:
         syscalls.rename_new(aside, path)
     except OSError as error:

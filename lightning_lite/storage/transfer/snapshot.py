@@ -56,7 +56,7 @@ def complete_folder(source: int, copy: int, states: dict[str, int], path: str, *
     Args:
         source: Descriptor of the folder.
         copy: Descriptor of its copy.
-        states: The states of everything in the folder before it was copied; those of that moment at the end.
+        states: The states of everything in the folder before it was copied; updated to that moment.
         path: Absolute path of the folder, for errors.
         durable: Whether the copy is flushed to the disk.
 
@@ -126,7 +126,7 @@ def _opened_file(folder: int, name: str, path: str) -> Iterator[int]:
 
 
 def _append(source: int, copy: int, folder: int, name: str, end: int) -> None:
-    """Add to the copy `name` in `folder` what its source has up to the byte `end`."""
+    """Add to the copy `name` in `folder` the bytes of its source up to the byte `end`."""
     info = syscalls.fstat(copy)
     syscalls.set_mode(copy, S_IMODE(info.st_mode) | S_IWUSR)
     target = open_below(folder, name, _WRITE)

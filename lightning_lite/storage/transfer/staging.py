@@ -1,7 +1,7 @@
 """A folder for files that are not visible yet, or not any more, and the copy of the source of a put in it.
 
-A process locks what it creates in a staging folder until it has moved it to its place. Entries without a lock
-are leftovers of dead processes, or replaced files; the next put or delete removes them.
+A process locks each entry that it creates in a staging folder until it has moved it to its place. Entries
+without a lock are leftovers of dead processes, or replaced files; the next put or delete removes them.
 """
 
 from __future__ import annotations
@@ -307,7 +307,7 @@ class SourceCopy:
             )
 
     def _compare(self, staged: Staged) -> None:
-        """Compare the source file, whose status is another one by now, with its copy."""
+        """Compare the source file, whose status has changed, with its copy."""
         self.refresh()
         copy = syscalls.open_file(staged.path, syscalls.READ, dir_fd=staged.dir_fd)
         try:

@@ -61,7 +61,7 @@ export async function post(path, body = {}) {
   return readJson(response);
 }
 
-/** Let the browser download what a ticket names: {kind: "file" | "log" | "trace", ...}. */
+/** Let the browser download the thing that a ticket names: {kind: "file" | "log" | "trace", ...}. */
 export async function download(ticket) {
   const { url } = await post("/api/tickets", ticket);
   const link = document.createElement("a");

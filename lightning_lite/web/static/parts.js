@@ -19,7 +19,7 @@ export function Loading({ what = "" }) {
   return html`<p class="empty loading" role="status">Reading${what ? ` ${what}` : ""} …</p>`;
 }
 
-/** The body of a view from what `usePoll` gave: its trouble, or that it is being read, or the content. */
+/** The body of a view from the result of `usePoll`: its trouble, or that it is being read, or the content. */
 export function Body({ answer, what, children }) {
   if (answer.data) return html`${answer.error && answer.error.status !== 0 && html`<${Trouble} error=${answer.error} />`}${children(answer.data)}`;
   if (answer.error) return html`<${Trouble} error=${answer.error} />`;
@@ -39,7 +39,7 @@ export function LostServer() {
   </div>`;
 }
 
-/** Move the focus to the tab beside the one that has it; a handler of keys for the list of tabs. */
+/** Move the focus to the next tab; a handler of keys for the list of tabs. */
 export function moveAmongTabs(event) {
   const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   if (!step) return;
@@ -60,7 +60,7 @@ export function useNow(every = 1) {
   return now;
 }
 
-/** A text field that tells its value 200 ms after the last letter. */
+/** A text field that reports its value 200 ms after the last letter. */
 export function SearchField({ value, onInput, label, placeholder, children, ...more }) {
   const [text, setText] = useState(value ?? "");
   const timer = useRef(0);
@@ -155,7 +155,7 @@ export function Progress({ value, label }) {
 }
 
 /**
- * Which rows of a long list are in sight, whatever scrolls.
+ * Which rows of a long list are in sight, also if an outer element scrolls.
  *
  * @param element A ref to the element that has the height of all rows.
  * @param offsets Places of the rows from its top, and the whole height at the end.

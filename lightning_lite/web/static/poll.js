@@ -3,7 +3,7 @@ import { get, server } from "./api.js";
 import { session } from "./session.js";
 import { useLayoutEffect, useRef, useState } from "./ui.js";
 
-/** Seconds between questions of views that follow a run: what happens is shown within half a second. */
+/** Seconds between questions of views that follow a run: changes are shown within half a second. */
 export const LIVE = 0.4;
 
 const LONGEST_PAUSE = 10_000;

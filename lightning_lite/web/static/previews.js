@@ -11,7 +11,7 @@ const KINDS = {
   table: /\.(csv|tsv|parquet)$/i,
 };
 
-/** What a file shows at first sight, by its name: a picture, a table, a page, or else only text. */
+/** The kind of preview of a file, by its name: a picture, a table, a page, or else only text. */
 export function kindOf(path) {
   return Object.keys(KINDS).find((kind) => KINDS[kind].test(path)) ?? "text";
 }

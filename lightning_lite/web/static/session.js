@@ -38,7 +38,7 @@ export function takeTokenFromAddress() {
   return view;
 }
 
-/** Find the token in what a person pasted: the token alone, or the whole address. */
+/** Find the token in a pasted text: the token alone, or the whole address. */
 export function tokenIn(text) {
   const found = /[#&?]token=([^&\s]+)/.exec(text);
   return found ? decodeURIComponent(found[1]) : text.trim();

@@ -24,7 +24,7 @@ const STATES = {
   unknown: ["off", "question"],
 };
 
-/** What a state looks like: {label, tone, shape}. A run that its flow stopped has "ended": that is the normal end. */
+/** The look of a state: {label, tone, shape}. A run that its flow stopped has "ended": that is the normal end. */
 export function look(state, ofRun = false) {
   const label = ofRun && state === "stopped" ? "ended" : String(state ?? "unknown").replaceAll("_", " ");
   const [tone, shape] = STATES[label] ?? STATES.unknown;

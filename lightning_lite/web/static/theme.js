@@ -34,7 +34,7 @@ export function nextTheme() {
 
 show(theme.get());
 
-/** Changes with each change of the colours, for what is drawn on a canvas. */
+/** Changes with each change of the colours, for drawings on a canvas. */
 export const paint = observable(0);
 const repaint = () => {
   cached = null;

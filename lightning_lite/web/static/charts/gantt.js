@@ -94,7 +94,7 @@ function drawBegun(context, { x, height, begun, width }) {
 /**
  * Draw the rows in sight.
  *
- * @param rows {top, height, data, isFlow}: `data` is what the server sent for the row, or undefined yet.
+ * @param rows {top, height, data, isFlow}: `data` is the server's data for the row, or undefined yet.
  * @param chosen {work, number, attempt} of the span that the keyboard chose, or null.
  */
 export function drawRows(canvas, { width, height, from, to, now, isRunning, rows, begun, chosen, range }) {
@@ -246,7 +246,7 @@ function drawMark(context, place, stage, { top, height, width }) {
   context.fill();
 }
 
-/** What is drawn at a time in a row: {kind: "span" | "bin" | "process", item} or null. */
+/** The element at a time in a row: {kind: "span" | "bin" | "process", item} or null. */
 export function hit(data, time, slack, now) {
   if (!data) return null;
   for (const mark of data.process ?? []) if (Math.abs(mark[0] - time) <= slack && look(mark[1]).tone === "bad") return { kind: "process", item: mark };
@@ -255,7 +255,7 @@ export function hit(data, time, slack, now) {
     const end = span[1] ?? now;
     const away = Math.max(span[0] - time, time - end, 0);
     if (away > slack) continue;
-    // A failure wins over its neighbours: it is what one wants to hit.
+    // A failure wins over its neighbours: users want to hit it.
     const cost = away - (look(span[2]).tone === "bad" ? slack : 0);
     if (!best || cost < best.cost) best = { kind: "span", item: span, cost };
   }
@@ -267,7 +267,7 @@ export function hit(data, time, slack, now) {
   return null;
 }
 
-/** The words for what `hit` found. */
+/** The words for the result of `hit`. */
 export function describe({ kind, item }, now) {
   if (kind === "span") {
     const [began, ended, outcome, number, attempt] = item;

@@ -1,4 +1,4 @@
-// Small lines and bars inside of rows: pictures for the eye, with the numbers as text beside them.
+// Small lines and bars inside of rows: pictures for the eye, with the numbers as text next to them.
 import { html } from "../ui.js";
 
 /** Calls over time: the failed ones are drawn on top, so that one among thousands is seen. */

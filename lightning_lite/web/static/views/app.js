@@ -42,7 +42,7 @@ function follow(root, chosen) {
 function Shown({ id, root }) {
   const { parameters } = usePlace();
   const { levels, page, path } = follow(root, parameters.getAll("tab"));
-  // A page stays loaded behind another tab, so that what was typed there is not lost.
+  // A page stays loaded behind another tab, so that typed text there is not lost.
   const opened = useRef(new Map());
   const place = JSON.stringify(path);
   const known = pagesBelow(root);

@@ -33,7 +33,7 @@ function Frames({ error }) {
     </p>`;
 }
 
-/** Where a call failed, below its line in a list: frames, and what the work printed last. */
+/** Where a call failed, below its line in a list: frames, and the last output of the work. */
 export function FailureDetails({ id, item }) {
   const [state, setState] = useState({ call: null, error: null });
   useEffect(() => {
@@ -51,7 +51,7 @@ export function FailureDetails({ id, item }) {
 }
 
 /**
- * What a work printed in a call.
+ * The output of a work in a call.
  *
  * @param from Time of its begin, or null if it has not begun.
  * @param to Time of its end, or null.

@@ -10,7 +10,7 @@ export class LogList {
   /**
    * @param box The element that scrolls.
    * @param read Function that reads a page: ({before | after | around | at}) -> the answer of the server.
-   * @param changed Called when there is something to tell: whether it follows, what is loaded.
+   * @param changed Called after a change: whether it follows, which lines are loaded.
    * @param nameOf Function that gives the short name of a work.
    */
   constructor(box, read, changed, nameOf = shortName) {
@@ -49,7 +49,7 @@ export class LogList {
     this.changed({ follows: this.follows, lines: this.list.childElementCount, hasEarlier: this.hasEarlier, hasLater: this.hasLater });
   }
 
-  /** Load the newest lines, or those around a cursor or a time, in place of what is there. */
+  /** Load the newest lines, or those around a cursor or a time, in place of the present ones. */
   async open(where = {}) {
     const generation = (this.generation += 1);
     this.isBusy = true;

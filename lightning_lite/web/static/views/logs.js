@@ -140,7 +140,7 @@ function readOptions() {
   }
 }
 
-/** The pattern to mark hits with. The server searches by Python's rules: what this browser can't read is not marked. */
+/** The pattern to mark hits with. The server searches by Python's rules: a pattern that this browser can't read is not marked. */
 function patternOf(search, isRegex, isExact) {
   if (!search) return null;
   try {
@@ -262,6 +262,6 @@ function Hits({ id, works, shorten, search, isRegex, isExact, open }) {
     <${Trouble} error=${error} />
     ${hits.length > 0 && html`<ol ref=${listed} data-rows data-scroll>${hits.slice(0, 400).map((hit, index) => html`<li key=${index}>
       <button data-row class="hit" aria-current=${index === chosen} onClick=${() => go(index)}><span class="num dim">${hit.time ? clock(hit.time) : ""}</span><span class="dim">${shorten(hit.work)}</span><span class="mono">${hit.text.slice(0, 240)}</span></button></li>`)}
-      ${hits.length > 400 && html`<li class="dim">The first 400 are listed; n goes on through all ${count(hits.length)}.</li>`}</ol>`}
+      ${hits.length > 400 && html`<li class="dim">The first 400 are listed; n steps through all ${count(hits.length)}.</li>`}</ol>`}
   </section>`;
 }

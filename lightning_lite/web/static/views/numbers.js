@@ -112,7 +112,7 @@ function OtherRuns({ id, others }) {
     ${others.length > 0 && html`<a class="button" href=${link(["compare"], { run: [id, ...others] })}>Compare parameters</a>`}</span>`;
 }
 
-/** The points of the other runs: asked again only if the choice changes, or slowly while a run goes on. */
+/** The points of the other runs: asked again only if the choice changes, or slowly while a run is active. */
 function useOtherRuns(ids, attributes) {
   const [runs, setRuns] = useState([]);
   const key = JSON.stringify([ids, attributes]);

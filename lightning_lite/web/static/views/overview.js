@@ -1,4 +1,4 @@
-// The first view of a run: failures first, then its works, and what is known about it.
+// The first view of a run: failures first, then its works, and facts about it.
 import { act, fetchFile } from "../actions.js";
 import { runPath, server } from "../api.js";
 import { Line } from "../charts/spark.js";
@@ -52,7 +52,7 @@ function foldFailures(items) {
 function Failures({ id, data }) {
   const { errors } = data;
   const groups = useMemo(() => foldFailures(errors.items), [errors]);
-  // The failure that ended the app is what one comes for: its place is open at once.
+  // Users come for the failure that ended the app: its place is open at once.
   const [open, setOpen] = useState(() => new Set(data.run.state === "failed" && groups.length ? [`where ${groups[0].key}`] : []));
   if (!errors.total) return null;
   const toggle = (key) => setOpen((old) => {
@@ -209,7 +209,7 @@ function AppUsage({ usage }) {
   const all = usage ? [...Object.values(usage.works), usage.app].filter((points) => points.length) : [];
   const now = useNow(1);
   if (!all.length) return null;
-  // Samples are taken together: those of one second are added.
+  // The samples of one second are added.
   const sums = new Map();
   for (const points of all) {
     for (const [time, share, memory] of points) {

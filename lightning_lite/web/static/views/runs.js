@@ -161,7 +161,7 @@ function Activity({ answer }) {
     <small class="num dim" title=${text}>${count(answer.calls)}${answer.failed > 0 && html` <b class="bad-text">${count(answer.failed)} ✕</b>`}</small>`;
 }
 
-/** Activity of the rows in sight: asked once for runs that have ended, and again for those that go on. */
+/** Activity of the rows in sight: asked once for runs that have ended, and again for those that are still running. */
 function useActivity(runs) {
   const kept = known;
   const wanted = useRef(new Map()).current;

@@ -74,7 +74,7 @@ function Tree({ id, state, isRunning }) {
     </div>`;
 }
 
-/** A big tree begins closed, but for its root and what the address names. */
+/** A big tree begins closed, but for its root and the attribute in the address. */
 function firstClosed(components, named) {
   if (components.length <= OPEN_WHOLE && !named.length) return new Set();
   const open = new Set(named.length ? named : [components[0].name]);
