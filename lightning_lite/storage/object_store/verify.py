@@ -85,7 +85,7 @@ def _check_at_file(
     except ObjectMissing:
         return  # it has just been replaced, and swept
     if node.get("c", own) != own:
-        what = f"its content in the object {name} is not the stored one: another program has changed it"
+        what = f"another program has changed its content in the object {name} since the put"
         yield Problem(whole, what, "put it again")
     yield CheckedFile(whole, size, sha256)
 
