@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from lightning_lite import LightningFlow, LightningWork
@@ -20,7 +18,7 @@ from lightning_lite.runs.catalog import read_runs
 from lightning_lite.testing import LightningTestApp, poll_until
 
 from tests.cli.short_apps import RunningApp, running
-from tests.support.processes import DEADLINE
+from tests.support.processes import DEADLINE, suspended
 
 
 class Work(LightningWork):
@@ -176,13 +174,9 @@ def test_an_app_that_does_not_answer_is_shown_from_its_journal_with_the_reason(
     follower = RunFollower(app.run.path)
     overview = RunOverview(follower)
     follower.follow(60.0)
-    os.kill(app.process.pid, signal.SIGSTOP)
-    try:
-        poll_until(lambda: psutil.Process(app.process.pid).status() == psutil.STATUS_STOPPED, DEADLINE)
+    with suspended(app.process.pid):
         found = overview.describe(app.run, app.root)
         again = overview.describe(app.run, app.root)
-    finally:
-        os.kill(app.process.pid, signal.SIGCONT)
 
     for one in (found, again):
         assert not one["answering"]

@@ -357,7 +357,7 @@ def test_a_holder_on_another_host_is_named_with_its_host(quick_place: Path, monk
     for host in ("host-with-a-long-name", "n2"):  # the shorter name replaces the longer one
         with monkeypatch.context() as patch:
             patch.setattr(locks, "_HOST", host)
-            pid, reader = hold(path)
+            pid, reader = hold(DriveLock(path).held())
         try:
             with (
                 pytest.raises(DriveLockTimeout, match=rf": process {pid} on {host} holds it for \d"),

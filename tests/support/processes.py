@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -54,6 +56,17 @@ def run_python(
         check=False,
         **options,
     )
+
+
+@contextmanager
+def suspended(pid: int) -> Iterator[None]:
+    """Suspend a process: it has stopped when the block begins, and continues at its end."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        poll_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, DEADLINE)
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def run_verb(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -437,14 +437,14 @@ def test_a_replacement_under_the_same_key_starts_only_after_the_old_process_has_
 
 
 def test_a_replaced_work_gets_its_late_reports_also_during_the_shutdown():
-    stage = play(replace_and_run, crew=Dict(a=Work(parallel=True)))
-    old = stage.root.crew["a"]
-    stage.change("root.crew.a", step=1)
+    stage = play(replace_and_run, parts=Dict(a=Work(parallel=True)))
+    old = stage.root.parts["a"]
+    stage.change("root.parts.a", step=1)
 
-    late = StateChanged("root.crew.a", {"loss": encode(0.125, "loss")}, 0)
+    late = StateChanged("root.parts.a", {"loss": encode(0.125, "loss")}, 0)
     stage.machine.close(stage.clock.now(), [late])
 
-    assert (old.loss, stage.root.crew["a"].loss) == (0.125, 0.0)
+    assert (old.loss, stage.root.parts["a"].loss) == (0.125, 0.0)
 
 
 def test_many_replacements_in_one_pass_start_one_process():

@@ -15,7 +15,7 @@ from lightning_lite.testing import poll_until
 
 from tests.cli.short_apps import RunningApp, running
 from tests.support.page_servers import Reply, Server, serving
-from tests.support.processes import DEADLINE, is_gone, wait_until_gone
+from tests.support.processes import DEADLINE, is_gone, suspended, wait_until_gone
 from tests.support.run_folders import make_run_folder
 
 pytestmark = pytest.mark.dependencies
@@ -137,11 +137,8 @@ def test_a_run_is_killed_even_if_it_is_suspended(steered: Steered):
 
 
 def test_a_suspended_app_refuses_commands_to_its_works(shared: Steered):
-    os.kill(shared.app.process.pid, signal.SIGSTOP)
-    try:
+    with suspended(shared.app.process.pid):
         reply = shared.act("stop", "root.one")
-    finally:
-        os.kill(shared.app.process.pid, signal.SIGCONT)
 
     assert reply.status == 503
     assert "does not answer" in reply.error

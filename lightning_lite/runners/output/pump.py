@@ -110,7 +110,7 @@ class OutputPump:
         with self._lock:
             output = self._outputs.get(work)
             if output is not None:
-                self._show(output.log.append(data))
+                self._add(output, data)
 
     def flush(self, work: str) -> None:
         """Wait until all that `work` has written is in its log, and shown unless the display is blocked."""
@@ -209,7 +209,7 @@ class OutputPump:
                 self._add(output, os.read(output.pipe, nbytes))
 
     def _add(self, output: _Output, data: bytes) -> None:
-        """Log and show data from the pipe of a work."""
+        """Log and show output of a work."""
         output.has_news = True
         self._show(output.log.append(data))
 
