@@ -56,7 +56,7 @@ from lightning_lite.messages import (
 from lightning_lite.resources import Resources
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.tracebacks import text_of
-from lightning_lite.tree.calls import Call
+from lightning_lite.tree.calls import Call, loaded, unload_dropped
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.hierarchy import connect
 from lightning_lite.tree.outbox import (
@@ -301,6 +301,8 @@ class Machine:
         self._requests.clear()
         step = Step(outbox.events, requests, outbox.unneeded, self._has_exits, self._answers)
         outbox.events, outbox.unneeded, self._has_exits, self._answers = [], [], False, []
+        if loaded:
+            unload_dropped()
         return step
 
     # Reports and timers.

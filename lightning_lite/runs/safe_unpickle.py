@@ -145,9 +145,14 @@ def _ignore(*_: Any) -> None:
     pass
 
 
+def _big_value(*_: Any) -> StandIn:
+    return _stand_in("", "BigValue")()
+
+
 _BY_VALUE: dict[tuple[str, str], Callable[..., Any]] = {
     ("lightning_lite.values.namespaces", "find_definition"): _find_definition,
     ("lightning_lite.values.namespaces", "with_waiting"): _first,
+    ("lightning_lite.values.value_files", "unpickle"): _big_value,
     ("lightning_lite.values.definitions", "make_class"): _make_class,
     ("lightning_lite.values.definitions", "make_function"): _make_function,
     ("lightning_lite.values.definitions", "new_object"): _new_object,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self, assert_never
 from weakref import ref
@@ -34,7 +34,7 @@ from lightning_lite.events import (
 from lightning_lite.messages import Failure
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.tracebacks import RemoteTraceback, add_note, fill_in_source
-from lightning_lite.values.pickling import REFERENCE, is_reference, unpack
+from lightning_lite.values.pickling import REFERENCE, in_place_of, is_reference, unmapped_size, unpack
 
 _ERRORS: dict[str, type[WorkFailed]] = {
     WorkFailureReasons.CRASHED: WorkCrashed,
@@ -58,12 +58,30 @@ _MAX_USED = 10_000
 #: Size in bytes up to which a used answer stays with its record, for the history.
 _MAX_USED_ANSWER = 1024
 
-#: Number of big values that stay mapped after the flow has read them. Before Python 3.13, each of them holds
-#: an open file, and many systems allow a process 256 or 1024.
-_MAX_MAPPED = 64
+#: Number of big answers that stay loaded after the flow has dropped them. Before Python 3.13, each of them
+#: holds an open file, and many systems allow a process 256 or 1024.
+_MAX_DROPPED = 64
 
-#: The calls whose big values stay mapped, the oldest first.
-_mapped: deque[ref[Call]] = deque()
+#: Memory in bytes of the big answers that stay loaded after the flow has dropped them. The parts that are
+#: mapped from a file do not count.
+_MAX_DROPPED_SIZE = 16 * 1024 * 1024
+
+#: Number of references to an answer that only its record holds: that, and the argument of `getrefcount`.
+_OWN_REFERENCES = 2
+
+#: The big answers that are loaded, the oldest first, by their identity.
+loaded: dict[int, Loaded] = {}
+
+#: Whether they may exceed the limits, and how many times `unload_dropped` was called since it last looked.
+_may_exceed = False
+_num_requests = 0
+
+
+class Loaded(NamedTuple):
+    """A big answer that is loaded: its call, and its memory in bytes without the mapped parts."""
+
+    call: ref[Call]
+    size: int
 
 
 class Answer(NamedTuple):
@@ -167,38 +185,33 @@ class Call:
     def value(self) -> Any:
         """The return value of its `run`; `None` if it has not succeeded.
 
-        It is the same object at each access; only a big value is mapped again after 64 others. With
-        `cache_calls=False`, a used answer of more than 1 KiB is released when the flow uses the answer of a
-        later call of the work, or requests the same call again; it is `None` then.
+        It is the same object at each access. Only a big value that the flow has dropped may be loaded again,
+        see `unload_dropped`. With `cache_calls=False`, a used answer of more than 1 KiB is released when the
+        flow uses the answer of a later call of the work, or requests the same call again; it is `None` then.
 
         Raises:
             Exception: Any exception that unpickling the value raises.
         """
-        if self._value is _UNREAD:
-            packed = self._packed
-            if packed is None:
-                return None
-            value = self._value = unpack(packed if isinstance(packed, bytes) else packed.load())
-            if not isinstance(packed, bytes) or not is_reference(packed):
-                self._packed = b""  # free the pickled copy, which may be large
-            else:
-                self._keep_mapped()
+        value = self._value
+        if value is not _UNREAD:
             return value
-        return self._value
+        packed = self._packed
+        if packed is None:
+            return None
+        if not isinstance(packed, bytes) or not is_reference(packed):
+            value = self._value = unpack(packed if isinstance(packed, bytes) else packed.load())
+            self._packed = b""  # free the pickled copy, which may be large
+            return value
+        unload_dropped()  # first, so that a loop that reads big values needs the memory of one of them
+        value = self._value = unpack(packed)
+        _keep_loaded(self, value, unmapped_size(value, packed))
+        return value
 
     def release_used(self) -> None:
         """Release the answer, unless it is small: the flow has used it, and needs it no more."""
         if not self.is_small:
             self._packed, self._value = b"", None
             self.is_big, self.is_small = False, True
-
-    def _keep_mapped(self) -> None:
-        """Keep the value, which is mapped from a file, until many others were read."""
-        _mapped.append(ref(self))
-        while len(_mapped) > _MAX_MAPPED:
-            oldest = _mapped.popleft()()
-            if oldest is not None and oldest._packed:
-                oldest._value = _UNREAD
 
     @property
     def error(self) -> BaseException | None:
@@ -329,6 +342,57 @@ class Call:
         self.failure = failure
         self.ended = True
         self.arguments = b""
+
+
+def _keep_loaded(call: Call, value: Any, size: int) -> None:
+    """Register a big answer that was loaded."""
+    global _may_exceed
+    loaded[id(value)] = Loaded(ref(call), size)
+    _may_exceed = True
+
+
+def unload_dropped() -> None:
+    """Unload the big answers that nothing but their records holds; the newest ones stay, up to a limit.
+
+    Objects of most types that can't be mapped, such as `bytes` and lists, allow no weak references. So the
+    number of references says whether the flow still holds one.
+    """
+    global _may_exceed, _num_requests
+    if not _may_exceed:
+        return
+    _num_requests += 1
+    if _num_requests * _MAX_DROPPED < len(loaded):
+        return  # a flow may hold thousands, and a loop that reads n of them must not look n * n times
+    _num_requests, _may_exceed = 0, False
+    answers = list(loaded.items())  # a copy: another thread may read an answer
+    if len(answers) <= _MAX_DROPPED and sum(answer.size for _, answer in answers) <= _MAX_DROPPED_SIZE:
+        return
+    _may_exceed = True
+    num_kept = kept_size = 0
+    for identity, answer in reversed(answers):
+        call = answer.call()
+        if call is None or id(call._value) != identity:
+            loaded.pop(identity, None)  # its record was deleted, or it was released
+        elif sys.getrefcount(call._value) > _OWN_REFERENCES:
+            continue
+        elif num_kept < _MAX_DROPPED and kept_size + answer.size <= _MAX_DROPPED_SIZE:
+            num_kept, kept_size = num_kept + 1, kept_size + answer.size
+        else:
+            loaded.pop(identity, None)
+            call._value = _UNREAD
+
+
+def handed_on(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return what to pickle for the arguments of a call: big answers of other calls are not written again."""
+    return tuple(map(_handed_on, args)), {name: _handed_on(value) for name, value in kwargs.items()}
+
+
+def _handed_on(argument: Any) -> Any:
+    answer = loaded.get(id(argument))
+    call = answer.call() if answer is not None else None
+    if call is None or call._value is not argument or not isinstance(call._packed, bytes):
+        return argument
+    return in_place_of(argument, call._packed)
 
 
 def error_of(failure: Failure, work: str, where: str = "") -> BaseException:

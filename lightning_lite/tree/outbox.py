@@ -36,7 +36,7 @@ from lightning_lite.events import (
 )
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.tracebacks import find_user_error
-from lightning_lite.tree.calls import Call
+from lightning_lite.tree.calls import Call, handed_on, loaded
 from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.node import Node, TreeMember, Work
@@ -407,7 +407,8 @@ class Outbox:
                 raise HandlerError(CANNOT_WAIT.format(name))
             self._check_arguments(work, args, kwargs)
             try:
-                arguments = pack((args, kwargs), folder=self.values, durable=self.durable)
+                packable = handed_on(args, kwargs) if loaded else (args, kwargs)
+                arguments = pack(packable, folder=self.values, durable=self.durable)
             except PackingError as error:
                 raise _packing_error(name, args, kwargs, error) from find_user_error(error)
             is_first = call is None and name not in self.this_pass.reached

@@ -5,8 +5,9 @@
     load          reference ─▶ check the file ─▶ map it ─▶ unpickle; arrays are views of the mapping
 
 A buffer of a mapped file is not written again: the file gets a second name (a hard link), and the new
-reference contains the known digest. So each file name belongs to one reference. A file has no name until it
-is complete (`O_TMPFILE`), so a killed writer leaves nothing.
+reference contains the known digest. So each file name belongs to one reference. The same goes for a value
+without buffers that the flow hands on unchanged: its pickle becomes a buffer (`WrittenValue`). A file has no
+name until it is complete (`O_TMPFILE`), so a killed writer leaves nothing.
 
 Only processes that handle a big value load this module.
 """
@@ -190,6 +191,57 @@ class Draft:
         )
 
 
+class WrittenValue:
+    """Stands for a value that is in a file: pickles as a reference to it, and is unpickled as the value.
+
+    The pickle of the value is a buffer of the new pickle, and a buffer of a mapped file is not written again.
+
+    Attributes:
+        stream: The pickle of the value, in the mapped file.
+    """
+
+    def __init__(self, stream: memoryview) -> None:
+        self.stream = stream
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return unpickle, (_pickle.PickleBuffer(self.stream),)
+
+
+def unpickle(stream: memoryview) -> Any:
+    """Return the value that a `WrittenValue` stands for."""
+    return _pickle.loads(stream)
+
+
+class Comparison:
+    """A file object for a pickler; raises `ValueError` if the pickle is not a given one.
+
+    Example:
+        >>> import pickle
+        >>> given = memoryview(pickle.dumps([1, 2], 5))
+        >>> pickle.Pickler(Comparison(given), 5).dump([1, 2])
+        >>> pickle.Pickler(Comparison(given), 5).dump([1, 3])
+        Traceback (most recent call last):
+        ...
+        ValueError: another pickle
+    """
+
+    def __init__(self, given: memoryview) -> None:
+        self._rest = given
+
+    def write(self, data: Any) -> None:
+        """Compare the next bytes of the pickle; `data` is bytes, or a `PickleBuffer`, which has no length."""
+        piece = data if type(data) is bytes else bytes(data)
+        for first in range(0, len(piece), _CHUNK):
+            part = piece[first : first + _CHUNK]
+            if part != bytes(self._rest[: len(part)]):  # memory views would be compared item by item
+                raise ValueError("another pickle")
+            self._rest = self._rest[len(part) :]
+
+    def add(self, buffer: PickleBuffer) -> bool:
+        """Let the pickle contain a buffer: the given one has all of its buffers in it."""
+        return True
+
+
 def load(packed: bytes) -> Any:
     """Return the value of a reference; buffers are read-only views of the mapped file.
 
@@ -201,6 +253,28 @@ def load(packed: bytes) -> Any:
     views = [_map(reference.folder, file) for file in reference.files]
     pickled = reference.pickled if reference.stream is None else _part(views, *reference.stream)
     return _pickle.loads(pickled, buffers=[_part(views, *place) for place in reference.buffers])
+
+
+def written_value(packed: bytes) -> WrittenValue | None:
+    """Return the object that stands for the value of a reference.
+
+    It is `None` if the pickle is not in a file or has buffers outside of it (these are not written again
+    anyway), if the file can't be used, or if the value has secrets: only their pickling lets them travel.
+    """
+    reference: Reference = _pickle.loads(packed)
+    if reference.stream is None or reference.buffers or reference.secrets:
+        return None
+    try:
+        views = [_map(reference.folder, file) for file in reference.files]
+    except ValueFileError:
+        return None
+    return WrittenValue(_part(views, *reference.stream))
+
+
+def pickle_size(packed: bytes) -> int:
+    """Return the size in bytes of the pickle of a reference, without its buffers."""
+    reference: Reference = _pickle.loads(packed)
+    return len(reference.pickled) if reference.stream is None else reference.stream[2]
 
 
 def names_in(packed: bytes) -> list[str]:

@@ -122,7 +122,7 @@ def test_a_retry_gets_the_same_value(own_place):
 
 
 def test_the_flow_keeps_only_some_values_mapped(own_place, monkeypatch):
-    monkeypatch.setattr(calls, "_MAX_MAPPED", 3)
+    monkeypatch.setattr(calls, "_MAX_DROPPED", 3)
 
     def steps(flow):
         sizes = [flow.maker.run((16 + number) * MIB // 8).nbytes for number in range(6)]
@@ -132,9 +132,94 @@ def test_the_flow_keeps_only_some_values_mapped(own_place, monkeypatch):
 
     sizes, num_mapped, again = run_steps(steps, maker=Maker())._answer
 
-    assert num_mapped <= 3
+    assert num_mapped <= 4  # 3 that the flow has dropped, and the newest
     assert sizes == [(16 + number) * MIB // 8 for number in range(6)]
     assert again == sizes[0]
+
+
+@pytest.mark.parametrize(("kind", "growth"), [("bytes", 1), ("list", 8)])
+def test_values_that_the_flow_has_dropped_leave_its_memory(kind, growth, own_place):
+    def steps(flow):
+        before = private_kib()
+        for number in range(8):
+            assert len(flow.maker.run((20 + number) * MIB, kind)) > 0
+        most = private_kib() - before
+        flow.other.run(1024)
+        return most, private_kib() - before, flow.maker.call(27 * MIB, kind)._value
+
+    most, rest, value = run_steps(steps, maker=Maker(), other=Maker())._answer
+
+    assert value is calls._UNREAD
+    assert most < 2 * growth * 27 * 1024  # that of the last one; all of them need seven times as much
+    if kind == "bytes":  # the memory of a list goes back to the allocator of Python, which reuses it
+        assert rest < 16 * 1024
+
+
+class Holding(LightningFlow):
+    """Holds an answer for some passes, and reads more of them in each."""
+
+    def __init__(self):
+        super().__init__()
+        self.maker = Maker()
+        self.number = 0
+        self._held = []
+        self._seen = []
+
+    def run(self):
+        self._held = self._held or [self.maker.run(17 * MIB, kind) for kind in ("bytes", "list", "array")]
+        self.maker.run((18 + self.number) * MIB, "bytes")
+        same = [self.maker.run(17 * MIB, kind) for kind in ("bytes", "list", "array")]
+        self._seen.append(all(one is other for one, other in zip(self._held, same, strict=True)))
+        if self.number == 3:
+            self.stop()
+        self.number += 1
+
+
+def test_an_answer_is_the_same_object_in_each_pass_as_long_as_the_flow_holds_it(own_place):
+    root = Holding()
+    LightningApp(root).run("inline")
+
+    assert root._seen == [True] * 4
+
+
+def inodes() -> set[int]:
+    return {path.stat().st_ino for path in files()}
+
+
+class Looking(LightningWork):
+    """Returns its argument, and the files that there are while its call runs."""
+
+    def run(self, value: object) -> object:
+        return type(value).__name__, len(value), value[-1], len(files()), len(inodes())
+
+
+@RUNNERS
+@pytest.mark.parametrize("kind", ["bytes", "text", "list"])
+def test_a_value_that_can_not_be_mapped_is_handed_on_without_being_written_again(kind, runner, own_place):
+    def steps(flow):
+        first = flow.looking.run(flow.maker.run(9 * MIB, kind))
+        value = flow.maker.run(9 * MIB, kind)
+        return value, first, flow.other.run(value=value)
+
+    value, *found = run_steps(steps, runner, maker=Maker(), looking=Looking(), other=Looking())._answer
+
+    assert found == [(type(value).__name__, len(value), value[-1], 2, 1)] * 2
+
+
+def test_a_list_that_the_flow_has_changed_is_handed_on_as_it_is(own_place):
+    def steps(flow):
+        value = flow.maker.run(9 * MIB, "list")
+        first = flow.looking.run(value)
+        value[-1] = "changed"
+        second = flow.looking.run(value)
+        value.append("appended")
+        return first[2:], second[2:], flow.looking.run(value)[2:]
+
+    first, second, third = run_steps(steps, maker=Maker(), looking=Looking())._answer
+
+    assert first == (9 * MIB // 7 - 1, 2, 1)
+    assert second == ("changed", 2, 2)
+    assert third == ("appended", 2, 2)
 
 
 def test_a_repeated_call_removes_the_value_of_the_call_before(own_place):
@@ -343,6 +428,18 @@ def test_a_resumed_app_finds_the_value_and_removes_the_rest(own_place):
     assert root._answer[0] > 0
     assert root.maker.num_successes == 1
     assert files() == [path]
+
+
+def test_a_resumed_app_hands_on_a_value_that_can_not_be_mapped(own_place):
+    def steps(flow):
+        return flow.looking.run(flow.maker.run(9 * MIB, "bytes"))
+
+    fail_after(Steps(lambda flow: flow.maker.run(9 * MIB, "bytes"), maker=Maker(), looking=Looking()))
+    root = Steps(steps, maker=Maker(), looking=Looking())
+    LightningApp(root).run(resume=True)
+
+    assert root.maker.num_successes == 1
+    assert root._answer == ("bytes", 9 * MIB, 255, 2, 1)
 
 
 def test_a_full_disk_is_a_clear_error_and_the_run_can_be_resumed(own_place):

@@ -22,6 +22,7 @@ class Maker(LightningWork):
         return {
             "array": array,
             "bytes": data,
+            "text": data.decode("latin-1"),
             "nested": {"a": [array, 2 * array], "b": "text"},
             "list": list(range(size // 7)),
         }[kind]

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from lightning_lite.values import value_files
-from lightning_lite.values.pickling import files_of, pack, unpack
+from lightning_lite.values.pickling import files_of, in_place_of, pack, unpack
 
 CALLS = ("mkdir", "open", "fstat", "pwrite", "fsync", "rename", "link", "unlink", "close")
 VALUE = [bytearray(b"x" * 600_000), "text" * 200_000]
 
 
 def store(folder: Path, kill_at: int) -> None:
-    """Store a value and hand it on, and be killed before the system call `kill_at`."""
+    """Store a value, hand it on in two ways, and be killed before the system call `kill_at`."""
     count = 0
 
     def killed(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,7 +38,9 @@ def store(folder: Path, kill_at: int) -> None:
     for name in CALLS:
         setattr(os, name, killed(getattr(os, name)))
     packed = pack(VALUE, folder=str(folder), durable=True)
-    pack(unpack(packed), folder=str(folder), durable=True)
+    value = unpack(packed)
+    pack(value, folder=str(folder), durable=True)
+    pack([in_place_of(value, packed)], folder=str(folder), durable=True)
 
 
 def main(folder: Path, *, staged: bool) -> None:
