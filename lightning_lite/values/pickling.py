@@ -141,7 +141,7 @@ def pack(
     except PickleTooLarge:
         assert folder is not None
         draft = _dump(value, value_files().Draft, to_main, reduce, with_script)
-        reference: bytes = draft.store(folder, durable=durable)
+        reference: bytes = draft.store(folder, durable=durable, is_argument=not to_main)
         return REFERENCE + len(reference).to_bytes(4, "little") + reference + _END
     return message.getvalue()
 

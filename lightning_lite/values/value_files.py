@@ -43,6 +43,9 @@ _MIN_BUFFER = 64 * 1024
 #: A pickle of this size in bytes is written to the file; a smaller one travels with the reference.
 _MAX_INLINE_PICKLE = 64 * 1024
 
+#: Size in bytes from which parts of a file keep all of it for an argument; smaller ones are written again.
+_MIN_PART = 1024 * 1024
+
 _ALIGNMENT = 64
 
 #: Bytes that are digested and written at a time, while they are in the cache of the processor.
@@ -145,12 +148,14 @@ class Draft:
         self._buffers.append(view)
         return False
 
-    def store(self, folder: str, *, durable: bool = False) -> bytes:
+    def store(self, folder: str, *, durable: bool = False, is_argument: bool = False) -> bytes:
         """Write the value into a file, and return the reference that `load` takes.
 
         Args:
             folder: Absolute path of the folder of values; created if it is missing.
             durable: Whether the file must survive the loss of power.
+            is_argument: Whether the value is needed only until a call has ended. Then small parts of big
+                mapped files are not written again, although they keep these files on the disk.
 
         Raises:
             ValueFileError: The file can't be written, for example because the disk is full.
@@ -161,7 +166,7 @@ class Draft:
         try:
             _create_folder(folder, durable=durable)
             with _opened(folder) as folder_fd, _kept_on_success(folder_fd) as files:
-                places = _link_mapped(self._buffers, folder_fd, files)
+                places = _link_mapped(self._buffers, folder_fd, files, is_argument=is_argument)
                 new = stream + [view for view in self._buffers if id(view) not in places]
                 starts = _starts(new, len(stream))
                 new_file = len(files)
@@ -377,16 +382,19 @@ def _kept_on_success(folder_fd: int) -> Iterator[list[ValueFile]]:
 
 
 def _link_mapped(
-    buffers: Sequence[memoryview], folder_fd: int, files: list[ValueFile]
+    buffers: Sequence[memoryview], folder_fd: int, files: list[ValueFile], *, is_argument: bool
 ) -> dict[int, tuple[int, int, int]]:
     """Give new names to the mapped files that contain buffers.
 
-    A file of which the buffers are less than half is not kept for them: they are written again.
+    An answer stays for long, so a file of which its buffers are less than half is not kept for them: they are
+    written again. An argument is needed only until its call has ended, and mostly as long as the answer in
+    the same file.
 
     Args:
         buffers: The buffers.
         folder_fd: The folder of values.
         files: Gets the files.
+        is_argument: Whether the buffers belong to an argument.
 
     Returns:
         The place of each buffer that is in one of `files`, by its id.
@@ -398,7 +406,8 @@ def _link_mapped(
             found.setdefault(mapping.start, (mapping, []))[1].append(view)
     places: dict[int, tuple[int, int, int]] = {}
     for mapping, views in found.values():
-        if 2 * sum(view.nbytes for view in views) < mapping.file.size:
+        size = sum(view.nbytes for view in views)
+        if 2 * size < mapping.file.size and not (is_argument and size >= _MIN_PART):
             continue
         name = _new_name()
         try:

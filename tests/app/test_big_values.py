@@ -222,6 +222,32 @@ def test_a_list_that_the_flow_has_changed_is_handed_on_as_it_is(own_place):
     assert third == ("appended", 2, 2)
 
 
+class Split(LightningWork):
+    """Returns one array of 8 MiB and two of 4."""
+
+    def run(self) -> list[numpy.ndarray]:
+        return [numpy.full(size * MIB, size, "u1") for size in (8, 4, 4)]
+
+
+@RUNNERS
+def test_the_parts_of_an_answer_are_handed_on_without_being_written_again(runner, own_place):
+    def steps(flow):
+        return [flow.looking.run(part) for part in flow.split.run()]
+
+    root = run_steps(steps, runner, split=Split(), looking=Looking(cache_calls=False))
+
+    assert root._answer == [("ndarray", size * MIB, size, 2, 1) for size in (8, 4, 4)]
+    assert len(files()) == 1
+
+
+def test_a_small_part_in_an_answer_does_not_keep_a_big_file(own_place):
+    def steps(flow):
+        return flow.taker.run(flow.split.run()[1], back=True).nbytes
+
+    assert run_steps(steps, split=Split(), taker=Taker())._answer == 4 * MIB
+    assert [path.stat().st_size // MIB for path in sorted(files(), key=os.path.getsize)] == [4, 16]
+
+
 def test_a_repeated_call_removes_the_value_of_the_call_before(own_place):
     def steps(flow):
         for _ in range(4):
