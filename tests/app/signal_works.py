@@ -168,6 +168,29 @@ class Graceful(Noting):
         self.note("saved")
 
 
+class Deleted:
+    """Waits in `__del__` until a signal comes, or for at most 30 seconds."""
+
+    def __init__(self, work: InDel) -> None:
+        self.work = work
+
+    def __del__(self) -> None:
+        self.work.is_ready = True
+        select.select((), (), (), 30)
+
+
+class InDel(Noting):
+    """Is in `__del__` of an object when it is asked to stop."""
+
+    def run(self) -> None:
+        try:
+            Deleted(self)
+            while True:
+                signal.pause()
+        finally:
+            self.note("finally")
+
+
 class Waiting(LightningWork):
     def __init__(self) -> None:
         super().__init__(parallel=True)

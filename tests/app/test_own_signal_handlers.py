@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from signal_works import IDLE, WAITS, Graceful, Left, Waiting, Work
+from signal_works import IDLE, WAITS, Graceful, InDel, Left, Waiting, Work
 
 from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.errors import WorkCrashed
@@ -74,6 +74,14 @@ def test_a_call_that_has_left_the_default_action_is_stopped_in_order(leave, by_a
 
     noted = {file.name: file.read_text().split() for file in tmp_path.iterdir() if file.is_file()}
     assert noted == {f"{leave}-{wait}": ["finally", "on_exit"] for wait in WAITS}
+
+
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+def test_a_stop_that_python_ignores_in_a_callback_is_raised_again(start_method, tmp_path, capfd):
+    LightningApp(StopsAll([InDel(tmp_path / "noted")], by_app=True)).run(start_method=start_method)
+
+    assert (tmp_path / "noted").read_text().split() == ["finally", "on_exit"]
+    assert "ignored" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])

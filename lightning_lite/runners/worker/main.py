@@ -185,6 +185,7 @@ class Child:
         signal.signal(signal.SIGTERM, self._on_sigterm)
         signal.signal(STOP_SIGNAL, self._on_stop_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {STOP_SIGNAL})
+        sys.unraisablehook = self._on_unraisable
         os.register_at_fork(
             before=self._before_fork,
             after_in_parent=self._after_fork_in_parent,
@@ -284,10 +285,20 @@ class Child:
         interrupt = self._interrupt
         if interrupt is not None and not self._has_stopped:
             self._is_stop_due = False
-            # In a call it is raised once, because the call may be cleaning up. Between calls it may get lost
-            # in a callback of the interpreter, such as one of `import`: then it is raised again.
+            # In a call it is raised once, because the call may be cleaning up. Between calls, the helper
+            # sends the signal until it has taken effect.
             self._has_stopped = interrupt is not _stop_here
             interrupt()
+
+    def _on_unraisable(self, unraisable: Any) -> None:
+        """Raise a stop again that was raised in `__del__` or a callback: Python ignores exceptions there."""
+        interrupt, self._interrupt = self._interrupt, None  # because it ignores them here, too
+        if not isinstance(unraisable.exc_value, StopRun):
+            sys.__unraisablehook__(unraisable)
+        elif self._has_stopped:
+            self._has_stopped, self._is_stop_due = False, True
+            self._wake_helper()
+        self._interrupt = interrupt
 
     def _send(self, message: Report) -> None:
         """Send a report, never interrupted; the output of a call is flushed before its `RunEnded`."""
