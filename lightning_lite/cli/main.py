@@ -65,7 +65,7 @@ click.version_option(__version__, message="%(prog)s %(version)s")(group)
 
 
 def has_colour() -> bool:
-    """Return whether the output may have colour_codes."""
+    """Return whether the output may have colours."""
     return not (is_plain() or colour_codes.has_no_colour())
 
 

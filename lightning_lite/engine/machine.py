@@ -546,6 +546,9 @@ class Machine:
             # The flow must not see an error of the app, which its `except Exception` could swallow.
             self._interruption = error
         if not goes_on:
+            if all(call.ended for call in calls):
+                # `_decide` has dropped this reason, and `finally:` in the flow may undo the other ones.
+                outbox.changed("a call has ended in a pass that was cut", next(iter(works)))
             raise outbox.paused()
         outbox.this_pass.again = _WAITED
 

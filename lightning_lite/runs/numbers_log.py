@@ -266,7 +266,10 @@ def _lines(attribute: str, points: array[float]) -> bytes:
 
 def _limit_for(found: dict[str, array[float]]) -> int:
     """Return how many points of each attribute may stay, so that all lines have half of the largest size."""
-    sizes = [(len(name) + _SIZE_OF_POINT, len(points) // 2) for name, points in found.items()]
+    sizes = [
+        (len(name.encode(errors="surrogatepass")) + _SIZE_OF_POINT, len(points) // 2)
+        for name, points in found.items()
+    ]
     limit = MAX_POINTS // 2
     while limit > _MIN_POINTS and sum(size * min(count, limit) for size, count in sizes) > _MAX_SIZE // 2:
         limit = max(limit * 7 // 8, _MIN_POINTS)

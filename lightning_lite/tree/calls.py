@@ -352,7 +352,7 @@ def _keep_loaded(call: Call, value: Any, size: int) -> None:
 
 
 def unload_dropped() -> None:
-    """Unload the big answers that nothing but their records holds; the newest ones stay, up to a limit.
+    """Unload the big answers that only their records hold; the newest one stays, and others up to a limit.
 
     Objects of most types that can't be mapped, such as `bytes` and lists, allow no weak references. So the
     number of references says whether the flow still holds one.
@@ -375,7 +375,7 @@ def unload_dropped() -> None:
             loaded.pop(identity, None)  # its record was deleted, or it was released
         elif sys.getrefcount(call._value) > _OWN_REFERENCES:
             continue
-        elif num_kept < _MAX_DROPPED and kept_size + answer.size <= _MAX_DROPPED_SIZE:
+        elif not num_kept or (num_kept < _MAX_DROPPED and kept_size + answer.size <= _MAX_DROPPED_SIZE):
             num_kept, kept_size = num_kept + 1, kept_size + answer.size
         else:
             loaded.pop(identity, None)
@@ -384,10 +384,16 @@ def unload_dropped() -> None:
 
 def handed_on(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return what to pickle for the arguments of a call: big answers of other calls are not written again."""
-    return tuple(map(_handed_on, args)), {name: _handed_on(value) for name, value in kwargs.items()}
+    values = [*args, *kwargs.values()]
+    written = {id(value): _handed_on(value, is_alone=len(values) == 1) for value in values}
+    return tuple(written[id(value)] for value in args), {
+        name: written[id(value)] for name, value in kwargs.items()
+    }
 
 
-def _handed_on(argument: Any) -> Any:
+def _handed_on(argument: Any, *, is_alone: bool) -> Any:
+    if not is_alone and type(argument) not in (bytes, str):
+        return argument  # it may share objects with another argument, which only one pickle of both keeps
     answer = loaded.get(id(argument))
     call = answer.call() if answer is not None else None
     if call is None or call._value is not argument or not isinstance(call._packed, bytes):

@@ -422,6 +422,28 @@ def test_the_value_of_a_call_without_cache_is_used_once_in_each_pass():
     assert values == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
 
 
+def test_a_pass_that_is_cut_after_the_end_of_its_call_is_followed_by_another_one():
+    """The write before the call cuts the pass, and `finally` undoes it: nothing else is left to react to."""
+    ends = []
+
+    def script(flow):
+        for number in range(20):
+            flow.busy = True
+            try:
+                flow.a.run(number)
+            finally:
+                flow.busy = False
+        ends.append(flow.a.num_successes)
+        flow.stop()
+
+    flow = ScriptedFlow(script, a=Work(), busy=False)
+    driver = Driver(flow)
+    driver.machine._patience = 0.0
+    driver.run()
+
+    assert ends == [20]
+
+
 def test_works_without_cache_are_called_in_turn():
     passes = []
 

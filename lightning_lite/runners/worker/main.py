@@ -292,12 +292,16 @@ class Child:
 
     def _on_unraisable(self, unraisable: Any) -> None:
         """Raise a stop again that was raised in `__del__` or a callback: Python ignores exceptions there."""
-        interrupt, self._interrupt = self._interrupt, None  # because it ignores them here, too
-        if not isinstance(unraisable.exc_value, StopRun):
+        if get_ident() != self._main:
             sys.__unraisablehook__(unraisable)
-        elif self._has_stopped:
+            return
+        interrupt, self._interrupt = self._interrupt, None  # because it ignores them here, too
+        if isinstance(unraisable.exc_value, StopRun):
             self._has_stopped, self._is_stop_due = False, True
-            self._wake_helper()
+        else:
+            sys.__unraisablehook__(unraisable)
+        if self._is_stop_due and self._stop_at is None:
+            self._wake_helper()  # which sends the signal until it has taken effect
         self._interrupt = interrupt
 
     def _send(self, message: Report) -> None:
