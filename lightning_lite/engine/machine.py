@@ -216,8 +216,8 @@ class Machine:
 
         Args:
             now: Current time.
-            reports: Reports that arrived during the shutdown. States and ends of calls are applied. What has
-                happened to processes is ignored, because the shutdown ends them, and so are wishes.
+            reports: Reports that arrived during the shutdown. States and ends of calls are applied. Reports
+                about processes are ignored, because the shutdown ends them, and so are requests from outside.
         """
         self._outbox.wall = now.wall
         for report in reports:

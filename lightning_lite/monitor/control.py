@@ -210,7 +210,7 @@ def has_ended(run: RunSummary) -> bool:
 
 
 def is_held_by(run: RunSummary, place: Place) -> bool:
-    """Return whether a process has taken a run, which it does before the run goes on.
+    """Return whether a process has taken a run, which it does before it resumes the run.
 
     Args:
         run: The run.

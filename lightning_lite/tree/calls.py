@@ -34,7 +34,14 @@ from lightning_lite.events import (
 from lightning_lite.messages import Failure
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.tracebacks import RemoteTraceback, add_note, fill_in_source
-from lightning_lite.values.pickling import REFERENCE, in_place_of, is_reference, unmapped_size, unpack
+from lightning_lite.values.pickling import (
+    REFERENCE,
+    UNCHANGEABLE,
+    in_place_of,
+    is_reference,
+    unmapped_size,
+    unpack,
+)
 
 _ERRORS: dict[str, type[WorkFailed]] = {
     WorkFailureReasons.CRASHED: WorkCrashed,
@@ -392,7 +399,7 @@ def handed_on(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any,
 
 
 def _handed_on(argument: Any, *, is_alone: bool) -> Any:
-    if not is_alone and type(argument) not in (bytes, str):
+    if not is_alone and type(argument) not in UNCHANGEABLE:
         return argument  # it may share objects with another argument, which only one pickle of both keeps
     answer = loaded.get(id(argument))
     call = answer.call() if answer is not None else None

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 #: Longer arguments of a call, in bytes, are not written to the journal.
 _MAX_JOURNALED_ARGUMENTS = 1024
 
-#: Forms of arguments that are remembered; a call with ever new names in `**kwargs` makes ever new ones.
+#: Maximum of remembered forms of arguments: a `run` with `**kwargs` may get other names in each call.
 _MAX_FORMS = 1000
 
 #: Why a handler can't call a work that is not parallel; with the name of the work.
@@ -442,7 +442,7 @@ class Outbox:
     def pending_calls(self, work: Work) -> list[Call]:
         """Return the calls of a work that this pass has requested; if there are none, its newest call.
 
-        An earlier pass, which was cut, may have come farther: its calls are those of later lines.
+        An earlier pass, which was cut, may have made calls in later lines. This pass does not wait for them.
 
         Returns:
             Only calls that have not ended.

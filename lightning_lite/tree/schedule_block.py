@@ -111,11 +111,15 @@ def _length(code: list[dis.Instruction]) -> int:
         length = max(length, end)
         if variable is not None:
             pending += [use for use in _uses(code, end, variable) if use not in pending]
-    indexes = {instruction.offset: index for index, instruction in enumerate(code)}
+    indexes = _index_by_offset(code)
     for index, instruction in enumerate(code):
         if instruction.opcode in _JUMPS and indexes.get(instruction.argval, length) < length <= index:
             length = index + 1  # a loop runs code of the block again
     return length
+
+
+def _index_by_offset(code: list[dis.Instruction]) -> dict[int, int]:
+    return {instruction.offset: index for index, instruction in enumerate(code)}
 
 
 def _uses(code: list[dis.Instruction], start: int, variable: str) -> list[int]:
@@ -140,7 +144,7 @@ def _follow(code: list[dis.Instruction], index: int) -> tuple[int, str | None]:
     Returns:
         The index after the block, and the local variable that the value is stored in, if it is.
     """
-    indexes = {instruction.offset: index for index, instruction in enumerate(code)}
+    indexes = _index_by_offset(code)
     rest = len(code)
     height = 1  # of the stack, from the value of the call upwards
     is_argument = False

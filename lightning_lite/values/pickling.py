@@ -48,7 +48,7 @@ _NAMING = frozenset({"functools", "typing"})
 _SMALL = frozenset({type(None), bool, int, float})
 
 #: Types of one object each, without parts that could change.
-_UNCHANGEABLE = frozenset({bytes, str})
+UNCHANGEABLE = frozenset({bytes, str})
 
 #: How many times more memory than its pickle a value takes: a list of numbers takes 4 to 7 times as much.
 _GROWTH = 8
@@ -193,7 +193,7 @@ def in_place_of(value: Any, data: bytes) -> Any:
     written = value_files().written_value(_reference_in(data)) if is_reference(data) else None
     if written is None:
         return value
-    if type(value) not in _UNCHANGEABLE:
+    if type(value) not in UNCHANGEABLE:
         try:
             _ReferencePickler(value_files().Comparison(written.stream), to_main=False, reduce=None).dump(
                 value
@@ -210,7 +210,7 @@ def unmapped_size(value: Any, data: bytes) -> int:
         value: The value.
         data: The bytes of `pack` that it was unpickled from, a reference.
     """
-    if type(value) in _UNCHANGEABLE:
+    if type(value) in UNCHANGEABLE:
         return int(value.__sizeof__())
     size: int = value_files().pickle_size(_reference_in(data))
     return size * _GROWTH

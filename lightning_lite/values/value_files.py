@@ -73,7 +73,7 @@ class ValueFile(NamedTuple):
     Attributes:
         name: Its name in the folder of values.
         size: Size in bytes.
-        stamp: See `file_stamp`. As long as it is the same, its content is taken for that which was written.
+        stamp: See `file_stamp`. As long as it is the same, the content counts as unchanged.
         sections: Its parts.
     """
 
