@@ -91,10 +91,13 @@ export function SearchField({ value, onInput, label, placeholder, children, ...m
 export function Menu({ label, items, children, class: kind = "plain" }) {
   const button = useRef(null);
   const list = useRef(null);
-  const [isOpen, setOpen] = useState(false);
+  const wasShown = useRef(false);
+  // The number of times it was opened, or 0 when the browser has reported that it is closed. That report comes late
+  // on a busy machine, and the menu may be open again by then.
+  const [opened, setOpened] = useState(0);
   // The items are elements only while the menu is open: a list has one menu in each row.
   useLayoutEffect(() => {
-    if (!isOpen) return;
+    if (!opened) return;
     list.current.showPopover();
     const from = button.current.getBoundingClientRect();
     const menu = list.current.getBoundingClientRect();
@@ -102,9 +105,16 @@ export function Menu({ label, items, children, class: kind = "plain" }) {
     list.current.style.top = `${Math.max(8, below ? from.bottom + 4 : from.top - menu.height - 4)}px`;
     list.current.style.left = `${Math.max(8, Math.min(from.right - menu.width, innerWidth - menu.width - 8))}px`;
     list.current.querySelector("[role=menuitem]")?.focus();
-  }, [isOpen]);
+  }, [opened]);
+  const isShown = () => list.current?.matches(":popover-open");
   function close() {
-    if (list.current?.matches(":popover-open")) list.current.hidePopover();
+    if (isShown()) list.current.hidePopover();
+  }
+  // A press of the pointer closes an open menu before the click arrives here.
+  function openOrClose() {
+    if (wasShown.current || isShown()) close();
+    else setOpened(opened + 1);
+    wasShown.current = false;
   }
   function move(event) {
     const all = [...list.current.querySelectorAll("[role=menuitem]")];
@@ -116,15 +126,15 @@ export function Menu({ label, items, children, class: kind = "plain" }) {
     event.stopPropagation();
     all.at(next % all.length)?.focus();
   }
-  return html`<button ref=${button} type="button" class=${kind} aria-haspopup="menu" aria-expanded=${isOpen} aria-label=${label} title=${label}
-      onClick=${() => (isOpen ? close() : setOpen(true))}>${children ?? "⋯"}</button>
+  return html`<button ref=${button} type="button" class=${kind} aria-haspopup="menu" aria-expanded=${opened > 0} aria-label=${label} title=${label}
+      onPointerDown=${() => (wasShown.current = isShown())} onClick=${openOrClose}>${children ?? "⋯"}</button>
     <div ref=${list} popover="auto" role="menu" class="menu" aria-label=${label} onKeyDown=${move}
       onToggle=${(event) => {
         if (event.newState !== "closed") return;
         if (list.current.contains(document.activeElement) || document.activeElement === document.body) button.current.focus();
-        setOpen(false);
+        setOpened(0);
       }}>
-      ${isOpen && items.map((item, index) => {
+      ${opened > 0 && items.map((item, index) => {
         if (!item) return html`<hr key=${index} />`;
         const inside = html`<span>${item.label}</span>${item.hint && html`<small>${item.hint}</small>`}`;
         return item.href
