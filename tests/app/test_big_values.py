@@ -138,7 +138,7 @@ def test_the_flow_keeps_only_some_values_mapped(own_place, monkeypatch):
 
 
 # glibc maps each block of more than 32 MiB by itself, and unmaps it when it is freed. It may keep smaller
-# blocks in its heap, so that the process doesn't shrink although they are free. (mallopt(3), M_MMAP_THRESHOLD)
+# blocks in its heap: then the process does not shrink although they are free (mallopt(3), M_MMAP_THRESHOLD).
 @pytest.mark.parametrize(("kind", "mib", "growth"), [("bytes", 40, 1), ("list", 20, 8)])
 def test_values_that_the_flow_has_dropped_leave_its_memory(kind, mib, growth, own_place):
     largest = mib + 7

@@ -125,6 +125,20 @@ def test_a_server_that_dies_while_its_work_starts_is_lost_and_no_failed_start(tm
     remote.runner.close(DEADLINE)
 
 
+def test_an_error_of_the_server_itself_is_named_and_not_the_signal_that_ended_it_then(tmp_path):
+    def fail(method, value):
+        if method == "exchange":
+            raise OSError(28, "No space left on device")
+        return value
+
+    cluster = SubprocessCluster(change=fail)
+    remote = Harness(str(tmp_path), lambda options: RemoteRunner(options, cluster))
+    remote.start()
+
+    assert remote.exit_of().lost == "its server has failed with OSError: [Errno 28] No space left on device"
+    remote.runner.close(DEADLINE)
+
+
 def test_a_work_is_started_again_after_the_death_of_its_server(remote, cluster):
     remote.up()
     os.kill(server_of(cluster), signal.SIGKILL)

@@ -45,7 +45,7 @@ class SubprocessCluster:
 
     Args:
         faults: Which calls get lost.
-        change: Changes the answer of a method, for tests of answers of a server.
+        change: Changes the answer of a method, or raises an error, as if the server had done that.
     """
 
     def __init__(self, faults: Faults | None = None, change: Callable[[str, Any], Any] | None = None) -> None:
@@ -149,7 +149,11 @@ class SubprocessPlacement:
             if fault == "answer lost":
                 on_answer(None, CallUncertain(method))
             elif fault != "answer dropped":
-                on_answer(self._cluster.change(method, value), error)
+                try:
+                    value = self._cluster.change(method, value)
+                except Exception as raised:  # noqa: BLE001 - as if the server had raised it
+                    error = raised
+                on_answer(value, error)
         self._channel.close()
         code = self.process.wait()
         if not self._is_silent:

@@ -127,6 +127,7 @@ class RemoteWork:
         self._is_open = False
         self._is_killed = False
         self._is_server_killed = False  # its lease is renewed no more
+        self._server_error = ""  # why the server was killed, if it was for an error of its own
         self._is_wait_limited = False  # the runner closes, and does not wait for the end of a lease
         self._timers: list[asyncio.TimerHandle] = []
         self._placement: Placement | None = None
@@ -386,7 +387,8 @@ class RemoteWork:
             self._later(_AGAIN, again)
         else:
             # An error of the server itself: its state is not known any more.
-            self._kill_server(f"{type(error).__name__}: {error}")
+            self._server_error = f"its server has failed with {type(error).__name__}: {error}"
+            self._kill_server(self._server_error)
 
     # The end.
 
@@ -421,9 +423,9 @@ class RemoteWork:
         if not self._machine and not death.is_node_lost:
             self._fail(death.detail)  # it has never been up
         elif death.is_node_lost:
-            self._lose_after(_DEATH_PAUSE, death.detail)
+            self._lose_after(_DEATH_PAUSE, self._server_error or death.detail)
         else:
-            self._later(_DEATH_PAUSE, lambda: self._lose(death.detail))
+            self._later(_DEATH_PAUSE, lambda: self._lose(self._server_error or death.detail))
 
     def _kill_server(self, detail: str = "") -> None:
         self._is_killed = self._is_killed or not detail

@@ -9,7 +9,7 @@ from __future__ import annotations
 import _signal as signal  # type: ignore[import-not-found] # signal itself makes enums, for 3 ms
 import os
 import select
-from _thread import get_ident  # threading would cost each work 1 ms
+from _thread import RLock, get_ident  # threading would cost each work 1 ms
 from functools import partial
 from time import perf_counter
 
@@ -99,6 +99,9 @@ class Poller:
         # File objects: after `close`, a late `wake` must not write into another file with the same number.
         self._reader = open(reader, "rb", buffering=0)  # noqa: SIM115 - closed by `close`
         self._writer = open(self._wakeup_fd, "wb", buffering=0)  # noqa: SIM115
+        # It keeps `close` from closing the descriptor that a thread in `wake` is about to write to. A signal
+        # handler may call `wake` in the middle of `close` or of another `wake`: one thread may take it twice.
+        self._writer_lock = RLock()
         self.watch(reader, self._read_wakeups)
 
     def watch(self, fd: int, on_readable: Callable[[], Any]) -> None:
@@ -138,10 +141,9 @@ class Poller:
 
     def wake(self) -> None:
         """End the current or the next turn; callable from any thread and signal handler."""
-        try:
-            self._writer.write(b"\0")
-        except ValueError:  # closed: no thread waits any more
-            pass
+        with self._writer_lock:
+            if not self._writer.closed:  # else no thread waits any more
+                self._writer.write(b"\0")
 
     def turn(self, timeout: float | None) -> None:
         """Wait until something happens, and call the callbacks that it concerns.
@@ -161,7 +163,8 @@ class Poller:
         """Close the poller and its pipe."""
         if self._is_epoll:
             self._poller.close()
-        self._writer.close()
+        with self._writer_lock:
+            self._writer.close()
         self._reader.close()
 
     def close_after_fork(self) -> None:
@@ -170,6 +173,7 @@ class Poller:
         If a thread has forked while the main thread blocks, each signal would write into the next file that
         gets the number of the pipe.
         """
+        self._writer_lock = RLock()  # another thread may have held it at the fork
         self.close()
         previous = signal.set_wakeup_fd(-1)
         if previous not in (-1, self._wakeup_fd):

@@ -1,16 +1,17 @@
-"""Which processes wait awake, and for how long."""
+"""Which processes wait awake, and for how long; and threads that wake a poller."""
 
 from __future__ import annotations
 
 import os
 import select
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from lightning_lite.runners.wire import poller
-from lightning_lite.runners.wire.poller import SpinWait
+from lightning_lite.runners.wire.poller import Poller, SpinWait
 
 
 class Pipe:
@@ -86,3 +87,28 @@ def test_waiting_awake_ends_when_no_answer_comes(pipe: Pipe, monkeypatch: pytest
     pipe.spin_wait.sent()
 
     assert pipe.spin_wait.spin() == []
+
+
+def test_a_wake_in_another_thread_while_the_poller_is_closed_is_no_error() -> None:
+    errors: list[Exception] = []
+
+    def wake_often(poller: Poller) -> None:
+        try:
+            for _ in range(30):
+                poller.wake()
+        except Exception as error:  # noqa: BLE001 - all are wrong
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # the threads alternate within the calls
+    try:
+        for _ in range(1000):
+            closing = Poller(lambda: None, None)
+            thread = threading.Thread(target=wake_often, args=(closing,))
+            thread.start()
+            closing.close()
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert errors == []
