@@ -12,8 +12,7 @@ followed by an exchange of the folder.
 A root is a group root if its mode has the set-group-id bit and all rights of the group. Only the owner of a
 folder can set these bits, and each process finds them there, so no file has to record it.
 
-Some file systems keep no owners or no modes (vfat, CIFS, drives of Windows in WSL). There the user may say
-that all writers of a root are trusted (`trust`); then owners and modes in it are not checked.
+Owners and modes in a root are not checked if the user trusts all its writers (`trusted_roots`).
 """
 
 from __future__ import annotations
@@ -29,21 +28,16 @@ from lightning_lite.access_lists import further_writers, remove_lists
 from lightning_lite.errors import RootRefused
 from lightning_lite.file_system_types import file_system_type
 from lightning_lite.regular_files import open_folder
+from lightning_lite.trusted_roots import ROOT_MODE_VARIABLE, TRUSTED, is_trusted
 
 #: Creates the folder at a path with permissions.
 Make = Callable[[str, int], None]
 
-#: Modes of a root that a user may ask for: private, shared with a group, or trusted.
-PRIVATE, GROUP, TRUSTED = "private", "group", "trusted"
+#: Modes of a root that a user may ask for, besides the trusted one: private, or shared with a group.
+PRIVATE, GROUP = "private", "group"
 
 #: Modes if the user asked for none: a group root only of this user, no group root, or the mode of the folder.
 OWN, UNSHARED, ANY = "own", "unshared", ""
-
-#: Environment variable with the mode of all roots that a process uses.
-ROOT_MODE_VARIABLE = "LIGHTNING_LITE_ROOT_MODE"
-
-#: Environment variable with the root that the processes of a trusted app trust, and no other one.
-TRUSTED_ROOT_VARIABLE = "LIGHTNING_LITE_TRUSTED_ROOT"
 
 #: Name of the default root, in the working directory.
 DEFAULT_ROOT = ".lightning_lite"
@@ -74,8 +68,6 @@ _GROUP_BITS = 0o2070
 _CREATION_TIME = 1.0
 _PAUSE = 0.002
 
-_trusted: set[str] = set()
-
 
 class OpenFolder(NamedTuple):
     """An open folder of a root, checked.
@@ -101,32 +93,6 @@ class _Root(NamedTuple):
     path: str
     group: int | None
     is_trusted: bool
-
-
-def trust(root: str) -> None:
-    """Declare, for this process, that each user with write access to a root may run code as this one.
-
-    Args:
-        root: Absolute path of the root.
-
-    Example:
-        >>> trust("/mnt/usb/root")
-        >>> is_trusted("/mnt/usb/root/runs"), is_trusted("/mnt/usb/root-2")
-        (True, False)
-    """
-    _trusted.add(root)
-
-
-def is_trusted(path: str) -> bool:
-    """Return whether owners and modes are not checked: after `trust`, or if a variable says so.
-
-    Args:
-        path: Absolute path of a root, or of a file or folder in it.
-    """
-    if os.environ.get(ROOT_MODE_VARIABLE) == TRUSTED:
-        return True
-    roots = {*_trusted, os.environ.get(TRUSTED_ROOT_VARIABLE)}  # a copy: another thread may declare one now
-    return any(path == root or path.startswith(f"{root}/") for root in roots if root)
 
 
 @contextmanager
@@ -216,20 +182,6 @@ def own_root(root: str, *, make: Make | None = None) -> str:
     if folder >= 0:
         os.close(folder)
     return own
-
-
-def check_own_file(found: os.stat_result, path: str) -> str:
-    """Return why a file is not read that may be unpickled, or "" if only this user may have written it.
-
-    Args:
-        found: Status of the open file, or of an open folder of such files.
-        path: Its absolute path.
-    """
-    if is_trusted(path):
-        return ""
-    if found.st_uid != os.geteuid():
-        return f"it belongs to user {found.st_uid}"
-    return "other users may write to it" if found.st_mode & 0o022 else ""
 
 
 def find_unkept(folder: int) -> str:

@@ -14,16 +14,7 @@ from typing import Any, NamedTuple
 from lightning_lite.context import process_caller
 from lightning_lite.errors import SettingError
 from lightning_lite.project_file import TABLE, ProjectFile, find_project_file
-from lightning_lite.root_access import (
-    ANY,
-    DEFAULT_ROOT,
-    GROUP,
-    OWN,
-    PRIVATE,
-    ROOT_MODE_VARIABLE,
-    TRUSTED,
-    TRUSTED_ROOT_VARIABLE,
-)
+from lightning_lite.root_access import ANY, DEFAULT_ROOT, GROUP, OWN, PRIVATE
 from lightning_lite.setting_kinds import (
     INVALID,
     Address,
@@ -42,6 +33,7 @@ from lightning_lite.setting_kinds import (
     Tags,
 )
 from lightning_lite.store_url import UNSEEN, is_url
+from lightning_lite.trusted_roots import ROOT_MODE_VARIABLE, TRUSTED, TRUSTED_ROOT_VARIABLE
 from lightning_lite.working_directory import absolute, working_directory_if_there
 
 ROOT_VARIABLE = "LIGHTNING_LITE_ROOT"

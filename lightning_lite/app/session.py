@@ -50,7 +50,6 @@ from lightning_lite.harmless_text import one_line
 from lightning_lite.late_import import late_import
 from lightning_lite.main_messages import Report
 from lightning_lite.masking import mask
-from lightning_lite.root_access import TRUSTED, trust
 from lightning_lite.run_options import RunOptions
 from lightning_lite.runners.base import Runner, RunnerOptions
 from lightning_lite.runners.command_channel import CommandChannel
@@ -62,6 +61,7 @@ from lightning_lite.runs.retention import clean_runs
 from lightning_lite.tracebacks import find_user_error, format_user_frames, text_of
 from lightning_lite.tree.calls import CallRecords
 from lightning_lite.tree.flow import LightningFlow
+from lightning_lite.trusted_roots import TRUSTED, trust
 from lightning_lite.ui.terminal import Terminal
 from lightning_lite.values.pickling import PackingError, pack, remove_files_of, value_files
 from lightning_lite.work_row import WorkRow

@@ -17,9 +17,9 @@ from typing import Self
 from lightning_lite import timeouts
 from lightning_lite.frontends.child_process import end_program, start_program
 from lightning_lite.harmless_text import harmless
-from lightning_lite.root_access import ROOT_MODE_VARIABLE, TRUSTED
 from lightning_lite.run_options import RunOptions
 from lightning_lite.settings import DRIVES_VARIABLE
+from lightning_lite.trusted_roots import ROOT_MODE_VARIABLE, TRUSTED
 
 
 class WebPage:

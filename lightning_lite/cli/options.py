@@ -13,7 +13,8 @@ import click
 
 from lightning_lite import settings, store_url, timeouts
 from lightning_lite.errors import SettingError, WorkingDirectoryGone
-from lightning_lite.root_access import DEFAULT_ROOT, ROOT_MODE_VARIABLE, USERS
+from lightning_lite.root_access import DEFAULT_ROOT, USERS
+from lightning_lite.trusted_roots import ROOT_MODE_VARIABLE
 
 #: A function, or the command made of it, as `click` decorates them.
 FC = TypeVar("FC", bound="Callable[..., Any] | click.Command")

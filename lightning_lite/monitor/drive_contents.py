@@ -19,7 +19,7 @@ from typing import BinaryIO, NamedTuple
 
 from lightning_lite.errors import LightningLiteError
 from lightning_lite.monitor.previews import Preview, preview_of, probable_kind
-from lightning_lite.root_access import TRUSTED, is_trusted, opened
+from lightning_lite.root_access import opened
 from lightning_lite.settings import resolve_root_mode
 from lightning_lite.storage.base import Entry, Parts, Store
 from lightning_lite.storage.errors import DriveNotFound, DrivePathError, shown, translate_errors
@@ -27,6 +27,7 @@ from lightning_lite.storage.fs.files import check_kind
 from lightning_lite.storage.names import PROTOCOL, component_folder, path_parts
 from lightning_lite.storage.stores import drive_names, open_private_store, open_store
 from lightning_lite.store_url import is_url
+from lightning_lite.trusted_roots import TRUSTED, is_trusted
 
 #: The stores that are not drives, by id: the name of the store, and of its content.
 ARTIFACTS = {

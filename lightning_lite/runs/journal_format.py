@@ -33,7 +33,7 @@ from lightning_lite.errors import (
 )
 from lightning_lite.harmless_text import one_line
 from lightning_lite.regular_files import kind_of, open_regular
-from lightning_lite.root_access import check_own_file
+from lightning_lite.trusted_roots import check_own_file
 
 #: Version of the format of a journal.
 VERSION = 4

@@ -17,7 +17,7 @@ from typing import Self
 
 from lightning_lite.errors import JournalCorrupt, JournalError
 from lightning_lite.regular_files import flush_folder, open_folder, open_regular
-from lightning_lite.root_access import check_own_file
+from lightning_lite.trusted_roots import check_own_file
 
 #: Size in bytes above which a value gets a file of its own: a compaction of the journal does not copy it.
 INLINE_LIMIT = 64 * 1024

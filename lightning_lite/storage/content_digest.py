@@ -14,9 +14,9 @@ from typing import NamedTuple
 from xxhash import xxh3_128
 
 from lightning_lite.regular_files import file_stamp
-from lightning_lite.root_access import check_own_file
 from lightning_lite.storage.errors import DriveError, DriveRefused, shown
 from lightning_lite.storage.fs import syscalls
+from lightning_lite.trusted_roots import check_own_file
 
 #: Bytes that are read at a time.
 _CHUNK = 1024 * 1024

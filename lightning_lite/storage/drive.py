@@ -16,7 +16,7 @@ from stat import S_ISDIR
 from typing import IO, Any, Literal, NamedTuple, Self, get_args, overload
 
 from lightning_lite.context import Caller, current_caller
-from lightning_lite.root_access import ANY, TRUSTED, is_trusted
+from lightning_lite.root_access import ANY
 from lightning_lite.settings import (
     ROOT_MODES,
     absolute_place,
@@ -57,6 +57,7 @@ from lightning_lite.storage.notebook import table
 from lightning_lite.storage.progress import progress
 from lightning_lite.storage.stores import open_store
 from lightning_lite.store_url import is_url
+from lightning_lite.trusted_roots import TRUSTED, is_trusted
 from lightning_lite.values.base import Transferable
 from lightning_lite.working_directory import absolute, working_directory
 

@@ -31,7 +31,7 @@ from xxhash import xxh3_128
 from lightning_lite.context import current_caller
 from lightning_lite.errors import ValueFileError
 from lightning_lite.regular_files import file_stamp, flush_folder, open_folder
-from lightning_lite.root_access import check_own_file
+from lightning_lite.trusted_roots import check_own_file
 from lightning_lite.values.secret_texts import tokens_in
 
 if TYPE_CHECKING:

@@ -60,6 +60,7 @@ LAYERS = [
         "regular_files",
         "access_lists",
         "file_system_types",
+        "trusted_roots",
         "root_access",
     },
     {"values"},

@@ -16,11 +16,11 @@ from lightning_lite import LightningFlow, LightningWork
 from lightning_lite.cli.checks import file_system
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING
 from lightning_lite.errors import AppFailed
-from lightning_lite.root_access import is_trusted, trust
 from lightning_lite.runs.catalog import read_runs
 from lightning_lite.storage import Drive, Payload
 from lightning_lite.storage.errors import DriveWarning
 from lightning_lite.storage.transfer import snapshot
+from lightning_lite.trusted_roots import is_trusted, trust
 
 from tests.cli.verbs import call
 from tests.support.flows import run_inline
@@ -368,7 +368,7 @@ def test_a_root_of_another_user_on_a_usual_file_system_is_not_blamed_on_it(place
 
 
 def test_trust_is_declared_for_a_root_and_what_is_in_it(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("lightning_lite.root_access._trusted", set())
+    monkeypatch.setattr("lightning_lite.trusted_roots._trusted", set())
     assert not is_trusted("/srv/a")
     trust("/srv/a")
     assert [is_trusted(path) for path in ("/srv/a", "/srv/a/runs", "/srv/ab", "/srv")] == [
@@ -382,7 +382,7 @@ def test_trust_is_declared_for_a_root_and_what_is_in_it(monkeypatch: pytest.Monk
 
 
 def test_a_thread_may_declare_trust_while_another_one_asks(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("lightning_lite.root_access._trusted", set())
+    monkeypatch.setattr("lightning_lite.trusted_roots._trusted", set())
     has_ended = threading.Event()
 
     def ask() -> int:

@@ -14,12 +14,13 @@ from lightning_lite.errors import RootRefused
 from lightning_lite.file_system_types import file_system_type
 from lightning_lite.quantity_text import format_bytes
 from lightning_lite.regular_files import open_folder
-from lightning_lite.root_access import UNKEPT_ADVICE, find_unkept, is_trusted, opened
+from lightning_lite.root_access import UNKEPT_ADVICE, find_unkept, opened
 from lightning_lite.runners.command_channel import LONGEST_ADDRESS, SOCKET_NAME, CommandChannel, ask
 from lightning_lite.runs.journal import Journal
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.probe import NETWORK, try_out
 from lightning_lite.storage.fs.watch import Arrivals
+from lightning_lite.trusted_roots import is_trusted
 
 _LITTLE_SPACE = 1024**3  # bytes
 _NO_SPACE = 16 * 1024**2

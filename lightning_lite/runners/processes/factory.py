@@ -11,7 +11,6 @@ from typing import Any
 from lightning_lite import settings
 from lightning_lite.main_messages import PrepareWork, StartWork
 from lightning_lite.process_places import this_host
-from lightning_lite.root_access import TRUSTED_ROOT_VARIABLE, is_trusted
 from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.output.pump import WorkOutput
 from lightning_lite.runners.processes.environment_marks import VARIABLE, mark_of
@@ -19,6 +18,7 @@ from lightning_lite.runners.processes.forkserver import ForkServer
 from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.runners.processes.process import Origin, WorkProcess
 from lightning_lite.runners.processes.spawn import finder_modules, spawn_program
+from lightning_lite.trusted_roots import TRUSTED_ROOT_VARIABLE, is_trusted
 from lightning_lite.values.multiprocessing_objects import is_in_use
 from lightning_lite.values.secret_texts import texts_in
 

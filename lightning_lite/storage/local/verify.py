@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from stat import S_IMODE, S_IRWXU, S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISLNK, S_ISREG, S_ISSOCK, S_IWUSR
 
-from lightning_lite.root_access import is_trusted
 from lightning_lite.storage.base import CheckedFile, Problem
 from lightning_lite.storage.errors import DriveError
 from lightning_lite.storage.fs import syscalls
@@ -19,6 +18,7 @@ from lightning_lite.storage.fs.links import Links
 from lightning_lite.storage.local.drive_folders import INTENT, TWO_STEPS, read_intent
 from lightning_lite.storage.names import MAX_DEPTH, RESERVED, check_length, check_part
 from lightning_lite.storage.transfer.staging import PREFIX
+from lightning_lite.trusted_roots import is_trusted
 
 _SET_ID = 0o6000
 _OTHERS = 0o077
