@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-#: Mode of a root that a user may ask for: all who can write there may run code as this user.
+#: Mode of a root that a user may ask for: each user with write access to it may run code as this one.
 TRUSTED = "trusted"
 
 #: Environment variable with the mode of all roots that a process uses.

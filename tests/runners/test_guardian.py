@@ -12,7 +12,7 @@ import pytest
 import tasks
 from harness import Flow, Harness
 
-from tests.support.processes import wait_until_gone
+from tests.support.processes import is_gone, wait_until_gone
 
 STATES = ["idle", "spin", "hang_holding_the_gil", "stop_itself", "hang_with_grandchildren"]
 
@@ -114,9 +114,8 @@ def test_the_guardian_gets_no_signal_of_the_terminal(harness: Harness):
 
 def guardians() -> list[int]:
     """Return the guardians that this process has started and that are alive."""
-    children = psutil.Process().children()
     return [
         child.pid
-        for child in children
-        if child.is_running() and any("guardian" in arg for arg in child.cmdline())
+        for child in psutil.Process().children()
+        if not is_gone(child.pid) and any("guardian" in arg for arg in child.cmdline())
     ]
