@@ -503,9 +503,164 @@ def in_the_rest_after_a_variable_of_an_inner_function(due):
     act()
 
 
+def in_an_if_that_assigns(due):
+    if is_due := due():
+        due.note("in")
+    due.note("in")
+    if is_due:
+        due.note("in")
+    due.note("out")
+
+
+def in_an_if_that_assigns_a_name_that_is_used_in_the_block_only(due):
+    if (is_due := due()) and len(due.seen) == 0:
+        due.seen.append(("in", is_due))
+        due.note("in")
+    due.note("out")
+
+
+def in_the_rest_after_a_comparison_with_none(due):
+    if due() is None:
+        return
+    due.note("in")
+
+
+def in_a_chain_of_comparisons(due):
+    if 0 < due() < 2:
+        due.note("in")
+    due.note("in")
+
+
+def in_a_test_of_a_flag_that_the_block_sets(due):
+    is_due = False
+    if due():
+        is_due = True
+        due.note("in")
+    due.note("in")
+    if is_due:
+        due.note("in")
+    due.note("out")
+
+
+def in_a_test_of_a_flag_and_another_condition(due):
+    is_due = False
+    for number in range(2):
+        if number == 0 and due():
+            is_due = True
+        due.note("in")
+    if is_due and due.seen:
+        due.note("in")
+    due.note("out")
+
+
+def not_in_a_use_of_a_value_that_the_block_sets(due):
+    number = 0
+    if due():
+        number = 5
+        due.note("in")
+    due.note("out")
+    due.seen.append((number, False))
+
+
+def in_the_rest_after_the_negation_of_a_variable(due):
+    is_early = not due()
+    if is_early:
+        return
+    due.note("in")
+
+
+def in_the_rest_after_two_negations(due):
+    is_early = not due()
+    due.note("in")
+    if not is_early:
+        due.note("in")
+    due.note("in")
+
+
+def after_a_function_that_returns_the_negation(due):
+    def is_early():
+        return not due()
+
+    if is_early():
+        return
+    due.note("in")
+
+
+def after_a_function_that_returns_the_negation_of_a_variable(due):
+    def is_early():
+        is_due = due()
+        return not is_due
+
+    def is_not_ready():
+        return is_early() or len(due.seen) > 1
+
+    if is_not_ready():
+        return
+    due.note("in")
+
+
+def after_a_function_that_returns_false_if_the_condition_is_true(due):
+    def is_early():
+        if due():  # noqa: SIM103 - people write this
+            return False
+        return True
+
+    if is_early():
+        return
+    due.note("in")
+
+
+def after_a_function_that_returns_false_at_the_end(due):
+    def is_early():
+        is_due = due()
+        if not is_due:  # noqa: SIM103 - people write this
+            return True
+        return False
+
+    if is_early() or len(due.seen) > 1:
+        return
+    due.note("in")
+
+
+def after_a_function_that_returns_true_at_the_end(due):
+    def is_due():
+        if not due():  # noqa: SIM103 - people write this
+            return False
+        return True
+
+    if is_due():
+        due.note("in")
+    due.note("out")
+
+
+def after_a_function_that_returns_the_condition_out_of_a_with(due):
+    def is_due():
+        with suppress(KeyError):
+            return due()
+
+    if is_due():
+        due.note("in")
+    due.note("out")
+
+
+def after_a_function_that_returns_the_condition_out_of_nested_blocks(due):
+    def is_due():
+        for _ in range(1):
+            with suppress(KeyError), suppress(ValueError):
+                try:
+                    return due() and not due.seen
+                finally:
+                    due.seen.clear()
+        return False
+
+    if is_due():
+        due.note("in")
+    due.note("out")
+
+
 @pytest.mark.parametrize(
     "function",
-    [function for name, function in globals().items() if name.startswith(("in_", "after_"))],
+    [function for name, function in globals().items() if name.startswith(("in_", "after_", "not_in_"))],
     ids=lambda function: function.__name__,
 )
 def test_code_is_in_the_block_until_it_has_left_it(function):
