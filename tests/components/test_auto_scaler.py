@@ -31,7 +31,7 @@ from tests.components.scaled_works import (
 )
 from tests.components.serving import DEADLINE, post, serving
 from tests.support.processes import wait_until_gone
-from tests.support.simulation import Stage, only
+from tests.support.simulation import MachineDriver, only
 
 pytestmark = pytest.mark.dependencies
 
@@ -289,127 +289,129 @@ def test_servers_that_can_not_start_end_the_app_with_their_error():
 # The rules, without processes.
 
 
-def served(stage: Stage, *names: str) -> None:
+def served(driver: MachineDriver, *names: str) -> None:
     """Let servers of the simulated app be ready."""
-    stage.up(*(f"root.scaler.{name}" for name in names))
+    driver.up(*(f"root.scaler.{name}" for name in names))
     for place, name in enumerate(names):
-        stage.change(f"root.scaler.{name}", _url=f"http://127.0.0.1:{1000 + place}")
+        driver.change(f"root.scaler.{name}", _url=f"http://127.0.0.1:{1000 + place}")
 
 
 def test_an_idle_app_runs_no_pass_and_waits_for_no_time():
-    stage = Stage(Scaled(Shout))
-    served(stage, "load_balancer", "servers.0")
-    passes = stage.machine.num_passes
+    driver = MachineDriver(Scaled(Shout))
+    served(driver, "load_balancer", "servers.0")
+    passes = driver.machine.num_passes
 
     for _ in range(100):
-        stage.advance(60.0)
+        driver.advance(60.0)
 
-    assert stage.machine.num_passes == passes
-    assert stage.machine.wake_at is None
-    assert stage.root.scaler.load_balancer.servers == ["http://127.0.0.1:1001"]
+    assert driver.machine.num_passes == passes
+    assert driver.machine.wake_at is None
+    assert driver.root.scaler.load_balancer.servers == ["http://127.0.0.1:1001"]
 
 
 def test_the_number_of_servers_changes_when_an_interval_has_passed_and_not_before():
-    stage = Stage(Scaled(Shout, scale_out_interval=10, scale_in_interval=30))
-    scaler = stage.root.scaler
-    served(stage, "load_balancer", "servers.0")
+    driver = MachineDriver(Scaled(Shout, scale_out_interval=10, scale_in_interval=30))
+    scaler = driver.root.scaler
+    served(driver, "load_balancer", "servers.0")
 
-    stage.change("root.scaler.load_balancer", num_requests=20)
-    stage.advance(9.0)
+    driver.change("root.scaler.load_balancer", num_requests=20)
+    driver.advance(9.0)
     assert scaler.num_replicas == 1
-    stage.advance(1.0)
+    driver.advance(1.0)
     assert scaler.num_replicas == 2
-    assert [each.work for each in only(stage.sent, StartWork)][-1] == "root.scaler.servers.1"
-    stage.change("root.scaler.load_balancer", num_requests=0)
-    stage.advance(29.0)
+    assert [each.work for each in only(driver.sent, StartWork)][-1] == "root.scaler.servers.1"
+    driver.change("root.scaler.load_balancer", num_requests=0)
+    driver.advance(29.0)
     assert scaler.num_replicas == 2
-    stage.advance(1.0)
+    driver.advance(1.0)
     assert scaler.num_replicas == 1
-    stage.advance(1.0)
-    assert stage.machine.wake_at is None
+    driver.advance(1.0)
+    assert driver.machine.wake_at is None
 
 
 def test_a_resumed_app_has_as_many_servers_as_before():
     root = Scaled(Shout)
     root.scaler.num_replicas = 3  # as the saved state says
 
-    stage = Stage(root)
+    driver = MachineDriver(root)
 
-    assert [work.name for work in stage.root.scaler.workers] == [f"root.scaler.servers.{n}" for n in range(3)]
-    assert len(only(stage.sent, StartWork)) == 4
+    assert [work.name for work in driver.root.scaler.workers] == [
+        f"root.scaler.servers.{n}" for n in range(3)
+    ]
+    assert len(only(driver.sent, StartWork)) == 4
 
 
 def test_a_server_is_stopped_only_after_its_last_answer():
-    stage = Stage(Scaled(Shout, min_replicas=2, max_replicas=2, scale_in_interval=0))
-    scaler = stage.root.scaler
-    served(stage, "load_balancer", "servers.0", "servers.1")
+    driver = MachineDriver(Scaled(Shout, min_replicas=2, max_replicas=2, scale_in_interval=0))
+    scaler = driver.root.scaler
+    served(driver, "load_balancer", "servers.0", "servers.1")
     first, second = (work.url for work in scaler.workers)
-    stage.change("root.scaler.load_balancer", in_use=[first, second])
+    driver.change("root.scaler.load_balancer", in_use=[first, second])
 
     scaler.min_replicas = 1
-    stage.settle()
+    driver.settle()
     assert scaler.load_balancer.servers == [first]
-    assert only(stage.sent, StopWork) == []
+    assert only(driver.sent, StopWork) == []
     newest = 2 + len(scaler.load_balancer.servers)
-    stage.change("root.scaler.load_balancer", applied=newest, in_use=[first])
-    assert [each.work for each in only(stage.sent, StopWork)] == ["root.scaler.servers.1"]
+    driver.change("root.scaler.load_balancer", applied=newest, in_use=[first])
+    assert [each.work for each in only(driver.sent, StopWork)] == ["root.scaler.servers.1"]
 
 
 def test_a_server_that_fails_again_and_again_is_replaced_later_each_time():
-    stage = Stage(Scaled(Shout, min_replicas=2, max_replicas=2))
-    served(stage, "load_balancer", "servers.0", "servers.1")
+    driver = MachineDriver(Scaled(Shout, min_replicas=2, max_replicas=2))
+    served(driver, "load_balancer", "servers.0", "servers.1")
     pauses = []
     for number in range(1, 5):
-        stage.exit(f"root.scaler.servers.{number}")
+        driver.exit(f"root.scaler.servers.{number}")
         pauses.append(0.0)
-        while f"root.scaler.servers.{number + 1}" not in [each.work for each in only(stage.sent, StartWork)]:
-            stage.advance(0.5)
+        while f"root.scaler.servers.{number + 1}" not in [each.work for each in only(driver.sent, StartWork)]:
+            driver.advance(0.5)
             pauses[-1] += 0.5
-        served(stage, f"servers.{number + 1}")
+        served(driver, f"servers.{number + 1}")
 
     assert pauses == [0.0, 1.0, 2.0, 4.0]
 
 
 def test_servers_are_removed_also_while_one_waits_for_its_replacement():
-    stage = Stage(Scaled(Shout, Steered, min_replicas=3, max_replicas=3, scale_in_interval=0))
-    scaler = stage.root.scaler
-    served(stage, "load_balancer", "servers.0", "servers.1", "servers.2")
-    stage.exit("root.scaler.servers.2")
-    served(stage, "servers.3")
-    stage.exit("root.scaler.servers.3")  # the second one in a minute is replaced a second later
+    driver = MachineDriver(Scaled(Shout, Steered, min_replicas=3, max_replicas=3, scale_in_interval=0))
+    scaler = driver.root.scaler
+    served(driver, "load_balancer", "servers.0", "servers.1", "servers.2")
+    driver.exit("root.scaler.servers.2")
+    served(driver, "servers.3")
+    driver.exit("root.scaler.servers.3")  # the second one in a minute is replaced a second later
 
     scaler.min_replicas, scaler.wanted = 1, 1
-    stage.settle()
+    driver.settle()
 
     assert [work.name for work in scaler.workers] == ["root.scaler.servers.0"]
     assert scaler.num_replicas == 1
-    stage.advance(60.0)
+    driver.advance(60.0)
     assert len(scaler.servers) == 1
 
 
 def test_a_server_that_was_stopped_or_has_returned_is_replaced():
-    stage = Stage(Scaled(Shout, min_replicas=2, max_replicas=2))
-    scaler = stage.root.scaler
-    served(stage, "load_balancer", "servers.0", "servers.1")
+    driver = MachineDriver(Scaled(Shout, min_replicas=2, max_replicas=2))
+    scaler = driver.root.scaler
+    served(driver, "load_balancer", "servers.0", "servers.1")
 
     scaler.servers[0].stop()
-    stage.settle()
-    stage.exit("root.scaler.servers.0", 0)
+    driver.settle()
+    driver.exit("root.scaler.servers.0", 0)
     assert [work.name for work in scaler.servers] == ["root.scaler.servers.1", "root.scaler.servers.2"]
-    served(stage, "servers.2")
-    stage.answer("root.scaler.servers.1")
-    stage.advance(1.0)
+    served(driver, "servers.2")
+    driver.answer("root.scaler.servers.1")
+    driver.advance(1.0)
     assert [work.name for work in scaler.servers] == ["root.scaler.servers.2", "root.scaler.servers.3"]
 
 
 def test_a_server_that_returns_before_it_was_ready_ends_the_app():
-    stage = Stage(Scaled(Shout))
-    stage.up("root.scaler.load_balancer", "root.scaler.servers.0")
-    stage.change("root.scaler.load_balancer", _url="http://127.0.0.1:1000")
+    driver = MachineDriver(Scaled(Shout))
+    driver.up("root.scaler.load_balancer", "root.scaler.servers.0")
+    driver.change("root.scaler.load_balancer", _url="http://127.0.0.1:1000")
 
-    stage.answer("root.scaler.servers.0")
+    driver.answer("root.scaler.servers.0")
 
-    assert "servers.0 has returned before it was ready" in str(stage.machine.error)
+    assert "servers.0 has returned before it was ready" in str(driver.machine.error)
 
 
 def test_each_server_has_the_policy_that_replaces_it_and_no_more_are_created_than_needed():
@@ -418,14 +420,14 @@ def test_each_server_has_the_policy_that_replaces_it_and_no_more_are_created_tha
             self._num_created = getattr(self, "_num_created", 0) + 1
             return Shout(raise_exception=True)
 
-    stage = Stage(Scaled(Shout, Own, min_replicas=2, max_replicas=2))
-    assert stage.root.scaler._num_created == 2
-    served(stage, "load_balancer", "servers.0", "servers.1")
-    stage.exit("root.scaler.servers.0")
-    stage.exit("root.scaler.servers.1")
+    driver = MachineDriver(Scaled(Shout, Own, min_replicas=2, max_replicas=2))
+    assert driver.root.scaler._num_created == 2
+    served(driver, "load_balancer", "servers.0", "servers.1")
+    driver.exit("root.scaler.servers.0")
+    driver.exit("root.scaler.servers.1")
 
-    assert [work.name for work in stage.root.scaler.servers] == ["root.scaler.servers.2"]
-    assert not any(work._policy.raise_exception for work in stage.root.scaler.servers)
+    assert [work.name for work in driver.root.scaler.servers] == ["root.scaler.servers.2"]
+    assert not any(work._policy.raise_exception for work in driver.root.scaler.servers)
 
 
 def test_what_is_no_work_is_refused_as_a_server():

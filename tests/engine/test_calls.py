@@ -25,21 +25,21 @@ from lightning_lite.tracebacks import RemoteTraceback
 from lightning_lite.tree import calls
 from lightning_lite.tree.work import LightningWork
 
-from tests.support.simulation import RunCall, ScriptedFlow, Stage, Work, kinds, only, play, stages
+from tests.support.simulation import MachineDriver, RunCall, ScriptedFlow, Work, kinds, only, play, stages
 from tests.support.unpicklable import Leaves
 
 
-def calls_sent(stage, work="root.work"):
-    return [message for message in only(stage.sent, RunCall) if message.work == work]
+def calls_sent(driver, work="root.work"):
+    return [message for message in only(driver.sent, RunCall) if message.work == work]
 
 
 # A call is run once.
 
 
 def test_the_work_gets_the_arguments_of_the_flow():
-    stage = play(lambda flow: flow.work.run(1, "two", three=[3.0]), work=Work())
+    driver = play(lambda flow: flow.work.run(1, "two", three=[3.0]), work=Work())
 
-    assert stage.arguments("root.work") == ((1, "two"), {"three": [3.0]})
+    assert driver.arguments("root.work") == ((1, "two"), {"three": [3.0]})
 
 
 def test_arguments_are_taken_as_they_are_at_the_moment_of_the_call():
@@ -48,31 +48,31 @@ def test_arguments_are_taken_as_they_are_at_the_moment_of_the_call():
         flow.work.run(argument)
         argument.append(2)
 
-    stage = play(run, work=Work(parallel=True))
+    driver = play(run, work=Work(parallel=True))
 
-    assert stage.arguments("root.work") == (([1],), {})
+    assert driver.arguments("root.work") == (([1],), {})
 
 
 def test_a_call_is_run_once_however_often_its_line_is_reached():
-    stage = play(lambda flow: flow.work.run(1), work=Work(parallel=True))
+    driver = play(lambda flow: flow.work.run(1), work=Work(parallel=True))
 
     for loss in range(5):
-        stage.change("root.work", loss=float(loss))
-    stage.answer("root.work")
-    stage.change("root.work", loss=9.0)
+        driver.change("root.work", loss=float(loss))
+    driver.answer("root.work")
+    driver.change("root.work", loss=9.0)
 
-    assert len(calls_sent(stage)) == 1
+    assert len(calls_sent(driver)) == 1
 
 
 def test_equal_arguments_share_one_call():
     def run(flow):
         flow.values = [flow.work.run(1, x=[2]), flow.work.run(1, x=[2])]
 
-    stage = play(run, work=Work(parallel=True), values=None)
-    stage.answer("root.work", "once")
+    driver = play(run, work=Work(parallel=True), values=None)
+    driver.answer("root.work", "once")
 
-    assert stage.root.values == ["once", "once"]
-    assert len(calls_sent(stage)) == 1
+    assert driver.root.values == ["once", "once"]
+    assert len(calls_sent(driver)) == 1
 
 
 def test_other_arguments_are_another_call_and_wait_for_their_turn():
@@ -80,41 +80,41 @@ def test_other_arguments_are_another_call_and_wait_for_their_turn():
         for number in range(3):
             flow.work.run(number)
 
-    stage = play(run, work=Work(parallel=True))
-    assert stage.arguments("root.work") == ((0,), {})
+    driver = play(run, work=Work(parallel=True))
+    assert driver.arguments("root.work") == ((0,), {})
 
-    stage.answer("root.work")
-    assert stage.arguments("root.work") == ((1,), {})
-    stage.answer("root.work")
+    driver.answer("root.work")
+    assert driver.arguments("root.work") == ((1,), {})
+    driver.answer("root.work")
 
-    assert [stage.machine.root.work.call(number).number for number in range(3)] == [1, 2, 3]
-    assert stage.arguments("root.work") == ((2,), {})
+    assert [driver.machine.root.work.call(number).number for number in range(3)] == [1, 2, 3]
+    assert driver.arguments("root.work") == ((2,), {})
 
 
 def test_calls_of_several_works_run_side_by_side():
-    stage = play(
+    driver = play(
         lambda flow: [work.run() for work in flow.works()], a=Work(parallel=True), b=Work(parallel=True)
     )
 
-    assert sorted(message.work for message in only(stage.sent, RunCall)) == ["root.a", "root.b"]
+    assert sorted(message.work for message in only(driver.sent, RunCall)) == ["root.a", "root.b"]
 
 
 def test_a_call_waits_for_its_process():
-    stage = Stage(ScriptedFlow(lambda flow: flow.work.run(), work=Work()))
-    assert kinds(stage.sent) == [("StartWork", "root.work")]
+    driver = MachineDriver(ScriptedFlow(lambda flow: flow.work.run(), work=Work()))
+    assert kinds(driver.sent) == [("StartWork", "root.work")]
 
-    assert kinds(stage.up("root.work")) == [("RunCall", "root.work")]
+    assert kinds(driver.up("root.work")) == [("RunCall", "root.work")]
 
 
 def test_a_work_that_does_not_start_with_the_flow_starts_with_its_first_call():
-    stage = Stage(
+    driver = MachineDriver(
         ScriptedFlow(lambda flow: flow.go and flow.work.run(), go=False, work=Work(start_with_flow=False))
     )
-    assert stage.sent == []
+    assert driver.sent == []
 
-    stage.root.go = True
+    driver.root.go = True
 
-    assert kinds(stage.settle()) == [("StartWork", "root.work")]
+    assert kinds(driver.settle()) == [("StartWork", "root.work")]
 
 
 def test_one_call_is_one_request_and_one_pass():
@@ -122,14 +122,14 @@ def test_one_call_is_one_request_and_one_pass():
         for number in range(10):
             flow.work.run(number)
 
-    stage = play(run, work=Work())
-    passes, sent = stage.machine.num_passes, len(stage.sent)
+    driver = play(run, work=Work())
+    passes, sent = driver.machine.num_passes, len(driver.sent)
 
     for _ in range(9):
-        stage.answer("root.work")
+        driver.answer("root.work")
 
-    assert stage.machine.num_passes == passes + 9
-    assert len(stage.sent) == sent + 9
+    assert driver.machine.num_passes == passes + 9
+    assert len(driver.sent) == sent + 9
 
 
 # Values come back.
@@ -139,17 +139,17 @@ def test_the_value_is_the_answer_once_the_call_has_ended():
     def run(flow):
         flow.value = flow.work.run(3)
 
-    stage = play(run, work=Work(), value=None)
-    stage.answer("root.work", {"nine": (9, [9.0])})
+    driver = play(run, work=Work(), value=None)
+    driver.answer("root.work", {"nine": (9, [9.0])})
 
-    assert stage.root.value == {"nine": (9, [9.0])}
+    assert driver.root.value == {"nine": (9, [9.0])}
 
 
 def test_a_pending_parallel_call_answers_none():
     seen = []
-    stage = play(lambda flow: seen.append(flow.work.run()), work=Work(parallel=True))
+    driver = play(lambda flow: seen.append(flow.work.run()), work=Work(parallel=True))
 
-    stage.answer("root.work", 5)
+    driver.answer("root.work", 5)
 
     assert seen[0] is None
     assert seen[-1] == 5
@@ -157,9 +157,9 @@ def test_a_pending_parallel_call_answers_none():
 
 def test_the_same_object_is_returned_at_each_pass():
     seen = []
-    stage = play(lambda flow: seen.append(flow.work.run()), work=Work(parallel=True))
-    stage.answer("root.work", [1, 2])
-    stage.change("root.work", loss=1.0)
+    driver = play(lambda flow: seen.append(flow.work.run()), work=Work(parallel=True))
+    driver.answer("root.work", [1, 2])
+    driver.change("root.work", loss=1.0)
 
     assert seen[-1] is seen[-2]
     assert seen[-1] == [1, 2]
@@ -170,11 +170,11 @@ def test_none_is_an_answer_like_any_other():
         flow.work.run()
         flow.done = True
 
-    stage = play(run, work=Work(), done=False)
-    stage.answer("root.work", None)
+    driver = play(run, work=Work(), done=False)
+    driver.answer("root.work", None)
 
-    assert stage.root.done is True
-    assert stage.root.work.has_succeeded
+    assert driver.root.done is True
+    assert driver.root.work.has_succeeded
 
 
 class Unreadable:
@@ -186,12 +186,12 @@ def test_an_answer_that_can_not_be_read_in_the_main_process_is_an_invalid_value(
     def run(flow):
         flow.work.run()
 
-    stage = play(run, work=Work())
+    driver = play(run, work=Work())
 
     with pytest.raises(
         InvalidValue, match=r"The value of root\.work\.run can't be unpickled in the main process: ValueError"
     ):
-        stage.answer("root.work", Unreadable())
+        driver.answer("root.work", Unreadable())
 
 
 # Without the cache.
@@ -203,25 +203,25 @@ def test_without_the_cache_the_answer_is_given_once_and_the_flow_goes_on():
     def run(flow):
         seen.append(flow.work.run())
 
-    stage = play(run, work=Work(cache_calls=False))
-    stage.answer("root.work", "first")
+    driver = play(run, work=Work(cache_calls=False))
+    driver.answer("root.work", "first")
 
     assert seen == ["first"]
-    assert len(calls_sent(stage)) == 2
+    assert len(calls_sent(driver)) == 2
 
-    stage.answer("root.work", "second")
+    driver.answer("root.work", "second")
 
     assert seen == ["first", "second"]
-    assert len(calls_sent(stage)) == 3
+    assert len(calls_sent(driver)) == 3
 
 
 def test_without_the_cache_a_pending_call_is_not_asked_again():
-    stage = play(lambda flow: flow.work.run(), work=Work(cache_calls=False, parallel=True))
+    driver = play(lambda flow: flow.work.run(), work=Work(cache_calls=False, parallel=True))
 
-    stage.change("root.work", loss=1.0)
-    stage.change("root.work", loss=2.0)
+    driver.change("root.work", loss=1.0)
+    driver.change("root.work", loss=2.0)
 
-    assert len(calls_sent(stage)) == 1
+    assert len(calls_sent(driver)) == 1
 
 
 def test_without_the_cache_a_value_counts_as_a_change_so_the_line_is_reached_again():
@@ -229,12 +229,12 @@ def test_without_the_cache_a_value_counts_as_a_change_so_the_line_is_reached_aga
         if flow.total < 3 and flow.work.run() is not None:
             flow.total += 1
 
-    stage = play(run, work=Work(cache_calls=False, parallel=True), total=0)
+    driver = play(run, work=Work(cache_calls=False, parallel=True), total=0)
     for _ in range(3):
-        stage.answer("root.work", True)
+        driver.answer("root.work", True)
 
-    assert stage.root.total == 3
-    assert stage.machine.is_at_rest
+    assert driver.root.total == 3
+    assert driver.machine.is_at_rest
 
 
 # Used answers.
@@ -248,13 +248,13 @@ def in_turn(flow):
 
 @pytest.mark.parametrize("parallel", [False, True])
 def test_a_used_answer_is_released_when_the_next_one_is_used_and_a_small_one_stays(parallel):
-    stage = play(in_turn, work=Work(cache_calls=False, parallel=parallel), next=0, sizes=[])
+    driver = play(in_turn, work=Work(cache_calls=False, parallel=parallel), next=0, sizes=[])
     sizes = [1000, 2000, 100_000, 10, 50_000]
     for size in sizes:
-        stage.answer("root.work", b"x" * size)
+        driver.answer("root.work", b"x" * size)
 
-    work = stage.root.work
-    assert stage.root.sizes == sizes
+    work = driver.root.work
+    assert driver.root.sizes == sizes
     assert [work.call(number).succeeded for number in range(5)] == [True] * 5
     assert [len(work.call(number).value or b"") for number in range(5)] == [1000, 0, 0, 10, 50_000]
     assert [len(work.call(number).statuses) for number in range(5)] == [3] * 5
@@ -268,21 +268,21 @@ def test_an_older_answer_that_is_used_later_leaves_the_newest_one():
             if all(record is not None and record.ended for record in records):
                 flow.total = sum(len(flow.work.run(number)) for number in (0, 2, 1))
 
-    stage = play(run, work=Work(cache_calls=False, parallel=True), total=0)
+    driver = play(run, work=Work(cache_calls=False, parallel=True), total=0)
     for size in (1100, 1200, 1300):
-        stage.answer("root.work", b"x" * size)
+        driver.answer("root.work", b"x" * size)
 
-    assert stage.root.total == 3600
-    assert [len(stage.root.work.call(number).value or b"") for number in range(3)] == [0, 1200, 1300]
+    assert driver.root.total == 3600
+    assert [len(driver.root.work.call(number).value or b"") for number in range(3)] == [0, 1200, 1300]
 
 
 def test_of_calls_with_used_answers_the_newest_records_stay(monkeypatch):
     monkeypatch.setattr(calls, "_MAX_USED", 20)
-    stage = play(in_turn, work=Work(cache_calls=False), next=0, sizes=[])
+    driver = play(in_turn, work=Work(cache_calls=False), next=0, sizes=[])
     for _ in range(100):
-        stage.answer("root.work", b"x")
+        driver.answer("root.work", b"x")
 
-    work = stage.root.work
+    work = driver.root.work
     known = [number for number in range(101) if work.call(number) is not None]
     assert known == [*range(101 - len(known), 101)]
     assert 20 <= len(known) <= 22
@@ -294,12 +294,12 @@ def test_the_same_call_again_and_again_leaves_one_record():
         if flow.work.run() is not None:
             flow.turn += 1
 
-    stage = play(run, work=Work(cache_calls=False), turn=0)
+    driver = play(run, work=Work(cache_calls=False), turn=0)
     for _ in range(50):
-        stage.answer("root.work", b"x" * 5000)
+        driver.answer("root.work", b"x" * 5000)
 
-    records = stage.root.work._records
-    assert stage.root.turn == 50
+    records = driver.root.work._records
+    assert driver.root.turn == 50
     assert len(records.current) == 1
     assert not records._all_used
 
@@ -308,31 +308,31 @@ def test_the_same_call_again_and_again_leaves_one_record():
 
 
 def test_call_starts_nothing_and_gives_none_for_a_call_that_was_never_asked():
-    stage = play(lambda flow: flow.work.call(1), work=Work())
+    driver = play(lambda flow: flow.work.call(1), work=Work())
 
-    assert stage.root.work.call(1) is None
-    assert calls_sent(stage) == []
+    assert driver.root.work.call(1) is None
+    assert calls_sent(driver) == []
 
 
 def test_a_call_needs_little_memory_when_it_has_succeeded():
-    stage = play(lambda flow: flow.work.run(flow.number), work=Work(), number=0)
+    driver = play(lambda flow: flow.work.run(flow.number), work=Work(), number=0)
     for _ in range(50):
-        stage.answer("root.work", 1.5)
-        stage.root.number += 1
-        stage.settle()
+        driver.answer("root.work", 1.5)
+        driver.root.number += 1
+        driver.settle()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     for _ in range(2000):
-        stage.answer("root.work", 1.5)
-        stage.events.clear()
-        stage.sent.clear()
-        stage.root.number += 1
-        stage.settle()
+        driver.answer("root.work", 1.5)
+        driver.events.clear()
+        driver.sent.clear()
+        driver.root.number += 1
+        driver.settle()
     used = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
 
     assert used / 2000 < 500  # 560 with an object for each status
-    call = stage.root.work.call(3)
+    call = driver.root.work.call(3)
     assert [(status.stage, status.count) for status in call.statuses] == [
         ("pending", 0),
         ("running", 1),
@@ -341,21 +341,21 @@ def test_a_call_needs_little_memory_when_it_has_succeeded():
 
 
 def test_the_record_of_a_call_has_all_its_statuses():
-    stage = play(lambda flow: flow.work.run(1), work=Work(parallel=True))
-    call = stage.root.work.call(1)
+    driver = play(lambda flow: flow.work.run(1), work=Work(parallel=True))
+    call = driver.root.work.call(1)
     assert (call.ended, call.succeeded, call.value, call.error) == (False, False, None, None)
 
-    stage.answer("root.work", "value")
+    driver.answer("root.work", "value")
 
     assert (call.ended, call.succeeded, call.value, call.error) == (True, True, "value", None)
     assert stages(call.statuses) == ["pending", "running", "succeeded"]
 
 
 def test_the_record_of_a_failed_call_has_its_error():
-    stage = play(lambda flow: flow.work.run(1), work=Work(parallel=True, raise_exception=False))
-    stage.fail("root.work", KeyError("lost"))
+    driver = play(lambda flow: flow.work.run(1), work=Work(parallel=True, raise_exception=False))
+    driver.fail("root.work", KeyError("lost"))
 
-    call = stage.root.work.call(1)
+    call = driver.root.work.call(1)
     assert (call.ended, call.succeeded, call.value) == (True, False, None)
     assert isinstance(call.error, KeyError)
     assert stages(call.statuses) == ["pending", "running", "failed"]
@@ -374,10 +374,10 @@ def test_the_record_of_a_failed_call_has_its_error():
     ],
 )
 def test_the_record_of_a_failed_call_without_an_exception_has_an_error_of_the_package(reason, kind):
-    stage = play(lambda flow: flow.work.run(1), work=Work(parallel=True, raise_exception=False))
-    stage.settle(stage.ended("root.work", failure=Failure(reason, "what and where")))
+    driver = play(lambda flow: flow.work.run(1), work=Work(parallel=True, raise_exception=False))
+    driver.settle(driver.ended("root.work", failure=Failure(reason, "what and where")))
 
-    error = stage.root.work.call(1).error
+    error = driver.root.work.call(1).error
     assert type(error) is kind
     assert (str(error), error.work, error.reason) == ("what and where", "root.work", reason)
 
@@ -388,19 +388,19 @@ def test_the_record_of_a_call_that_was_stopped_has_no_error():
         if flow.work.step == 1:
             flow.work.stop()
 
-    stage = play(run, work=Work(parallel=True))
-    stage.change("root.work", step=1)
-    stage.exit("root.work", 0)
+    driver = play(run, work=Work(parallel=True))
+    driver.change("root.work", step=1)
+    driver.exit("root.work", 0)
 
-    call = stage.root.work.call(1)
+    call = driver.root.work.call(1)
     assert (call.ended, call.error, stages(call.statuses)[-1]) == (True, None, "stopped")
 
 
 def test_the_arguments_of_an_ended_call_are_dropped():
-    stage = play(lambda flow: flow.work.run(b"x" * 1000), work=Work(parallel=True))
-    stage.answer("root.work")
+    driver = play(lambda flow: flow.work.run(b"x" * 1000), work=Work(parallel=True))
+    driver.answer("root.work")
 
-    assert stage.root.work.call(b"x" * 1000).arguments == b""
+    assert driver.root.work.call(b"x" * 1000).arguments == b""
 
 
 # The status is that of the newest call, from the moment the flow asked for it.
@@ -415,22 +415,22 @@ def test_the_status_is_that_of_the_newest_call_from_its_request_on():
             flow.work.run(2)
         seen.append((flow.work.has_succeeded, flow.work.status.stage))
 
-    stage = play(run, work=Work(parallel=True))
-    stage.answer("root.work")
+    driver = play(run, work=Work(parallel=True))
+    driver.answer("root.work")
 
     assert seen[-2:] == [(False, "pending"), (False, "running")]
 
 
 def test_a_call_that_is_still_waiting_is_pending_though_its_process_has_started():
-    stage = play(
+    driver = play(
         lambda flow: [work.run() for work in flow.works()],
         max_running=1,
         a=Work(parallel=True),
         b=Work(parallel=True),
     )
 
-    assert stage.root.a.is_running
-    assert stage.root.b.is_pending
+    assert driver.root.a.is_running
+    assert driver.root.b.is_pending
 
 
 def test_a_work_has_started_for_the_flow_from_the_moment_of_its_first_call():
@@ -444,7 +444,7 @@ def test_a_work_has_started_for_the_flow_from_the_moment_of_its_first_call():
         flow.passes = min(flow.passes + 1, 3)  # more than one pass before the process is up
 
     seen: list[bool] = []
-    work = Stage(ScriptedFlow(run, passes=0)).root.work
+    work = MachineDriver(ScriptedFlow(run, passes=0)).root.work
 
     assert seen[:4] == [False, True, True, True]
     assert work.is_pending
@@ -452,20 +452,20 @@ def test_a_work_has_started_for_the_flow_from_the_moment_of_its_first_call():
 
 
 def test_statuses_go_from_not_started_to_succeeded():
-    stage = Stage(ScriptedFlow(lambda flow: flow.go and flow.work.run(), go=False, work=Work()))
-    work = stage.root.work
+    driver = MachineDriver(ScriptedFlow(lambda flow: flow.go and flow.work.run(), go=False, work=Work()))
+    work = driver.root.work
     assert work.status.stage == "not_started"
     assert not work.has_started
 
-    stage.up("root.work")
+    driver.up("root.work")
     assert work.status.stage == "started"
     assert work.has_started
 
-    stage.root.go = True
-    stage.settle()
+    driver.root.go = True
+    driver.settle()
     assert work.is_running
 
-    stage.answer("root.work")
+    driver.answer("root.work")
     assert work.has_succeeded
     assert stages(work.statuses) == ["started", "pending", "running", "succeeded"]
     assert work.num_successes == 1
@@ -478,9 +478,9 @@ def test_a_flow_that_has_read_a_status_runs_again_when_it_changes():
         flow.work.run()
         seen.append(flow.work.status.stage)
 
-    stage = Stage(ScriptedFlow(run, work=Work(parallel=True)))
-    stage.up("root.work")
-    stage.answer("root.work")
+    driver = MachineDriver(ScriptedFlow(run, work=Work(parallel=True)))
+    driver.up("root.work")
+    driver.answer("root.work")
 
     assert seen[-1] == "succeeded"
     assert "running" in seen
@@ -494,9 +494,9 @@ def test_a_flow_that_has_read_the_record_of_a_call_runs_again_when_that_changes(
             flow.work.run()
             seen.append(flow.work.call().statuses[-1].stage)
 
-    stage = play(run, work=Work(parallel=True), go=False)
-    stage.root.go = True
-    stage.settle()
+    driver = play(run, work=Work(parallel=True), go=False)
+    driver.root.go = True
+    driver.settle()
 
     assert seen[-1] == "running"
 
@@ -511,11 +511,11 @@ def test_a_work_may_be_stopped_and_started_for_months():
 
 
 def test_timestamps_are_those_of_the_clock():
-    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True))
-    stage.clock.advance(2.5)
-    stage.answer("root.work")
+    driver = play(lambda flow: flow.work.run(), work=Work(parallel=True))
+    driver.clock.advance(2.5)
+    driver.answer("root.work")
 
-    pending, running, succeeded = stage.root.work.call().statuses
+    pending, running, succeeded = driver.root.work.call().statuses
     assert succeeded.timestamp - running.timestamp == 2.5
     assert pending.timestamp == 1_700_000_000.0
 
@@ -524,22 +524,22 @@ def test_timestamps_are_those_of_the_clock():
 
 
 def test_a_failure_ends_the_app_with_the_works_own_exception_and_its_traceback_as_the_cause():
-    stage = play(lambda flow: flow.work.run(), work=Work())
-    stage.fail("root.work", KeyError("lost"))
+    driver = play(lambda flow: flow.work.run(), work=Work())
+    driver.fail("root.work", KeyError("lost"))
 
-    assert stage.machine.ended
-    assert isinstance(stage.machine.error, KeyError)
-    assert isinstance(stage.machine.error.__cause__, RemoteTraceback)
-    assert "the traceback" in str(stage.machine.error.__cause__)
+    assert driver.machine.ended
+    assert isinstance(driver.machine.error, KeyError)
+    assert isinstance(driver.machine.error.__cause__, RemoteTraceback)
+    assert "the traceback" in str(driver.machine.error.__cause__)
 
 
 def test_a_failure_ends_the_app_at_once_without_another_pass():
-    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True))
-    passes = stage.machine.num_passes
+    driver = play(lambda flow: flow.work.run(), work=Work(parallel=True))
+    passes = driver.machine.num_passes
 
-    stage.fail("root.work")
+    driver.fail("root.work")
 
-    assert stage.machine.num_passes == passes
+    assert driver.machine.num_passes == passes
 
 
 def test_without_raise_exception_the_call_has_ended_and_the_flow_goes_on():
@@ -547,48 +547,48 @@ def test_without_raise_exception_the_call_has_ended_and_the_flow_goes_on():
         flow.value = flow.work.run()
         flow.after = (flow.work.has_failed, flow.work.status.reason, flow.work.status.message)
 
-    stage = play(run, work=Work(raise_exception=False), value=5, after=None)
-    stage.fail("root.work")
+    driver = play(run, work=Work(raise_exception=False), value=5, after=None)
+    driver.fail("root.work")
 
-    assert not stage.machine.ended
-    assert stage.root.value is None
-    assert stage.root.after == (True, "user_exception", "ValueError: no good")
-    assert stage.root.work.num_failures == 1
+    assert not driver.machine.ended
+    assert driver.root.value is None
+    assert driver.root.after == (True, "user_exception", "ValueError: no good")
+    assert driver.root.work.num_failures == 1
 
 
 def test_a_failed_call_is_not_run_again():
-    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True, raise_exception=False))
-    stage.fail("root.work")
-    stage.change("root.work", loss=1.0)
+    driver = play(lambda flow: flow.work.run(), work=Work(parallel=True, raise_exception=False))
+    driver.fail("root.work")
+    driver.change("root.work", loss=1.0)
 
-    assert len(calls_sent(stage)) == 1
+    assert len(calls_sent(driver)) == 1
 
 
 @pytest.mark.parametrize(
     ("raise_exception", "captured", "goes_on"), [(True, True, True), (False, False, False)]
 )
 def test_on_exception_has_the_last_word(raise_exception, captured, goes_on):
-    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True, raise_exception=raise_exception))
-    stage.fail("root.work", captured=captured)
+    driver = play(lambda flow: flow.work.run(), work=Work(parallel=True, raise_exception=raise_exception))
+    driver.fail("root.work", captured=captured)
 
-    assert stage.machine.ended is not goes_on
+    assert driver.machine.ended is not goes_on
 
 
 def test_an_exception_that_does_not_come_back_becomes_a_work_failed_with_its_text():
-    stage = play(lambda flow: flow.work.run(), work=Work())
+    driver = play(lambda flow: flow.work.run(), work=Work())
     gone = Failure("user_exception", "Gone: 1 and 2", error=b"cno_such_module\nGone\n.")
-    stage.settle(stage.ended("root.work", failure=gone))
+    driver.settle(driver.ended("root.work", failure=gone))
 
-    assert type(stage.machine.error) is WorkFailed
-    assert str(stage.machine.error) == "Gone: 1 and 2"
-    assert stage.machine.error.work == "root.work"
+    assert type(driver.machine.error) is WorkFailed
+    assert str(driver.machine.error) == "Gone: 1 and 2"
+    assert driver.machine.error.work == "root.work"
 
 
 def test_an_invalid_value_has_its_own_error():
-    stage = play(lambda flow: flow.work.run(), work=Work())
-    stage.settle(stage.ended("root.work", failure=Failure("invalid_value", "it can't travel")))
+    driver = play(lambda flow: flow.work.run(), work=Work())
+    driver.settle(driver.ended("root.work", failure=Failure("invalid_value", "it can't travel")))
 
-    assert type(stage.machine.error) is InvalidValue
+    assert type(driver.machine.error) is InvalidValue
 
 
 @pytest.mark.parametrize(
@@ -606,36 +606,36 @@ def test_an_invalid_value_has_its_own_error():
     ],
 )
 def test_a_crash_says_who_and_how_and_after_how_long_and_in_which_call(exitcode, detail, message):
-    stage = play(lambda flow: flow.work.run(x=1), work=Work())
-    stage.clock.advance(3.2)
-    stage.exit("root.work", exitcode, detail)
+    driver = play(lambda flow: flow.work.run(x=1), work=Work())
+    driver.clock.advance(3.2)
+    driver.exit("root.work", exitcode, detail)
 
-    assert type(stage.machine.error) is WorkCrashed
-    assert "\n" not in str(stage.machine.error)
+    assert type(driver.machine.error) is WorkCrashed
+    assert "\n" not in str(driver.machine.error)
     with pytest.raises(WorkCrashed, match=message):
-        raise stage.machine.error
+        raise driver.machine.error
 
 
 def test_a_crash_is_a_failed_call_with_a_reason():
-    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True, raise_exception=False))
-    stage.exit("root.work")
+    driver = play(lambda flow: flow.work.run(), work=Work(parallel=True, raise_exception=False))
+    driver.exit("root.work")
 
-    work = stage.root.work
+    work = driver.root.work
     assert work.has_failed
     assert work.status.reason == "crashed"
     assert work.call().ended
 
 
 def test_an_answer_of_an_earlier_attempt_is_ignored():
-    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True, retries=1, raise_exception=False))
-    late = stage.ended("root.work", value=b"late")
-    stage.exit("root.work")
-    stage.advance(1.0)
-    stage.up("root.work")
+    driver = play(lambda flow: flow.work.run(), work=Work(parallel=True, retries=1, raise_exception=False))
+    late = driver.ended("root.work", value=b"late")
+    driver.exit("root.work")
+    driver.advance(1.0)
+    driver.up("root.work")
 
-    stage.settle(late)
+    driver.settle(late)
 
-    assert not stage.root.work.call().ended
+    assert not driver.root.work.call().ended
 
 
 # Calls that are refused.
@@ -655,10 +655,10 @@ def test_an_argument_that_can_not_travel_is_named_in_the_callers_line_and_no_cal
             flow.work.run(1, model=make())
         flow.said = True
 
-    stage = play(run, work=Work(), said=False)
+    driver = play(run, work=Work(), said=False)
 
-    assert stage.root.said
-    assert calls_sent(stage) == []
+    assert driver.root.said
+    assert calls_sent(driver) == []
 
 
 class Exact(LightningWork):
@@ -696,10 +696,10 @@ def test_arguments_that_run_does_not_take_are_refused_in_the_callers_line(kind, 
             flow.work.run(*args, **kwargs)
         flow.said = True
 
-    stage = play(run, work=kind(), said=False)
+    driver = play(run, work=kind(), said=False)
 
-    assert stage.root.said
-    assert calls_sent(stage) == []
+    assert driver.root.said
+    assert calls_sent(driver) == []
 
 
 def plus_one(method):
@@ -770,20 +770,20 @@ class Open(LightningWork):
     ],
 )
 def test_arguments_that_run_takes_are_not_refused_however_it_is_made(kind, args, kwargs):
-    stage = play(lambda flow: flow.work.run(*args, **kwargs), work=kind(parallel=True))
+    driver = play(lambda flow: flow.work.run(*args, **kwargs), work=kind(parallel=True))
 
-    assert len(calls_sent(stage)) == 1
+    assert len(calls_sent(driver)) == 1
 
 
 def test_a_call_key_of_the_works_own_decides_which_calls_are_the_same():
     def run(flow):
         flow.values = [flow.work.run(1, noise=object()), flow.work.run(1, noise=object())]
 
-    stage = play(run, work=Work(call_key=lambda x, noise: x, parallel=True), values=None)
-    stage.answer("root.work", 7)
+    driver = play(run, work=Work(call_key=lambda x, noise: x, parallel=True), values=None)
+    driver.answer("root.work", 7)
 
-    assert stage.root.values == [7, 7]
-    assert len(calls_sent(stage)) == 1
+    assert driver.root.values == [7, 7]
+    assert len(calls_sent(driver)) == 1
 
 
 # Stand-alone, and detached.
@@ -851,9 +851,9 @@ class Mixed(Mixin, LightningWork):
 
 
 def test_a_run_that_comes_from_a_plain_class_is_a_call_too():
-    stage = play(lambda flow: flow.work.run(), work=Mixed())
+    driver = play(lambda flow: flow.work.run(), work=Mixed())
 
-    assert len(calls_sent(stage)) == 1
+    assert len(calls_sent(driver)) == 1
 
 
 class SquareAndOne(Square):
@@ -862,7 +862,7 @@ class SquareAndOne(Square):
 
 
 def test_a_work_that_builds_on_another_asks_for_one_call():
-    stage = play(lambda flow: flow.work.run(2), work=SquareAndOne())
+    driver = play(lambda flow: flow.work.run(2), work=SquareAndOne())
 
-    assert len(calls_sent(stage)) == 1
+    assert len(calls_sent(driver)) == 1
     assert SquareAndOne().run(2) == 5

@@ -21,24 +21,24 @@ from tests.support.simulation import RunCall, ScriptedFlow, Work, only, play
 class Asked:
     """A request for a handler; `answers` has what it was answered, once."""
 
-    def __init__(self, stage, handler):
+    def __init__(self, driver, handler):
         self.answers = []
         self.is_wanted = True
         self.message = HandlerWanted("root", lambda: handler if self.is_wanted else None, self._answer)
-        self._stage = stage
+        self._driver = driver
 
     def _answer(self, value, error):
         self.answers.append(error or value)
 
     def settle(self):
         """Let the machine handle it, and answer as the session does; return the answer."""
-        self._stage.settle(self.message)
-        give_answers(self._stage)
+        self._driver.settle(self.message)
+        give_answers(self._driver)
         return self.answers[0]
 
 
-def give_answers(stage):
-    answers, stage.answers = stage.answers, []
+def give_answers(driver):
+    answers, driver.answers = driver.answers, []
     for answer in answers:
         answer()
 
@@ -57,24 +57,24 @@ def do_nothing(flow):
 
 def test_a_handler_changes_the_state_and_the_flow_runs_again():
     seen = []
-    stage = play(lambda flow: seen.append((flow.count, list(flow.names))), count=0, names=[])
+    driver = play(lambda flow: seen.append((flow.count, list(flow.names))), count=0, names=[])
 
     def handle():
-        stage.root.count += 1
-        stage.root.names.append("a")
-        return stage.root.count
+        driver.root.count += 1
+        driver.root.names.append("a")
+        return driver.root.count
 
-    assert Asked(stage, handle).settle() == 1
+    assert Asked(driver, handle).settle() == 1
     assert seen[-1] == (1, ["a"])
-    assert states(stage.events)["root"] == {"count": 1, "names": ["a"]}
+    assert states(driver.events)["root"] == {"count": 1, "names": ["a"]}
 
 
 def test_a_handler_that_changes_nothing_causes_no_pass():
-    stage = play(do_nothing, count=5)
-    num_passes = stage.machine.num_passes
+    driver = play(do_nothing, count=5)
+    num_passes = driver.machine.num_passes
 
-    assert Asked(stage, lambda: stage.root.count).settle() == 5
-    assert stage.machine.num_passes == num_passes
+    assert Asked(driver, lambda: driver.root.count).settle() == 5
+    assert driver.machine.num_passes == num_passes
 
 
 def test_the_flow_runs_again_also_if_it_has_written_the_value_of_before():
@@ -87,20 +87,20 @@ def test_the_flow_runs_again_also_if_it_has_written_the_value_of_before():
         flow.other.run()
         flow.count = 0
 
-    stage = play(run, work=Work(), other=Work(), count=0)
-    stage.answer("root.work")
-    Asked(stage, lambda: setattr(stage.root, "count", 5)).settle()
-    stage.answer("root.other")
+    driver = play(run, work=Work(), other=Work(), count=0)
+    driver.answer("root.work")
+    Asked(driver, lambda: setattr(driver.root, "count", 5)).settle()
+    driver.answer("root.other")
 
     assert seen[-1] == 0
     assert 5 in seen
 
 
 def test_the_answer_waits_for_the_journal():
-    stage = play(do_nothing, count=0)
-    asked = Asked(stage, lambda: setattr(stage.root, "count", 1))
+    driver = play(do_nothing, count=0)
+    asked = Asked(driver, lambda: setattr(driver.root, "count", 1))
 
-    step = stage.machine.step(stage.clock.now(), [asked.message])
+    step = driver.machine.step(driver.clock.now(), [asked.message])
 
     assert [event.component for event in step.events] == ["root"]
     assert asked.answers == []
@@ -109,120 +109,120 @@ def test_the_answer_waits_for_the_journal():
 
 
 def test_a_handler_acts_as_the_flow():
-    stage = play(do_nothing)
+    driver = play(do_nothing)
 
-    assert Asked(stage, lambda: current_caller().kind).settle() == "flow"
+    assert Asked(driver, lambda: current_caller().kind).settle() == "flow"
     assert current_caller().kind == "script"
 
 
 def test_what_a_handler_has_changed_before_it_raises_stays_and_is_journaled():
-    stage = play(do_nothing, count=0)
+    driver = play(do_nothing, count=0)
 
     def handle():
-        stage.root.count = 7
+        driver.root.count = 7
         raise LookupError("no such thing")
 
-    assert str(Asked(stage, handle).settle()) == "no such thing"
-    assert states(stage.events)["root"]["count"] == stage.root.count == 7
-    assert not stage.machine.ended
+    assert str(Asked(driver, handle).settle()) == "no such thing"
+    assert states(driver.events)["root"]["count"] == driver.root.count == 7
+    assert not driver.machine.ended
 
 
 def test_a_list_with_a_value_that_is_not_plain_data_gets_its_earlier_value():
-    stage = play(do_nothing, names=["a"], other=[])
+    driver = play(do_nothing, names=["a"], other=[])
 
     def handle():
-        stage.root.names.append(object())
-        stage.root.other.append(1)
+        driver.root.names.append(object())
+        driver.root.other.append(1)
 
-    refused = Asked(stage, handle).settle()
+    refused = Asked(driver, handle).settle()
 
     assert isinstance(refused, StateError)
     assert "root.names" in str(refused)
-    assert stage.root.names == ["a"]
-    assert states(stage.events)["root"] == {"names": ["a"], "other": [1]}
-    assert Asked(stage, lambda: stage.root.names.append("b")).settle() is None
-    assert stage.root.names == ["a", "b"]
+    assert driver.root.names == ["a"]
+    assert states(driver.events)["root"] == {"names": ["a"], "other": [1]}
+    assert Asked(driver, lambda: driver.root.names.append("b")).settle() is None
+    assert driver.root.names == ["a", "b"]
 
 
 def test_a_handler_asks_for_calls_of_parallel_works():
-    stage = play(do_nothing, work=Work(parallel=True))
+    driver = play(do_nothing, work=Work(parallel=True))
 
-    assert Asked(stage, lambda: stage.root.work.run(3)).settle() is None
+    assert Asked(driver, lambda: driver.root.work.run(3)).settle() is None
 
-    assert len(only(stage.sent, RunCall)) == 1
-    stage.answer("root.work", 9)
-    assert Asked(stage, lambda: stage.root.work.run(3)).settle() == 9
+    assert len(only(driver.sent, RunCall)) == 1
+    driver.answer("root.work", 9)
+    assert Asked(driver, lambda: driver.root.work.run(3)).settle() == 9
 
 
 @pytest.mark.parametrize("script", [do_nothing, lambda flow: flow.work.run(1)], ids=["new", "under way"])
 def test_a_handler_does_not_wait_for_a_call(script):
-    stage = play(script, work=Work())
-    num_calls = len(only(stage.sent, RunCall))
+    driver = play(script, work=Work())
+    num_calls = len(only(driver.sent, RunCall))
 
-    refused = Asked(stage, lambda: stage.root.work.run(1)).settle()
+    refused = Asked(driver, lambda: driver.root.work.run(1)).settle()
 
     assert isinstance(refused, HandlerError)
     assert "root.work" in str(refused)
-    assert len(only(stage.sent, RunCall)) == num_calls
+    assert len(only(driver.sent, RunCall)) == num_calls
 
 
 def test_a_handler_may_not_wait_for_works():
-    stage = play(lambda flow: flow.work.run(1), work=Work(parallel=True))
+    driver = play(lambda flow: flow.work.run(1), work=Work(parallel=True))
 
-    assert isinstance(Asked(stage, lambda: stage.root.wait_for(stage.root.work)).settle(), HandlerError)
+    assert isinstance(Asked(driver, lambda: driver.root.wait_for(driver.root.work)).settle(), HandlerError)
 
 
 def test_a_handler_gets_the_answer_of_a_call_that_has_ended():
-    stage = play(lambda flow: flow.work.run(1), work=Work())
-    stage.answer("root.work", 8)
+    driver = play(lambda flow: flow.work.run(1), work=Work())
+    driver.answer("root.work", 8)
 
-    assert Asked(stage, lambda: stage.root.work.run(1)).settle() == 8
+    assert Asked(driver, lambda: driver.root.work.run(1)).settle() == 8
 
 
 def test_a_handler_writes_the_state_of_a_work():
-    stage = play(lambda flow: flow.work.run(1), work=Work(parallel=True))
+    driver = play(lambda flow: flow.work.run(1), work=Work(parallel=True))
 
-    Asked(stage, lambda: setattr(stage.root.work, "step", 4)).settle()
+    Asked(driver, lambda: setattr(driver.root.work, "step", 4)).settle()
 
-    assert states(stage.events)["root.work"]["step"] == 4
+    assert states(driver.events)["root.work"]["step"] == 4
     assert [
-        decode(each.changes["step"][1]) for each in stage.sent if type(each).__name__ == "WriteState"
+        decode(each.changes["step"][1]) for each in driver.sent if type(each).__name__ == "WriteState"
     ] == [4]
 
 
 def test_a_handler_ends_the_app():
-    stage = play(do_nothing, count=0)
+    driver = play(do_nothing, count=0)
 
     def handle():
-        stage.root.count = 1
-        stage.root.stop()
+        driver.root.count = 1
+        driver.root.stop()
 
-    asked = Asked(stage, handle)
-    stage.step(asked.message)
-    give_answers(stage)
+    asked = Asked(driver, handle)
+    driver.step(asked.message)
+    give_answers(driver)
 
-    assert stage.machine.ended
-    assert stage.machine.error is None
+    assert driver.machine.ended
+    assert driver.machine.error is None
     assert asked.answers == [None]
-    assert states(stage.events)["root"]["count"] == 1
+    assert states(driver.events)["root"]["count"] == 1
 
 
 def test_a_handler_lets_the_app_fail():
-    stage = play(do_nothing)
+    driver = play(do_nothing)
 
-    stage.step(Asked(stage, lambda: stage.root.fail("no data")).message)
+    driver.step(Asked(driver, lambda: driver.root.fail("no data")).message)
 
-    assert isinstance(stage.machine.error, AppFailed)
+    assert isinstance(driver.machine.error, AppFailed)
 
 
 def test_no_handler_runs_after_the_end_or_when_nothing_waits_for_it():
     ran = []
-    stage = play(do_nothing)
-    asked, late = Asked(stage, lambda: ran.append(1)), Asked(stage, lambda: ran.append(2))
+    driver = play(do_nothing)
+    asked, late = Asked(driver, lambda: ran.append(1)), Asked(driver, lambda: ran.append(2))
     asked.is_wanted = False
 
-    stage.step(asked.message)
-    stage.step(Asked(stage, lambda: stage.root.stop()).message, late.message)
+    driver.step(asked.message)
+    driver.step(Asked(driver, lambda: driver.root.stop()).message, late.message)
 
     assert ran == []
 
@@ -375,21 +375,23 @@ def test_whatever_handlers_do_the_journal_has_the_state_of_the_flow(kinds):
 
 
 def test_an_app_that_accepts_handlers_never_rests():
-    stage = play(do_nothing)
-    assert stage.machine.is_at_rest
+    driver = play(do_nothing)
+    assert driver.machine.is_at_rest
 
-    stage.machine.accepts_handlers = True
+    driver.machine.accepts_handlers = True
 
-    assert not stage.machine.is_at_rest
+    assert not driver.machine.is_at_rest
 
 
 def test_a_handler_sees_what_arrived_before_it():
-    stage = play(lambda flow: flow.work.run(1), work=Work(parallel=True))
+    driver = play(lambda flow: flow.work.run(1), work=Work(parallel=True))
 
-    asked = Asked(stage, lambda: stage.root.work.loss)
-    stage.settle(
-        WorkStarted("root.work", Place("here", 1)), stage.ended("root.work", {"loss": 0.5}), asked.message
+    asked = Asked(driver, lambda: driver.root.work.loss)
+    driver.settle(
+        WorkStarted("root.work", Place("here", 1)),
+        driver.ended("root.work", {"loss": 0.5}),
+        asked.message,
     )
-    give_answers(stage)
+    give_answers(driver)
 
     assert asked.answers == [0.5]

@@ -17,14 +17,14 @@ from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.values.codec import encode
 from lightning_lite.values.pickling import pack
 
-from tests.support.simulation import ScriptedFlow, Stage, StateChanged, Work, kinds, only, play
+from tests.support.simulation import MachineDriver, ScriptedFlow, StateChanged, Work, kinds, only, play
 
 
 def test_the_flow_runs_once_when_the_app_starts():
-    stage = Stage(ScriptedFlow(lambda flow: None))
+    driver = MachineDriver(ScriptedFlow(lambda flow: None))
 
-    assert stage.machine.num_passes == 1
-    assert stage.machine.is_at_rest
+    assert driver.machine.num_passes == 1
+    assert driver.machine.is_at_rest
 
 
 def test_what_the_runner_may_begin_with_is_what_is_started_then():
@@ -32,7 +32,7 @@ def test_what_the_runner_may_begin_with_is_what_is_started_then():
     root = ScriptedFlow(lambda flow: None, **works)
     prepared = Machine(root, Caller("flow", "root", "/nowhere")).prepare()
 
-    started = only(Stage(root).sent, StartWork)
+    started = only(MachineDriver(root).sent, StartWork)
 
     assert [tuple(message) for message in prepared] == [
         ("root.a", {"X": "1"}, None, None),
@@ -42,23 +42,23 @@ def test_what_the_runner_may_begin_with_is_what_is_started_then():
 
 
 def test_a_step_in_which_nothing_happened_does_not_run_the_flow():
-    stage = Stage(ScriptedFlow(lambda flow: None))
+    driver = MachineDriver(ScriptedFlow(lambda flow: None))
 
     for _ in range(100):
-        stage.advance(1.0)
+        driver.advance(1.0)
 
-    assert stage.machine.num_passes == 1
-    assert stage.machine.wake_at is None
+    assert driver.machine.num_passes == 1
+    assert driver.machine.wake_at is None
 
 
 def test_a_change_of_the_flows_own_attribute_makes_it_run_again():
     def count(flow):
         flow.counter = min(flow.counter + 1, 5)
 
-    stage = Stage(ScriptedFlow(count, counter=0))
+    driver = MachineDriver(ScriptedFlow(count, counter=0))
 
-    assert stage.root.counter == 5
-    assert stage.machine.num_passes == 6
+    assert driver.root.counter == 5
+    assert driver.machine.num_passes == 6
 
 
 def test_a_change_inside_a_list_or_dict_of_the_flow_makes_it_run_again():
@@ -68,10 +68,10 @@ def test_a_change_inside_a_list_or_dict_of_the_flow_makes_it_run_again():
         elif flow.items[0]["n"] == 0:
             flow.items[0]["n"] = 7
 
-    stage = Stage(ScriptedFlow(grow, items=[]))
+    driver = MachineDriver(ScriptedFlow(grow, items=[]))
 
-    assert stage.root.items == [{"n": 7}, {"n": 1}, {"n": 2}]
-    assert stage.machine.num_passes == 5
+    assert driver.root.items == [{"n": 7}, {"n": 1}, {"n": 2}]
+    assert driver.machine.num_passes == 5
 
 
 class Defaults(LightningFlow):
@@ -87,9 +87,9 @@ class Defaults(LightningFlow):
 
 
 def test_a_change_inside_a_list_is_seen_even_if_the_class_has_an_attribute_of_that_name():
-    stage = Stage(Defaults())
+    driver = MachineDriver(Defaults())
 
-    assert stage.root.items == [1, 1, 1]
+    assert driver.root.items == [1, 1, 1]
     assert Defaults.items == []
 
 
@@ -97,18 +97,18 @@ def test_what_was_changed_before_the_app_started_is_no_change():
     root = ScriptedFlow(lambda flow: len(flow.items), items=[])
     root.items.append(1)
 
-    stage = Stage(root)
+    driver = MachineDriver(root)
 
-    assert stage.machine.num_passes == 1
+    assert driver.machine.num_passes == 1
 
 
 def test_an_equal_value_is_no_change():
     def assign(flow):
         flow.number, flow.items, flow.nothing = float("nan"), [1, (2, 3)], None
 
-    stage = Stage(ScriptedFlow(assign, number=float("nan"), items=[1, (2, 3)], nothing=None))
+    driver = MachineDriver(ScriptedFlow(assign, number=float("nan"), items=[1, (2, 3)], nothing=None))
 
-    assert stage.machine.num_passes == 1
+    assert driver.machine.num_passes == 1
 
 
 @pytest.mark.parametrize(
@@ -118,30 +118,30 @@ def test_a_value_that_is_equal_but_not_the_same_is_a_change(old, new):
     def assign(flow):
         flow.value = new
 
-    stage = Stage(ScriptedFlow(assign, value=old))
+    driver = MachineDriver(ScriptedFlow(assign, value=old))
 
-    assert repr(stage.root.value) == repr(new)
-    assert stage.machine.num_passes == 2
+    assert repr(driver.root.value) == repr(new)
+    assert driver.machine.num_passes == 2
 
 
 def test_private_attributes_do_not_count_as_changes():
     def write(flow):
         flow._private = object()
 
-    stage = Stage(ScriptedFlow(write))
+    driver = MachineDriver(ScriptedFlow(write))
 
-    assert stage.machine.num_passes == 1
+    assert driver.machine.num_passes == 1
 
 
 def test_all_reports_that_have_arrived_are_applied_before_one_pass():
     seen = []
-    stage = play(lambda flow: seen.append((flow.a.loss, flow.b.loss, flow.a.step)), a=Work(), b=Work())
-    passes = stage.machine.num_passes
+    driver = play(lambda flow: seen.append((flow.a.loss, flow.b.loss, flow.a.step)), a=Work(), b=Work())
+    passes = driver.machine.num_passes
 
     messages = [changed("root.a", loss=1.0), changed("root.b", loss=2.0)]
-    stage.settle(*messages, changed("root.a", step=3))
+    driver.settle(*messages, changed("root.a", step=3))
 
-    assert stage.machine.num_passes == passes + 1
+    assert driver.machine.num_passes == passes + 1
     assert seen[-1] == (1.0, 2.0, 3)
 
 
@@ -150,26 +150,26 @@ def changed(work, **changes):
 
 
 def test_a_report_that_only_confirms_a_write_does_not_run_the_flow():
-    stage = play(lambda flow: None, work=Work())
-    passes = stage.machine.num_passes
+    driver = play(lambda flow: None, work=Work())
+    passes = driver.machine.num_passes
 
-    stage.change("root.work", applied=1)
+    driver.change("root.work", applied=1)
 
-    assert stage.machine.num_passes == passes
+    assert driver.machine.num_passes == passes
 
 
 def test_each_change_of_state_is_acknowledged_once():
-    stage = play(lambda flow: None, work=Work())
+    driver = play(lambda flow: None, work=Work())
 
-    sent = stage.change("root.work", loss=1.0)
+    sent = driver.change("root.work", loss=1.0)
 
     assert kinds(sent) == [("AcknowledgeState", "root.work")]
 
 
 def test_a_report_of_an_unknown_work_is_ignored():
-    stage = play(lambda flow: None)
+    driver = play(lambda flow: None)
 
-    assert stage.change("root.unknown", loss=1.0) == []
+    assert driver.change("root.unknown", loss=1.0) == []
 
 
 # Exceptions that cut the flow.
@@ -180,12 +180,12 @@ def test_a_call_of_a_work_that_is_not_parallel_cuts_the_flow_at_that_line():
         flow.work.run()
         flow.after = True
 
-    stage = play(run, work=Work(), after=False)
-    assert stage.root.after is False
+    driver = play(run, work=Work(), after=False)
+    assert driver.root.after is False
 
-    stage.answer("root.work")
+    driver.answer("root.work")
 
-    assert stage.root.after is True
+    assert driver.root.after is True
 
 
 def test_a_call_of_a_parallel_work_does_not_cut_the_flow():
@@ -193,9 +193,9 @@ def test_a_call_of_a_parallel_work_does_not_cut_the_flow():
         flow.work.run()
         flow.after = True
 
-    stage = play(run, work=Work(parallel=True), after=False)
+    driver = play(run, work=Work(parallel=True), after=False)
 
-    assert stage.root.after is True
+    assert driver.root.after is True
 
 
 def test_what_cuts_the_flow_passes_except_exception():
@@ -205,9 +205,9 @@ def test_what_cuts_the_flow_passes_except_exception():
         except Exception:  # noqa: BLE001 - the subject of the test
             flow.caught = True
 
-    stage = play(run, work=Work(), caught=False)
+    driver = play(run, work=Work(), caught=False)
 
-    assert stage.root.caught is False
+    assert driver.root.caught is False
     assert issubclass(Pause, BaseException)
     assert not issubclass(Pause, Exception)
 
@@ -281,9 +281,9 @@ def test_cleaning_up_and_raising_again_is_no_swallowing():
             flow.cleaned = True
             raise
 
-    stage = play(run, work=Work(), cleaned=False)
+    driver = play(run, work=Work(), cleaned=False)
 
-    assert stage.root.cleaned is True
+    assert driver.root.cleaned is True
 
 
 def test_an_error_of_the_code_that_cleans_up_is_no_swallowing():
@@ -302,32 +302,34 @@ def test_an_exception_of_the_flow_leaves_the_step_as_it_is():
         raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
-        Stage(ScriptedFlow(run))
+        MachineDriver(ScriptedFlow(run))
 
 
 # How the app ends.
 
 
 def test_stop_ends_the_app_without_an_error_and_prints_its_line(capsys):
-    stage = Stage(ScriptedFlow(lambda flow: flow.stop("Application End!")))
+    driver = MachineDriver(ScriptedFlow(lambda flow: flow.stop("Application End!")))
 
-    assert stage.machine.ended
-    assert stage.machine.error is None
+    assert driver.machine.ended
+    assert driver.machine.error is None
     assert capsys.readouterr().out == "Application End!\n"
 
 
 def test_fail_ends_the_app_with_app_failed():
-    stage = Stage(ScriptedFlow(lambda flow: flow.fail("no data")))
+    driver = MachineDriver(ScriptedFlow(lambda flow: flow.fail("no data")))
 
-    assert stage.machine.ended
-    assert isinstance(stage.machine.error, AppFailed)
-    assert str(stage.machine.error) == "no data"
+    assert driver.machine.ended
+    assert isinstance(driver.machine.error, AppFailed)
+    assert str(driver.machine.error) == "no data"
 
 
 def test_a_child_flow_can_end_the_app():
-    stage = Stage(ScriptedFlow(lambda flow: flow.child.run(), child=ScriptedFlow(lambda flow: flow.stop())))
+    driver = MachineDriver(
+        ScriptedFlow(lambda flow: flow.child.run(), child=ScriptedFlow(lambda flow: flow.stop()))
+    )
 
-    assert stage.machine.ended
+    assert driver.machine.ended
 
 
 @pytest.mark.parametrize(("verb", "error"), [("stop", type(None)), ("fail", AppFailed)])
@@ -338,10 +340,10 @@ def test_an_end_that_the_flow_swallows_ends_the_app_all_the_same(verb, error):
         except BaseException:  # noqa: BLE001 - the subject of the test
             flow._swallowed = True
 
-    stage = Stage(ScriptedFlow(run))
+    driver = MachineDriver(ScriptedFlow(run))
 
-    assert stage.machine.ended
-    assert isinstance(stage.machine.error, error)
+    assert driver.machine.ended
+    assert isinstance(driver.machine.error, error)
 
 
 def test_stop_and_fail_pass_except_exception():
@@ -354,14 +356,14 @@ def test_nothing_is_sent_and_no_pass_runs_after_the_end():
         flow.work.run()
         flow.stop()
 
-    stage = play(run, work=Work(), late=Work(parallel=True))
-    stage.answer("root.work")
-    passes = stage.machine.num_passes
+    driver = play(run, work=Work(), late=Work(parallel=True))
+    driver.answer("root.work")
+    passes = driver.machine.num_passes
 
-    stage.change("root.late", loss=2.0)
+    driver.change("root.late", loss=2.0)
 
-    assert stage.machine.num_passes == passes
-    assert not stage.machine.wants_pass
+    assert driver.machine.num_passes == passes
+    assert not driver.machine.wants_pass
 
 
 def test_a_call_asked_in_the_pass_that_stops_the_app_is_not_sent():
@@ -369,9 +371,9 @@ def test_a_call_asked_in_the_pass_that_stops_the_app_is_not_sent():
         flow.work.run()
         flow.stop()
 
-    stage = Stage(ScriptedFlow(run, work=Work(parallel=True, start_with_flow=False)))
+    driver = MachineDriver(ScriptedFlow(run, work=Work(parallel=True, start_with_flow=False)))
 
-    assert only(stage.sent, object) == []
+    assert only(driver.sent, object) == []
 
 
 def test_what_works_did_stays_readable_after_the_end():
@@ -379,21 +381,21 @@ def test_what_works_did_stays_readable_after_the_end():
         flow.value = flow.work.run(3)
         flow.stop()
 
-    stage = play(run, work=Work(), value=None)
-    stage.answer("root.work", "nine", loss=0.5)
-    stage.machine.close(stage.clock.now())
+    driver = play(run, work=Work(), value=None)
+    driver.answer("root.work", "nine", loss=0.5)
+    driver.machine.close(driver.clock.now())
 
-    work = stage.root.work
-    assert (stage.root.value, work.loss) == ("nine", 0.5)
+    work = driver.root.work
+    assert (driver.root.value, work.loss) == ("nine", 0.5)
     assert work.has_succeeded
     assert work.call(3).value == "nine"
 
 
 def test_only_states_and_ends_of_calls_count_during_the_shutdown():
-    stage = play(lambda flow: flow.work.run(1), work=Work(parallel=True), late=Work())
+    driver = play(lambda flow: flow.work.run(1), work=Work(parallel=True), late=Work())
     handler = Mock()
-    step = stage.machine.close(
-        stage.clock.now(),
+    step = driver.machine.close(
+        driver.clock.now(),
         [
             HandlerWanted("root", handler, handler),
             WorkStarted("root.late", Place.of(1)),
@@ -402,11 +404,11 @@ def test_only_states_and_ends_of_calls_count_during_the_shutdown():
             RestartWanted("root.work", 1.0),
             WorkExited("root.work", -9),
             StateChanged("root.work", {"loss": encode(0.5, "loss")}, 0),
-            stage.ended("root.work", {"step": 2}, pack("value")),
+            driver.ended("root.work", {"step": 2}, pack("value")),
         ],
     )
 
-    work = stage.root.work
+    work = driver.root.work
     assert (work.call(1).value, work.loss, work.step) == ("value", 0.5, 2)
     assert {type(event) for event in step.events} == {StateReported, CallSucceeded}
     handler.assert_not_called()
@@ -419,24 +421,24 @@ def test_calls_that_have_not_ended_are_stopped_at_the_end():
         if flow.works_first.step:
             flow.stop()
 
-    stage = play(run, works_first=Work(parallel=True))
-    stage.change("root.works_first", step=1)
-    stage.machine.close(stage.clock.now())
+    driver = play(run, works_first=Work(parallel=True))
+    driver.change("root.works_first", step=1)
+    driver.machine.close(driver.clock.now())
 
     for argument in (1, 2):
-        call = stage.root.works_first.call(argument)
+        call = driver.root.works_first.call(argument)
         assert call.ended
         assert not call.succeeded
         assert call.failure.reason == "stopped"
 
 
 def test_the_machine_is_at_rest_only_while_nothing_can_change():
-    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True, timeout=10))
-    assert not stage.machine.is_at_rest
+    driver = play(lambda flow: flow.work.run(), work=Work(parallel=True, timeout=10))
+    assert not driver.machine.is_at_rest
 
-    stage.answer("root.work")
+    driver.answer("root.work")
 
-    assert stage.machine.is_at_rest
+    assert driver.machine.is_at_rest
 
 
 def test_something_that_is_no_data_in_a_list_of_the_flow_is_refused_at_the_end_of_the_pass():
@@ -444,4 +446,4 @@ def test_something_that_is_no_data_in_a_list_of_the_flow_is_refused_at_the_end_o
         flow.items.append({1, 2})
 
     with pytest.raises(StateError, match=r"root\.items\[0\] with \{1, 2\} of type builtins\.set"):
-        Stage(ScriptedFlow(run, items=[]))
+        MachineDriver(ScriptedFlow(run, items=[]))

@@ -28,9 +28,9 @@ from lightning_lite.values.pickling import unpack
 from tests.support.flows import run_once
 from tests.support.simulation import (
     KillWork,
+    MachineDriver,
     RunCall,
     ScriptedFlow,
-    Stage,
     StartWork,
     StopWork,
     Work,
@@ -45,26 +45,26 @@ from tests.support.simulation import (
 
 
 def test_without_retries_a_call_is_attempted_once():
-    stage = play(run_once, work=Work(parallel=True, raise_exception=False))
-    stage.fail("root.work")
-    stage.advance(3600)
+    driver = play(run_once, work=Work(parallel=True, raise_exception=False))
+    driver.fail("root.work")
+    driver.advance(3600)
 
-    assert len(only(stage.sent, RunCall)) == 1
+    assert len(only(driver.sent, RunCall)) == 1
 
 
 def test_a_failed_attempt_is_followed_by_another_after_the_delay():
-    stage = play(run_once, work=Work(parallel=True, retries=1, retry_delay=2.0))
-    stage.fail("root.work")
-    assert stages(stage.root.work.call(1).statuses) == ["pending", "running", "failed", "pending"]
-    assert not stage.root.work.call(1).ended
+    driver = play(run_once, work=Work(parallel=True, retries=1, retry_delay=2.0))
+    driver.fail("root.work")
+    assert stages(driver.root.work.call(1).statuses) == ["pending", "running", "failed", "pending"]
+    assert not driver.root.work.call(1).ended
 
-    assert only(stage.advance(1.9), RunCall) == []
-    (again,) = only(stage.advance(0.2), RunCall)
+    assert only(driver.advance(1.9), RunCall) == []
+    (again,) = only(driver.advance(0.2), RunCall)
 
     assert again.attempt == 2
-    stage.answer("root.work", "at last")
-    assert stage.root.work.call(1).value == "at last"
-    assert (stage.root.work.num_failures, stage.root.work.num_successes) == (1, 1)
+    driver.answer("root.work", "at last")
+    assert driver.root.work.call(1).value == "at last"
+    assert (driver.root.work.num_failures, driver.root.work.num_successes) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -72,28 +72,28 @@ def test_a_failed_attempt_is_followed_by_another_after_the_delay():
     [(1.0, [1, 2, 4, 8, 16, 32, 60, 60]), (0.5, [0.5, 1, 2, 4]), (100, [60, 60]), (0, [0, 0])],
 )
 def test_the_delay_doubles_from_attempt_to_attempt_up_to_60_seconds(retry_delay, delays):
-    stage = play(run_once, work=Work(parallel=True, retries=len(delays), retry_delay=retry_delay))
+    driver = play(run_once, work=Work(parallel=True, retries=len(delays), retry_delay=retry_delay))
 
     found = []
     for _ in delays:
-        failed_at = stage.clock.now().monotonic
-        stage.fail("root.work")
-        wake_at = stage.machine.wake_at
+        failed_at = driver.clock.now().monotonic
+        driver.fail("root.work")
+        wake_at = driver.machine.wake_at
         found.append(0 if wake_at is None else wake_at - failed_at)
-        stage.advance(found[-1])
+        driver.advance(found[-1])
 
     assert found == delays
 
 
 def test_the_last_failure_counts_when_no_attempt_is_left():
-    stage = play(run_once, work=Work(parallel=True, retries=2, retry_delay=1))
+    driver = play(run_once, work=Work(parallel=True, retries=2, retry_delay=1))
     for number in range(3):
-        stage.fail("root.work", ValueError(f"attempt {number}"))
-        stage.advance(60)
+        driver.fail("root.work", ValueError(f"attempt {number}"))
+        driver.advance(60)
 
-    assert str(stage.machine.error) == "attempt 2"
-    assert stage.root.work.num_failures == 3
-    assert [status.count for status in stage.root.work.call(1).statuses if status.stage == "failed"] == [
+    assert str(driver.machine.error) == "attempt 2"
+    assert driver.root.work.num_failures == 3
+    assert [status.count for status in driver.root.work.call(1).statuses if status.stage == "failed"] == [
         1,
         2,
         3,
@@ -101,28 +101,28 @@ def test_the_last_failure_counts_when_no_attempt_is_left():
 
 
 def test_a_call_that_waits_for_its_next_attempt_does_not_end_the_app():
-    stage = play(run_once, work=Work(parallel=True, retries=1))
-    stage.fail("root.work")
+    driver = play(run_once, work=Work(parallel=True, retries=1))
+    driver.fail("root.work")
 
-    assert not stage.machine.ended
-    assert not stage.machine.is_at_rest
+    assert not driver.machine.ended
+    assert not driver.machine.is_at_rest
 
 
 def test_each_attempt_starts_from_the_state_that_the_flow_knows():
-    stage = play(run_once, work=Work(parallel=True, retries=1))
-    stage.change("root.work", loss=0.5)
-    stage.exit("root.work")
-    (start,) = only(stage.advance(1), StartWork)
+    driver = play(run_once, work=Work(parallel=True, retries=1))
+    driver.change("root.work", loss=0.5)
+    driver.exit("root.work")
+    (start,) = only(driver.advance(1), StartWork)
 
     assert unpack(start.work_side)._work.loss == 0.5
 
 
 def test_no_timer_fires_while_the_process_of_another_attempt_starts():
-    stage = play(run_once, work=Work(parallel=True, retries=1))
-    stage.exit("root.work")
-    stage.advance(1.0)
+    driver = play(run_once, work=Work(parallel=True, retries=1))
+    driver.exit("root.work")
+    driver.advance(1.0)
 
-    assert stage.machine.wake_at is None
+    assert driver.machine.wake_at is None
 
 
 def test_an_attempt_that_a_restart_cut_did_not_fail():
@@ -132,110 +132,110 @@ def test_an_attempt_that_a_restart_cut_did_not_fail():
             flow.work.step = 2
             flow.work.restart()
 
-    stage = play(run, work=Work(parallel=True, retries=1))
-    stage.change("root.work", step=1)
-    stage.exit("root.work", 0)
-    stage.up("root.work")
-    stage.fail("root.work")
+    driver = play(run, work=Work(parallel=True, retries=1))
+    driver.change("root.work", step=1)
+    driver.exit("root.work", 0)
+    driver.up("root.work")
+    driver.fail("root.work")
 
-    assert not stage.machine.ended
-    assert stage.machine.wake_at == stage.clock.now().monotonic + 1.0
+    assert not driver.machine.ended
+    assert driver.machine.wake_at == driver.clock.now().monotonic + 1.0
 
 
 # Time limits.
 
 
 def test_an_attempt_that_takes_too_long_is_killed_and_has_failed_by_timeout():
-    stage = play(run_once, work=Work(parallel=True, timeout=10, raise_exception=False))
-    assert stage.machine.wake_at == 10.0
-    assert stage.advance(9.9) == []
+    driver = play(run_once, work=Work(parallel=True, timeout=10, raise_exception=False))
+    assert driver.machine.wake_at == 10.0
+    assert driver.advance(9.9) == []
 
-    assert kinds(stage.advance(0.1)) == [("KillWork", "root.work")]
-    stage.exit("root.work")
+    assert kinds(driver.advance(0.1)) == [("KillWork", "root.work")]
+    driver.exit("root.work")
 
-    work = stage.root.work
+    work = driver.root.work
     assert work.has_timeout
     assert (work.status.reason, work.num_timeouts, work.num_failures) == ("timeout", 1, 1)
     assert "root.work.run(1) took longer than its timeout of 10 s and was ended" in work.status.message
 
 
 def test_a_time_limit_ends_the_app_with_work_timeout():
-    stage = play(run_once, work=Work(parallel=True, timeout=0.5))
-    stage.advance(0.5)
-    stage.exit("root.work")
+    driver = play(run_once, work=Work(parallel=True, timeout=0.5))
+    driver.advance(0.5)
+    driver.exit("root.work")
 
-    assert type(stage.machine.error) is WorkTimeout
+    assert type(driver.machine.error) is WorkTimeout
 
 
 def test_the_time_limit_is_for_each_attempt():
-    stage = play(run_once, work=Work(parallel=True, timeout=10, retries=1, retry_delay=1))
-    stage.advance(10)
-    stage.exit("root.work")
-    stage.advance(1)
-    stage.up("root.work")
+    driver = play(run_once, work=Work(parallel=True, timeout=10, retries=1, retry_delay=1))
+    driver.advance(10)
+    driver.exit("root.work")
+    driver.advance(1)
+    driver.up("root.work")
 
-    assert only(stage.advance(9), KillWork) == []
-    assert only(stage.advance(1), KillWork) == [KillWork("root.work")]
+    assert only(driver.advance(9), KillWork) == []
+    assert only(driver.advance(1), KillWork) == [KillWork("root.work")]
 
 
 def test_the_time_limit_does_not_count_the_wait_for_the_process():
-    stage = Stage(ScriptedFlow(run_once, work=Work(parallel=True, timeout=10)))
-    stage.advance(100)
-    stage.up("root.work")
+    driver = MachineDriver(ScriptedFlow(run_once, work=Work(parallel=True, timeout=10)))
+    driver.advance(100)
+    driver.up("root.work")
 
-    assert stage.machine.wake_at == 110.0
+    assert driver.machine.wake_at == 110.0
 
 
 def test_an_answer_that_comes_before_the_kill_counts():
-    stage = play(run_once, work=Work(parallel=True, timeout=10))
-    stage.advance(10)
-    stage.answer("root.work", "just in time")
-    stage.exit("root.work")
+    driver = play(run_once, work=Work(parallel=True, timeout=10))
+    driver.advance(10)
+    driver.answer("root.work", "just in time")
+    driver.exit("root.work")
 
-    assert stage.root.work.call(1).value == "just in time"
-    assert not stage.machine.ended
+    assert driver.root.work.call(1).value == "just in time"
+    assert not driver.machine.ended
 
 
 def test_a_kill_for_a_time_limit_is_no_death_that_counts_for_the_restart_limit():
-    stage = play(run_once, work=Work(parallel=True, timeout=1, retries=20, retry_delay=0, max_restarts=0))
+    driver = play(run_once, work=Work(parallel=True, timeout=1, retries=20, retry_delay=0, max_restarts=0))
     for _ in range(10):
-        stage.advance(1)
-        stage.exit("root.work")
-        stage.up("root.work")
+        driver.advance(1)
+        driver.exit("root.work")
+        driver.up("root.work")
 
-    assert not stage.machine.ended
-    assert len(only(stage.sent, StartWork)) == 11
+    assert not driver.machine.ended
+    assert len(only(driver.sent, StartWork)) == 11
 
 
 # How often a process is replaced.
 
 
 def test_a_process_that_dies_too_often_ends_the_app():
-    stage = play(run_once, work=Work(parallel=True, retries=100, retry_delay=0, max_restarts=2))
+    driver = play(run_once, work=Work(parallel=True, retries=100, retry_delay=0, max_restarts=2))
     for _ in range(2):
-        stage.exit("root.work")
-        stage.advance(0)
-        stage.up("root.work")
-    assert not stage.machine.ended
+        driver.exit("root.work")
+        driver.advance(0)
+        driver.up("root.work")
+    assert not driver.machine.ended
 
-    stage.exit("root.work")
-    stage.advance(0)
+    driver.exit("root.work")
+    driver.advance(0)
 
-    assert type(stage.machine.error) is RestartLimitReached
-    assert "The process of root.work died 3 times within 60 s (max_restarts=2)" in str(stage.machine.error)
-    assert len(only(stage.sent, StartWork)) == 3
+    assert type(driver.machine.error) is RestartLimitReached
+    assert "The process of root.work died 3 times within 60 s (max_restarts=2)" in str(driver.machine.error)
+    assert len(only(driver.sent, StartWork)) == 3
 
 
 def test_deaths_that_are_older_than_the_period_do_not_count():
-    stage = play(
+    driver = play(
         run_once, work=Work(parallel=True, retries=100, retry_delay=0, max_restarts=1, restart_period=10)
     )
     for _ in range(20):
-        stage.exit("root.work")
-        stage.advance(10)
-        stage.up("root.work")
+        driver.exit("root.work")
+        driver.advance(10)
+        driver.up("root.work")
 
-    assert not stage.machine.ended
+    assert not driver.machine.ended
 
 
 @pytest.mark.parametrize(
@@ -248,26 +248,26 @@ def test_a_work_is_started_as_often_as_the_policy_says_in_any_course(seeds: rang
         rng = random.Random(seed)
         limit, period = rng.randrange(4), rng.choice([1.0, 5.0, 60.0])
         work = Work(parallel=True, retries=10**6, retry_delay=0, max_restarts=limit, restart_period=period)
-        stage = play(run_once, work=work)
+        driver = play(run_once, work=work)
         deaths = []
         for _ in range(40):
-            stage.clock.advance(rng.choice([0.0, period / 10, period / 3, period, 2 * period]))
-            now = stage.clock.now().monotonic
+            driver.clock.advance(rng.choice([0.0, period / 10, period / 3, period, 2 * period]))
+            now = driver.clock.now().monotonic
             deaths = [death for death in deaths if death > now - period] + [now]
-            starts = len(only(stage.sent, StartWork))
+            starts = len(only(driver.sent, StartWork))
             if rng.random() < 0.3:
-                stage.fail_start("root.work")
+                driver.fail_start("root.work")
             else:
-                stage.exit("root.work", rng.choice([-9, -11, 0, 3]))
-            stage.advance(0)
-            started = len(only(stage.sent, StartWork)) - starts
-            if started != (len(deaths) <= limit) or stage.machine.ended == bool(started):
+                driver.exit("root.work", rng.choice([-9, -11, 0, 3]))
+            driver.advance(0)
+            started = len(only(driver.sent, StartWork)) - starts
+            if started != (len(deaths) <= limit) or driver.machine.ended == bool(started):
                 extra.append((seed, len(deaths), limit, started))
-            if stage.machine.ended:
-                assert type(stage.machine.error) is RestartLimitReached
+            if driver.machine.ended:
+                assert type(driver.machine.error) is RestartLimitReached
                 break
             if rng.random() < 0.8:
-                stage.up("root.work")
+                driver.up("root.work")
 
     assert extra == []
 
@@ -276,25 +276,25 @@ def test_a_work_is_started_as_often_as_the_policy_says_in_any_course(seeds: rang
 
 
 def test_a_death_while_idle_is_seen_and_the_next_call_starts_another_process():
-    stage = play(lambda flow: flow.go and flow.work.run(1), work=Work(parallel=True), go=False)
-    stage.exit("root.work")
+    driver = play(lambda flow: flow.go and flow.work.run(1), work=Work(parallel=True), go=False)
+    driver.exit("root.work")
 
-    work = stage.root.work
-    assert not stage.machine.ended
+    work = driver.root.work
+    assert not driver.machine.ended
     assert (work.status.stage, work.status.reason) == ("failed", "crashed")
     assert "while idle" in work.status.message
 
-    stage.root.go = True
-    assert kinds(stage.settle()) == [("StartWork", "root.work")]
-    assert kinds(stage.up("root.work")) == [("RunCall", "root.work")]
+    driver.root.go = True
+    assert kinds(driver.settle()) == [("StartWork", "root.work")]
+    assert kinds(driver.up("root.work")) == [("RunCall", "root.work")]
 
 
 def test_a_death_and_an_attempt_that_is_repeated_are_logged_as_warnings(caplog):
-    stage = play(run_once, work=Work(parallel=True, retries=1, retry_delay=2.0, raise_exception=False))
-    stage.fail("root.work")
-    stage.advance(2.0)
-    stage.fail("root.work")
-    stage.exit("root.work")
+    driver = play(run_once, work=Work(parallel=True, retries=1, retry_delay=2.0, raise_exception=False))
+    driver.fail("root.work")
+    driver.advance(2.0)
+    driver.fail("root.work")
+    driver.exit("root.work")
 
     attempt, death = (line.getMessage() for line in caplog.records if line.levelname == "WARNING")
     assert attempt == "ValueError: no good, attempt 1 of 2; the next one follows in 2.0 s"
@@ -302,65 +302,65 @@ def test_a_death_and_an_attempt_that_is_repeated_are_logged_as_warnings(caplog):
 
 
 def test_a_work_whose_process_is_gone_answers_nowhere():
-    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True, retries=1, retry_delay=0.0))
-    stage.change("root.work", _url="http://127.0.0.1:80")
+    driver = play(lambda flow: flow.work.run(), work=Work(parallel=True, retries=1, retry_delay=0.0))
+    driver.change("root.work", _url="http://127.0.0.1:80")
 
-    (start,) = stage.exit("root.work")
+    (start,) = driver.exit("root.work")
 
-    assert stage.root.work.url == ""
+    assert driver.root.work.url == ""
     assert unpack(start.work_side)._work.url == ""
 
 
 def test_a_death_while_idle_does_not_touch_a_call_that_waits():
-    stage = play(
+    driver = play(
         lambda flow: [work.run() for work in flow.works()],
         max_running=1,
         a=Work(parallel=True),
         b=Work(parallel=True),
     )
-    stage.exit("root.b")
+    driver.exit("root.b")
 
-    assert stage.root.b.is_pending
-    assert not stage.root.b.call().ended
-    assert kinds(stage.sent)[-1] == ("StartWork", "root.b")
+    assert driver.root.b.is_pending
+    assert not driver.root.b.call().ended
+    assert kinds(driver.sent)[-1] == ("StartWork", "root.b")
 
 
 def test_a_work_that_can_not_start_ends_the_app_even_without_a_call():
-    stage = Stage(ScriptedFlow(lambda flow: None, work=Work()))
-    stage.fail_start("root.work", "No module named 'torhc'")
+    driver = MachineDriver(ScriptedFlow(lambda flow: None, work=Work()))
+    driver.fail_start("root.work", "No module named 'torhc'")
 
-    assert type(stage.machine.error) is WorkStartFailed
-    assert "torhc" in str(stage.machine.error)
+    assert type(driver.machine.error) is WorkStartFailed
+    assert "torhc" in str(driver.machine.error)
 
 
 def test_a_call_whose_process_can_not_start_has_failed():
-    stage = Stage(ScriptedFlow(run_once, work=Work(parallel=True, raise_exception=False)))
-    stage.fail_start("root.work")
+    driver = MachineDriver(ScriptedFlow(run_once, work=Work(parallel=True, raise_exception=False)))
+    driver.fail_start("root.work")
 
-    call = stage.root.work.call(1)
+    call = driver.root.work.call(1)
     assert call.ended
-    assert stage.root.work.status.reason == "start_failed"
+    assert driver.root.work.status.reason == "start_failed"
     assert stages(call.statuses) == ["pending", "failed"]
 
 
 def test_a_death_at_the_start_without_a_word_is_a_failed_start():
-    stage = Stage(ScriptedFlow(run_once, work=Work(parallel=True, raise_exception=False)))
-    stage.exit("root.work", -11)
+    driver = MachineDriver(ScriptedFlow(run_once, work=Work(parallel=True, raise_exception=False)))
+    driver.exit("root.work", -11)
 
-    assert stage.root.work.status.reason == "start_failed"
-    assert "while it started" in stage.root.work.status.message
+    assert driver.root.work.status.reason == "start_failed"
+    assert "while it started" in driver.root.work.status.message
 
 
 LOST = WorkExited("root.work", None, lost="node n2 has not answered for 15 s")
 
 
 def test_a_call_whose_node_is_lost_is_retried_like_that_of_a_crash():
-    stage = Stage(ScriptedFlow(run_once, work=Work(parallel=True, retries=1, retry_delay=0.0)))
-    stage.settle(WorkStarted("root.work", Place("n2", 12)))
+    driver = MachineDriver(ScriptedFlow(run_once, work=Work(parallel=True, retries=1, retry_delay=0.0)))
+    driver.settle(WorkStarted("root.work", Place("n2", 12)))
 
-    sent = stage.settle(LOST)
+    sent = driver.settle(LOST)
 
-    status = stage.root.work.call(1).statuses[-2]
+    status = driver.root.work.call(1).statuses[-2]
     assert (status.stage, status.reason) == ("failed", "lost")
     assert status.message.startswith(
         "The process of root.work (pid 12 on n2) was lost after 0 ms in root.work.run(1)"
@@ -370,39 +370,39 @@ def test_a_call_whose_node_is_lost_is_retried_like_that_of_a_crash():
 
 
 def test_a_call_whose_node_is_lost_ends_the_app_after_the_last_attempt():
-    stage = Stage(ScriptedFlow(run_once, work=Work(parallel=True)))
-    stage.settle(WorkStarted("root.work", Place("n2", 12)))
-    stage.settle(LOST)
+    driver = MachineDriver(ScriptedFlow(run_once, work=Work(parallel=True)))
+    driver.settle(WorkStarted("root.work", Place("n2", 12)))
+    driver.settle(LOST)
 
-    assert type(stage.machine.error) is WorkLost
-    assert stage.machine.error.reason == "lost"
+    assert type(driver.machine.error) is WorkLost
+    assert driver.machine.error.reason == "lost"
 
 
 def test_a_call_that_has_not_begun_when_its_process_is_lost_loses_no_attempt():
-    stage = Stage(ScriptedFlow(run_once, work=Work(parallel=True, max_restarts=1)))
-    stage.settle()
+    driver = MachineDriver(ScriptedFlow(run_once, work=Work(parallel=True, max_restarts=1)))
+    driver.settle()
 
-    assert kinds(stage.settle(LOST)) == [("StartWork", "root.work")]
-    assert kinds(stage.settle(WorkStarted("root.work", Place("n3", 13)))) == [("RunCall", "root.work")]
-    assert stage.root.work.call(1).attempt == 1
-    assert stage.machine.error is None
+    assert kinds(driver.settle(LOST)) == [("StartWork", "root.work")]
+    assert kinds(driver.settle(WorkStarted("root.work", Place("n3", 13)))) == [("RunCall", "root.work")]
+    assert driver.root.work.call(1).attempt == 1
+    assert driver.machine.error is None
 
 
 @pytest.mark.parametrize("says_so", [False, True])
 def test_a_process_that_is_lost_while_it_starts_is_started_elsewhere(says_so):
-    stage = Stage(ScriptedFlow(lambda flow: None, work=Work(max_restarts=1)))
+    driver = MachineDriver(ScriptedFlow(lambda flow: None, work=Work(max_restarts=1)))
     reports = [StartFailed("root.work", Failure("lost", LOST.lost))] if says_so else []
 
-    sent = stage.settle(*reports, LOST)
+    sent = driver.settle(*reports, LOST)
 
-    assert stage.machine.error is None
-    assert stage.root.work.status.reason == "lost"
-    assert "pid" not in stage.root.work.status.message
+    assert driver.machine.error is None
+    assert driver.root.work.status.reason == "lost"
+    assert "pid" not in driver.root.work.status.message
     assert kinds(sent) == [("StartWork", "root.work")]
 
-    stage.settle(*reports, LOST)
-    assert type(stage.machine.error) is RestartLimitReached
-    assert LOST.lost in str(stage.machine.error)
+    driver.settle(*reports, LOST)
+    assert type(driver.machine.error) is RestartLimitReached
+    assert LOST.lost in str(driver.machine.error)
 
 
 def test_a_work_that_can_not_travel_is_refused_before_anything_is_sent():
@@ -412,7 +412,7 @@ def test_a_work_that_can_not_travel_is_refused_before_anything_is_sent():
     with pytest.raises(
         ArgumentError, match=r"root\.work can't be sent.*attribute '_held'.*on_start\(\) or run\(\)"
     ):
-        Stage(ScriptedFlow(lambda flow: None, work=work))
+        MachineDriver(ScriptedFlow(lambda flow: None, work=work))
 
 
 # How many at once.
@@ -423,11 +423,11 @@ def four(**kwargs):
 
 
 def test_max_running_limits_how_many_works_run_a_call_at_once():
-    stage = play(lambda flow: [work.run() for work in flow.works()], max_running=2, **four())
-    assert [message.work for message in only(stage.sent, RunCall)] == ["root.w0", "root.w1"]
+    driver = play(lambda flow: [work.run() for work in flow.works()], max_running=2, **four())
+    assert [message.work for message in only(driver.sent, RunCall)] == ["root.w0", "root.w1"]
 
-    assert kinds(stage.answer("root.w1")) == [("RunCall", "root.w2")]
-    assert kinds(stage.answer("root.w0")) == [("RunCall", "root.w3")]
+    assert kinds(driver.answer("root.w1")) == [("RunCall", "root.w2")]
+    assert kinds(driver.answer("root.w0")) == [("RunCall", "root.w3")]
 
 
 def test_works_that_wait_for_a_place_get_it_in_the_order_in_which_they_began_to_wait():
@@ -436,41 +436,41 @@ def test_works_that_wait_for_a_place_get_it_in_the_order_in_which_they_began_to_
             work.run(1)
         flow.a.run(2)
 
-    stage = play(run, max_running=1, **{name: Work(parallel=True) for name in "abc"})
-    turns = [stage.sent[-1].work]
+    driver = play(run, max_running=1, **{name: Work(parallel=True) for name in "abc"})
+    turns = [driver.sent[-1].work]
     for _ in range(3):
-        stage.answer(turns[-1])
-        turns.append(stage.sent[-1].work)
+        driver.answer(turns[-1])
+        turns.append(driver.sent[-1].work)
 
     assert turns == ["root.a", "root.b", "root.c", "root.a"]
 
 
 def test_no_call_begins_after_the_failure_that_ends_the_app():
-    stage = play(lambda flow: [work.run() for work in flow.works()], max_running=2, **four())
+    driver = play(lambda flow: [work.run() for work in flow.works()], max_running=2, **four())
 
-    assert kinds(stage.exit("root.w0")) == []
-    assert type(stage.machine.error) is WorkCrashed
+    assert kinds(driver.exit("root.w0")) == []
+    assert type(driver.machine.error) is WorkCrashed
 
 
 def test_a_place_is_free_again_however_a_call_ends():
-    stage = play(
+    driver = play(
         lambda flow: [work.run() for work in flow.works()], max_running=1, **four(raise_exception=False)
     )
 
-    stage.answer("root.w0")
-    stage.fail("root.w1")
-    stage.exit("root.w2")
+    driver.answer("root.w0")
+    driver.fail("root.w1")
+    driver.exit("root.w2")
 
-    assert stage.root.w3.is_running
+    assert driver.root.w3.is_running
 
 
 def test_a_work_that_waits_for_its_next_attempt_holds_no_place():
     works = {"a": Work(parallel=True, retries=1), "b": Work(parallel=True)}
-    stage = play(lambda flow: [work.run() for work in flow.works()], max_running=1, **works)
+    driver = play(lambda flow: [work.run() for work in flow.works()], max_running=1, **works)
 
-    stage.fail("root.a")
+    driver.fail("root.a")
 
-    assert stage.root.b.is_running
+    assert driver.root.b.is_running
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -481,29 +481,29 @@ def test_never_more_than_max_running_run_and_no_place_stays_empty(seed):
         f"w{number}": Work(parallel=True, retries=3, retry_delay=0.5, raise_exception=False)
         for number in range(6)
     }
-    stage = play(
+    driver = play(
         lambda flow: [work.run(n) for work in flow.works() for n in range(5)], max_running=limit, **works
     )
 
     for _ in range(300):
         running = [
             work.name
-            for work in stage.root.works()
-            if stage.machine._supervisors._supervisors[work.name].running
+            for work in driver.root.works()
+            if driver.machine._supervisors._supervisors[work.name].running
         ]
         ready = [
             name
-            for name, found in stage.machine._supervisors._supervisors.items()
-            if found.is_ready(stage.clock.now())
+            for name, found in driver.machine._supervisors._supervisors.items()
+            if found.is_ready(driver.clock.now())
         ]
         assert len(running) <= limit
         assert len(running) == limit or not ready
         if running and rng.random() < 0.8:
-            getattr(stage, rng.choice(["answer", "answer", "fail"]))(rng.choice(running))
+            getattr(driver, rng.choice(["answer", "answer", "fail"]))(rng.choice(running))
         else:
-            stage.advance(1.0)
+            driver.advance(1.0)
 
-    assert all(work.call(n).ended for work in stage.root.works() for n in range(5))
+    assert all(work.call(n).ended for work in driver.root.works() for n in range(5))
 
 
 # Stopping.
@@ -517,68 +517,68 @@ def run_and_stop(flow):
         flow.work.stop()
 
 
-def stopped_stage(**kwargs):
-    stage = play(run_and_stop, work=Work(parallel=True, **kwargs))
-    stage.change("root.work", step=1)
-    return stage
+def stopped_driver(**kwargs):
+    driver = play(run_and_stop, work=Work(parallel=True, **kwargs))
+    driver.change("root.work", step=1)
+    return driver
 
 
 def test_stop_sends_a_request_and_the_status_is_stopped_after_the_exit():
-    stage = stopped_stage()
-    assert StopWork("root.work", timeouts.STOP_TIMEOUT) in stage.sent
-    assert not stage.root.work.has_stopped
+    driver = stopped_driver()
+    assert StopWork("root.work", timeouts.STOP_TIMEOUT) in driver.sent
+    assert not driver.root.work.has_stopped
 
-    stage.exit("root.work", 0)
+    driver.exit("root.work", 0)
 
-    assert stage.root.work.has_stopped
+    assert driver.root.work.has_stopped
 
 
 def test_a_call_cut_by_a_stop_has_ended_as_stopped_and_is_not_run_again():
-    stage = stopped_stage()
-    stage.exit("root.work", 0)
-    stage.change("root.work", loss=1.0)
+    driver = stopped_driver()
+    driver.exit("root.work", 0)
+    driver.change("root.work", loss=1.0)
 
     for number in (1, 2):
-        call = stage.root.work.call(number)
+        call = driver.root.work.call(number)
         assert (call.ended, call.succeeded, call.value) == (True, False, None)
         assert call.statuses[-1].stage == "stopped"
         assert call.failure.reason == "stopped"
-    assert len(only(stage.sent, StartWork)) == 1
-    assert not stage.machine.ended
+    assert len(only(driver.sent, StartWork)) == 1
+    assert not driver.machine.ended
 
 
 def test_the_last_changes_before_a_stop_arrive():
-    stage = stopped_stage()
-    stage.change("root.work", loss=0.25)
-    stage.exit("root.work", 0)
+    driver = stopped_driver()
+    driver.change("root.work", loss=0.25)
+    driver.exit("root.work", 0)
 
-    assert stage.root.work.loss == 0.25
+    assert driver.root.work.loss == 0.25
 
 
 def test_a_call_that_succeeds_while_it_is_being_stopped_has_succeeded():
-    stage = stopped_stage()
-    stage.answer("root.work", "done")
-    stage.exit("root.work", 0)
+    driver = stopped_driver()
+    driver.answer("root.work", "done")
+    driver.exit("root.work", 0)
 
-    assert stage.root.work.call(1).value == "done"
-    assert stage.root.work.call(2).failure.reason == "stopped"
+    assert driver.root.work.call(1).value == "done"
+    assert driver.root.work.call(2).failure.reason == "stopped"
 
 
 def test_an_attempt_that_fails_while_it_is_being_stopped_is_not_followed_by_another():
-    stage = stopped_stage(retries=5)
-    stage.fail("root.work")
-    stage.exit("root.work", 0)
-    stage.advance(60)
+    driver = stopped_driver(retries=5)
+    driver.fail("root.work")
+    driver.exit("root.work", 0)
+    driver.advance(60)
 
-    assert stage.root.work.call(1).failure.reason == "stopped"
-    assert len(only(stage.sent, StartWork)) == 1
-    assert stage.machine.is_at_rest
+    assert driver.root.work.call(1).failure.reason == "stopped"
+    assert len(only(driver.sent, StartWork)) == 1
+    assert driver.machine.is_at_rest
 
 
 def test_stopping_ends_the_time_limit_of_the_call_that_it_cuts():
-    stage = stopped_stage(timeout=1.0)
+    driver = stopped_driver(timeout=1.0)
 
-    assert only(stage.advance(2.0), KillWork) == []
+    assert only(driver.advance(2.0), KillWork) == []
 
 
 def test_stopping_twice_is_one_stop():
@@ -587,11 +587,11 @@ def test_stopping_twice_is_one_stop():
         flow.work.stop()
         flow.work.stop()
 
-    stage = play(run, work=Work(parallel=True))
-    stage.exit("root.work", 0)
-    stage.exit("root.work", 0)
+    driver = play(run, work=Work(parallel=True))
+    driver.exit("root.work", 0)
+    driver.exit("root.work", 0)
 
-    assert len(only(stage.sent, StopWork)) == 1
+    assert len(only(driver.sent, StopWork)) == 1
 
 
 @pytest.mark.parametrize("verb", ["stop", "restart"])
@@ -605,10 +605,10 @@ def test_a_work_that_never_ran_can_be_stopped():
     def run(flow):
         flow.work.stop()
 
-    stage = Stage(ScriptedFlow(run, work=Work(start_with_flow=False)))
+    driver = MachineDriver(ScriptedFlow(run, work=Work(start_with_flow=False)))
 
-    assert stage.root.work.has_stopped
-    assert stage.sent == []
+    assert driver.root.work.has_stopped
+    assert driver.sent == []
 
 
 def test_a_flow_that_stops_a_work_in_each_pass_comes_to_rest():
@@ -618,12 +618,12 @@ def test_a_flow_that_stops_a_work_in_each_pass_comes_to_rest():
             flow.work.stop()
         flow.seen = flow.work.has_stopped
 
-    stage = play(run, work=Work(parallel=True), seen=None)
-    stage.answer("root.work")
-    stage.exit("root.work", 0)
+    driver = play(run, work=Work(parallel=True), seen=None)
+    driver.answer("root.work")
+    driver.exit("root.work", 0)
 
-    assert stage.root.seen is True
-    assert stage.machine.is_at_rest
+    assert driver.root.seen is True
+    assert driver.machine.is_at_rest
 
 
 def test_kill_ends_the_process_at_once_also_after_a_stop():
@@ -634,22 +634,22 @@ def test_kill_ends_the_process_at_once_also_after_a_stop():
             flow.work.stop()
             flow.work.kill()
 
-    stage = play(run, work=Work(parallel=True))
-    stage.change("root.work", step=1)
+    driver = play(run, work=Work(parallel=True))
+    driver.change("root.work", step=1)
 
-    ends = [message for message in stage.sent if isinstance(message, StopWork | KillWork)]
+    ends = [message for message in driver.sent if isinstance(message, StopWork | KillWork)]
     assert kinds(ends) == [("StopWork", "root.work"), ("KillWork", "root.work")]
-    stage.exit("root.work", -9)
-    assert stage.root.work.has_stopped
+    driver.exit("root.work", -9)
+    assert driver.root.work.has_stopped
 
 
 def test_stop_works_stops_several_at_once():
     def run(flow):
         flow.stop_works(flow.works(), timeout=1.5)
 
-    stage = play(run, a=Work(), b=Work())
+    driver = play(run, a=Work(), b=Work())
 
-    assert only(stage.sent, StopWork) == [StopWork("root.a", 1.5), StopWork("root.b", 1.5)]
+    assert only(driver.sent, StopWork) == [StopWork("root.a", 1.5), StopWork("root.b", 1.5)]
 
 
 def test_a_stop_while_the_process_starts_ends_it():
@@ -657,14 +657,14 @@ def test_a_stop_while_the_process_starts_ends_it():
         flow.work.run(1)
         flow.work.stop()
 
-    stage = Stage(ScriptedFlow(run, work=Work(parallel=True)))
-    assert kinds(stage.sent) == [("StartWork", "root.work"), ("StopWork", "root.work")]
+    driver = MachineDriver(ScriptedFlow(run, work=Work(parallel=True)))
+    assert kinds(driver.sent) == [("StartWork", "root.work"), ("StopWork", "root.work")]
 
-    stage.up("root.work")
-    stage.exit("root.work", 0)
+    driver.up("root.work")
+    driver.exit("root.work", 0)
 
-    assert only(stage.sent, RunCall) == []
-    assert stage.root.work.call(1).failure.reason == "stopped"
+    assert only(driver.sent, RunCall) == []
+    assert driver.root.work.call(1).failure.reason == "stopped"
 
 
 # Running again.
@@ -678,16 +678,16 @@ def test_a_call_with_other_arguments_starts_a_new_process_after_a_stop():
             flow.work.stop()
             flow.work.run("other")
 
-    stage = play(run, work=Work(parallel=True))
-    stage.change("root.work", step=1)
-    assert len(only(stage.sent, StartWork)) == 1
+    driver = play(run, work=Work(parallel=True))
+    driver.change("root.work", step=1)
+    assert len(only(driver.sent, StartWork)) == 1
 
-    assert kinds(stage.exit("root.work", 0)) == [("StartWork", "root.work")]
-    assert stage.root.work.is_pending
-    assert not stage.root.work.has_stopped
+    assert kinds(driver.exit("root.work", 0)) == [("StartWork", "root.work")]
+    assert driver.root.work.is_pending
+    assert not driver.root.work.has_stopped
 
-    stage.up("root.work")
-    assert stage.arguments("root.work") == (("other",), {})
+    driver.up("root.work")
+    assert driver.arguments("root.work") == (("other",), {})
 
 
 def test_a_remembered_answer_starts_no_process_after_a_stop():
@@ -696,13 +696,13 @@ def test_a_remembered_answer_starts_no_process_after_a_stop():
         if flow.value and not flow.work.has_stopped:
             flow.work.stop()
 
-    stage = play(run, work=Work(parallel=True), value=None)
-    stage.answer("root.work", "kept")
-    stage.exit("root.work", 0)
-    stage.change("root.work", loss=1.0)
+    driver = play(run, work=Work(parallel=True), value=None)
+    driver.answer("root.work", "kept")
+    driver.exit("root.work", 0)
+    driver.change("root.work", loss=1.0)
 
-    assert stage.root.value == "kept"
-    assert len(only(stage.sent, StartWork)) == 1
+    assert driver.root.value == "kept"
+    assert len(only(driver.sent, StartWork)) == 1
 
 
 def test_without_the_cache_a_stopped_work_runs_again():
@@ -712,11 +712,11 @@ def test_without_the_cache_a_stopped_work_runs_again():
             flow.work.step = 2
             flow.work.stop()
 
-    stage = play(run, work=Work(parallel=True, cache_calls=False))
-    stage.change("root.work", step=1)
-    stage.exit("root.work", 0)
+    driver = play(run, work=Work(parallel=True, cache_calls=False))
+    driver.change("root.work", step=1)
+    driver.exit("root.work", 0)
 
-    assert kinds(stage.sent)[-1] == ("StartWork", "root.work")
+    assert kinds(driver.sent)[-1] == ("StartWork", "root.work")
 
 
 def run_and_restart(flow):
@@ -727,28 +727,28 @@ def run_and_restart(flow):
 
 
 def test_restart_ends_the_process_starts_another_and_runs_the_call_that_it_cut_again():
-    stage = play(run_and_restart, work=Work(parallel=True))
-    stage.change("root.work", step=1)
-    assert StopWork("root.work", 3.0) in stage.sent
+    driver = play(run_and_restart, work=Work(parallel=True))
+    driver.change("root.work", step=1)
+    assert StopWork("root.work", 3.0) in driver.sent
 
-    assert kinds(stage.exit("root.work", 0)) == [("StartWork", "root.work")]
-    assert stage.root.work.is_pending
-    assert kinds(stage.up("root.work")) == [("RunCall", "root.work")]
-    stage.answer("root.work", "second time")
+    assert kinds(driver.exit("root.work", 0)) == [("StartWork", "root.work")]
+    assert driver.root.work.is_pending
+    assert kinds(driver.up("root.work")) == [("RunCall", "root.work")]
+    driver.answer("root.work", "second time")
 
-    assert stage.root.work.call(1).value == "second time"
-    assert stage.root.work.num_failures == 0
+    assert driver.root.work.call(1).value == "second time"
+    assert driver.root.work.num_failures == 0
 
 
 def test_restart_of_an_idle_work_gives_a_fresh_process():
-    stage = play(lambda flow: flow.go and flow.work.restart(), work=Work(), go=False)
-    stage.root.go = True
-    stage.settle()
-    stage.root.go = False
+    driver = play(lambda flow: flow.go and flow.work.restart(), work=Work(), go=False)
+    driver.root.go = True
+    driver.settle()
+    driver.root.go = False
 
-    assert kinds(stage.exit("root.work", 0)) == [("StartWork", "root.work")]
-    stage.up("root.work")
-    assert stage.machine.is_at_rest
+    assert kinds(driver.exit("root.work", 0)) == [("StartWork", "root.work")]
+    driver.up("root.work")
+    assert driver.machine.is_at_rest
 
 
 def test_restart_after_a_stop_starts_a_process_but_not_the_call_that_the_stop_cut():
@@ -759,12 +759,12 @@ def test_restart_after_a_stop_starts_a_process_but_not_the_call_that_the_stop_cu
             flow.work.stop()
             flow.work.restart()
 
-    stage = play(run, work=Work(parallel=True))
-    stage.change("root.work", step=1)
+    driver = play(run, work=Work(parallel=True))
+    driver.change("root.work", step=1)
 
-    assert kinds(stage.exit("root.work", 0)) == [("StartWork", "root.work")]
-    assert stage.up("root.work") == []
-    assert stage.root.work.call(1).failure.reason == "stopped"
+    assert kinds(driver.exit("root.work", 0)) == [("StartWork", "root.work")]
+    assert driver.up("root.work") == []
+    assert driver.root.work.call(1).failure.reason == "stopped"
 
 
 def test_a_call_after_a_stop_does_not_wait_for_the_delay_of_one_that_was_cut():
@@ -776,12 +776,12 @@ def test_a_call_after_a_stop_does_not_wait_for_the_delay_of_one_that_was_cut():
         elif flow.work.has_stopped:
             flow.work.run("other")
 
-    stage = play(run, work=Work(parallel=True, retries=1, retry_delay=60), has_stopped_it=False)
-    stage.fail("root.work")
+    driver = play(run, work=Work(parallel=True, retries=1, retry_delay=60), has_stopped_it=False)
+    driver.fail("root.work")
 
-    assert kinds(stage.exit("root.work", 0)) == [("StartWork", "root.work")]
-    assert kinds(stage.up("root.work")) == [("RunCall", "root.work")]
-    assert stage.arguments("root.work") == (("other",), {})
+    assert kinds(driver.exit("root.work", 0)) == [("StartWork", "root.work")]
+    assert kinds(driver.up("root.work")) == [("RunCall", "root.work")]
+    assert driver.arguments("root.work") == (("other",), {})
 
 
 def test_a_call_does_not_wait_for_the_delay_of_one_that_could_not_start_again():
@@ -793,13 +793,13 @@ def test_a_call_does_not_wait_for_the_delay_of_one_that_could_not_start_again():
             flow.work.restart()
 
     work = Work(parallel=True, raise_exception=False, retries=1, retry_delay=60)
-    stage = play(run, work=work, has_restarted_it=False)
-    stage.fail("root.work")
-    stage.exit("root.work", 0)
-    stage.fail_start("root.work")
+    driver = play(run, work=work, has_restarted_it=False)
+    driver.fail("root.work")
+    driver.exit("root.work", 0)
+    driver.fail_start("root.work")
 
-    assert kinds(stage.up("root.work")) == [("RunCall", "root.work")]
-    assert stage.arguments("root.work") == ((2,), {})
+    assert kinds(driver.up("root.work")) == [("RunCall", "root.work")]
+    assert driver.arguments("root.work") == ((2,), {})
 
 
 def test_an_interrupt_while_calls_are_stopped_leaves_none_open(monkeypatch):
@@ -810,15 +810,15 @@ def test_an_interrupt_while_calls_are_stopped_leaves_none_open(monkeypatch):
             flow.work.step = 2
             flow.work.stop()
 
-    stage = play(run, work=Work(parallel=True))
-    stage.change("root.work", step=1)
+    driver = play(run, work=Work(parallel=True))
+    driver.change("root.work", step=1)
     with monkeypatch.context() as patch:
-        patch.setattr(stage.machine._outbox, "emit", Mock(side_effect=[None, KeyboardInterrupt]))
+        patch.setattr(driver.machine._outbox, "emit", Mock(side_effect=[None, KeyboardInterrupt]))
         with pytest.raises(KeyboardInterrupt):
-            stage.exit("root.work", 0)
-    stage.machine.close(stage.clock.now())
+            driver.exit("root.work", 0)
+    driver.machine.close(driver.clock.now())
 
-    assert [stage.root.work.call(number).failure.reason for number in range(4)] == ["stopped"] * 4
+    assert [driver.root.work.call(number).failure.reason for number in range(4)] == ["stopped"] * 4
 
 
 def test_a_stop_after_a_restart_wins():
@@ -829,45 +829,45 @@ def test_a_stop_after_a_restart_wins():
             flow.work.restart()
             flow.work.stop()
 
-    stage = play(run, work=Work(parallel=True))
-    stage.change("root.work", step=1)
+    driver = play(run, work=Work(parallel=True))
+    driver.change("root.work", step=1)
 
-    assert stage.exit("root.work", 0) == []
-    assert stage.root.work.has_stopped
+    assert driver.exit("root.work", 0) == []
+    assert driver.root.work.has_stopped
 
 
 def test_start_gives_a_process_without_a_call():
-    stage = Stage(ScriptedFlow(lambda flow: flow.work.start(), work=Work(start_with_flow=False)))
-    assert kinds(stage.sent) == [("StartWork", "root.work")]
+    driver = MachineDriver(ScriptedFlow(lambda flow: flow.work.start(), work=Work(start_with_flow=False)))
+    assert kinds(driver.sent) == [("StartWork", "root.work")]
 
-    stage.up("root.work")
+    driver.up("root.work")
 
-    assert stage.root.work.status.stage == "started"
-    assert stage.machine.is_at_rest
+    assert driver.root.work.status.stage == "started"
+    assert driver.machine.is_at_rest
 
 
 def test_start_of_a_work_that_is_up_does_nothing():
-    stage = play(lambda flow: flow.work.start(), work=Work())
+    driver = play(lambda flow: flow.work.start(), work=Work())
 
-    assert len(only(stage.sent, StartWork)) == 1
-    assert stage.machine.is_at_rest
+    assert len(only(driver.sent, StartWork)) == 1
+    assert driver.machine.is_at_rest
 
 
 def test_a_work_can_be_started_again_after_a_stop():
     def run(flow):
         flow.work.stop() if flow.turn == 0 else flow.work.start()
 
-    stage = play(run, work=Work(), turn=0)
-    stage.exit("root.work", 0)
-    stage.root.turn = 1
-    stage.settle()
+    driver = play(run, work=Work(), turn=0)
+    driver.exit("root.work", 0)
+    driver.root.turn = 1
+    driver.settle()
 
-    assert len(only(stage.sent, StartWork)) == 2
+    assert len(only(driver.sent, StartWork)) == 2
 
 
 def test_a_process_that_comes_up_late_gets_no_call_after_the_stop():
-    stage = stopped_stage()
-    sent = stage.settle(WorkStarted("root.work", Place.of(7)))
+    driver = stopped_driver()
+    sent = driver.settle(WorkStarted("root.work", Place.of(7)))
 
     assert only(sent, RunCall) == []
 
@@ -935,9 +935,9 @@ def test_an_attribute_error_of_the_configuration_of_a_user_is_that_error():
 
 
 def test_environment_and_directory_travel_with_the_start(tmp_path):
-    stage = Stage(ScriptedFlow(lambda flow: None, work=Work(env={"A": "b"}, cwd=tmp_path)))
+    driver = MachineDriver(ScriptedFlow(lambda flow: None, work=Work(env={"A": "b"}, cwd=tmp_path)))
 
-    (start,) = only(stage.sent, StartWork)
+    (start,) = only(driver.sent, StartWork)
     assert (start.env, start.cwd) == ({"A": "b"}, str(tmp_path))
 
 
@@ -959,20 +959,20 @@ def test_a_work_has_the_defaults_of_lightning_app():
 
 
 def test_the_message_of_a_failure_names_the_attempt_where_there_may_be_several():
-    stage = play(run_once, work=Work(parallel=True, retries=1, retry_delay=1, raise_exception=False))
-    stage.fail("root.work")
-    stage.advance(1)
-    stage.fail("root.work")
+    driver = play(run_once, work=Work(parallel=True, retries=1, retry_delay=1, raise_exception=False))
+    driver.fail("root.work")
+    driver.advance(1)
+    driver.fail("root.work")
 
-    failed = [status.message for status in stage.root.work.call(1).statuses if status.stage == "failed"]
+    failed = [status.message for status in driver.root.work.call(1).statuses if status.stage == "failed"]
     assert failed == ["ValueError: no good, attempt 1 of 2", "ValueError: no good, attempt 2 of 2"]
 
 
 def test_the_exception_that_ends_the_app_names_the_call_and_the_attempt():
-    stage = play(run_once, work=Work(parallel=True, retries=1, retry_delay=1))
-    stage.fail("root.work")
-    stage.advance(1)
-    stage.fail("root.work")
+    driver = play(run_once, work=Work(parallel=True, retries=1, retry_delay=1))
+    driver.fail("root.work")
+    driver.advance(1)
+    driver.fail("root.work")
 
-    assert stage.machine.error.__notes__ == ["in root.work.run(1), attempt 2 of 2"]
-    assert stage.machine.failed_work == "root.work"
+    assert driver.machine.error.__notes__ == ["in root.work.run(1), attempt 2 of 2"]
+    assert driver.machine.failed_work == "root.work"

@@ -15,7 +15,7 @@ from lightning_lite.work_row import WorkRow
 
 from tests.support.simulation import ScriptedFlow, Work, play
 
-BEGINNING = 1_700_000_000.0  # of the clock of a stage
+BEGINNING = 1_700_000_000.0  # of the clock of a driver
 
 
 class Progressing(Work):
@@ -63,33 +63,33 @@ def test_a_work_without_the_attribute_has_no_progress():
 
 
 def test_looking_at_the_progress_is_no_reading():
-    stage = play(lambda flow: flow.work.run(), work=Progressing([0, 4]))
+    driver = play(lambda flow: flow.work.run(), work=Progressing([0, 4]))
 
-    assert read_work_progress(stage.root.work) == 0.0
-    assert stage.root.work._node.touched == set()
+    assert read_work_progress(driver.root.work) == 0.0
+    assert driver.root.work._node.touched == set()
 
 
 def test_a_row_is_about_the_call_under_way():
-    stage = play(lambda flow: [flow.work.run(n) for n in (1, 2)], work=Progressing((1, 4), retries=1))
-    (supervisor,) = stage.machine.supervisors()
+    driver = play(lambda flow: [flow.work.run(n) for n in (1, 2)], work=Progressing((1, 4), retries=1))
+    (supervisor,) = driver.machine.supervisors()
     row = snapshot_work(supervisor, {"root.work": 4711})
     assert row == WorkRow("root.work", "running", 1, 1, 0.25, BEGINNING, 4711)
 
-    stage.fail("root.work")
+    driver.fail("root.work")
     assert snapshot_work(supervisor, {})[:4] == ("root.work", "pending", 2, 0)
-    stage.advance(1)
+    driver.advance(1)
     assert snapshot_work(supervisor, {})[:4] == ("root.work", "running", 1, 2)
     assert snapshot_work(supervisor, {}).since == BEGINNING + 1
 
-    stage.answer("root.work")
+    driver.answer("root.work")
     assert snapshot_work(supervisor, {})[:4] == ("root.work", "running", 2, 1)
-    stage.answer("root.work")
+    driver.answer("root.work")
     assert snapshot_work(supervisor, {})[:4] == ("root.work", "succeeded", 2, 1)
 
 
 def test_a_row_without_a_call_is_about_the_process():
-    stage = play(lambda flow: None, work=Work())
-    (supervisor,) = stage.machine.supervisors()
+    driver = play(lambda flow: None, work=Work())
+    (supervisor,) = driver.machine.supervisors()
 
     assert snapshot_work(supervisor, {})[:4] == ("root.work", "started", 0, 0)
 
@@ -99,19 +99,19 @@ def test_a_summary_counts_calls_failures_and_their_time():
         flow.work.run(1)
         flow.work.run(2)
 
-    stage = play(script, work=Work(parallel=True, raise_exception=False, retries=1, retry_delay=1))
-    stage.clock.advance(2)
-    stage.answer("root.work")
-    stage.clock.advance(3)
-    stage.fail("root.work")
-    stage.advance(1)
-    stage.clock.advance(4)
-    stage.fail("root.work")
+    driver = play(script, work=Work(parallel=True, raise_exception=False, retries=1, retry_delay=1))
+    driver.clock.advance(2)
+    driver.answer("root.work")
+    driver.clock.advance(3)
+    driver.fail("root.work")
+    driver.advance(1)
+    driver.clock.advance(4)
+    driver.fail("root.work")
 
-    assert summarize_work(stage.root.work, BEGINNING) == WorkSummary(
+    assert summarize_work(driver.root.work, BEGINNING) == WorkSummary(
         "root.work", 2, 9.0, ("ValueError: no good, attempt 2 of 2",)
     )
-    assert summarize_work(stage.root.work, BEGINNING + 100).num_calls == 0
+    assert summarize_work(driver.root.work, BEGINNING + 100).num_calls == 0
 
 
 def test_a_summary_counts_calls_that_are_not_remembered():
@@ -120,19 +120,19 @@ def test_a_summary_counts_calls_that_are_not_remembered():
             flow.work.run()
             flow.number += 1
 
-    stage = play(script, work=Work(cache_calls=False), number=0)
+    driver = play(script, work=Work(cache_calls=False), number=0)
     for _ in range(3):
-        stage.answer("root.work")
+        driver.answer("root.work")
 
-    assert summarize_work(stage.root.work, BEGINNING) == WorkSummary("root.work", 3, None)
+    assert summarize_work(driver.root.work, BEGINNING) == WorkSummary("root.work", 3, None)
 
 
 def test_a_summary_shows_a_work_that_could_not_start():
-    stage = play(lambda flow: flow.work.start(), work=Work(raise_exception=False))
-    stage.exit("root.work")
-    stage.fail_start("root.work", "it can't be loaded")
+    driver = play(lambda flow: flow.work.start(), work=Work(raise_exception=False))
+    driver.exit("root.work")
+    driver.fail_start("root.work", "it can't be loaded")
 
-    assert summarize_work(stage.root.work, BEGINNING).failures[-1] == "it can't be loaded"
+    assert summarize_work(driver.root.work, BEGINNING).failures[-1] == "it can't be loaded"
 
 
 def test_a_long_summary_is_cut():
@@ -187,10 +187,10 @@ def test_tables_in_notebooks_escape_what_is_the_users():
 
 
 def test_a_table_in_a_notebook_shows_calls_and_failures():
-    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True, raise_exception=False))
-    stage.fail("root.work")
+    driver = play(lambda flow: flow.work.run(), work=Work(parallel=True, raise_exception=False))
+    driver.fail("root.work")
 
-    html = stage.root.work._repr_html_()
+    html = driver.root.work._repr_html_()
     assert html.startswith("<b>root.work (Work): failed</b>")
     assert "<tr><td>1</td><td>failed</td><td>1</td><td>ValueError: no good</td></tr>" in html
     assert "<td>loss</td><td>0.0</td>" in html

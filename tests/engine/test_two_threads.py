@@ -18,7 +18,7 @@ from lightning_lite.tree.node import Node
 from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import pack, unpack
 
-from tests.support.simulation import Desk, Work
+from tests.support.simulation import MessageCollector, Work
 
 
 def codes_of(*functions):
@@ -104,8 +104,8 @@ class TwoThreads:
         set_name(work, "root.work")
         self.work_side = unpack(pack(WorkMachine(work)))
         self.work = self.work_side._work
-        self.desk = Desk(self.work_side)
-        self.work_side.open(self.desk.send, self.desk.request_report)
+        self.collector = MessageCollector(self.work_side)
+        self.work_side.open(self.collector.send, self.collector.request_report)
         self.known = encode(0, "step")
         self.unconfirmed = 0
         self.num_instructions = 0
@@ -113,7 +113,7 @@ class TwoThreads:
 
     def hear(self):
         """The flow takes the messages of the work."""
-        for message in self.desk.take():
+        for message in self.collector.take():
             if message.applied >= self.unconfirmed:
                 self.known = message.changes.get("step", self.known)
             if isinstance(message, StateChanged):
@@ -144,7 +144,7 @@ class TwoThreads:
         self.work._body = body
         with suppress(StopRun):
             self.work_side.perform(RunCall("root.work", "key", 1, pack(((), {})), {}, 0))
-        failures = [message.failure for message in self.desk.messages if isinstance(message, RunEnded)]
+        failures = [message.failure for message in self.collector.messages if isinstance(message, RunEnded)]
         assert failures in ([], [None])
         self.hear()
         self.work_side.close()

@@ -19,7 +19,7 @@ from lightning_lite.values.base import Transferable
 from lightning_lite.values.codec import encode
 from lightning_lite.values.pickling import pack, unpack
 
-from tests.support.simulation import Desk, Work, decoded, kinds
+from tests.support.simulation import MessageCollector, Work, decoded, kinds
 
 
 class Task(Work):
@@ -30,13 +30,13 @@ class Task(Work):
 
 
 def open_work_side(work=None, name="root.work"):
-    """Return the desk, the work side and the work, as if they had travelled."""
+    """Return the collector, the work side and the work, as if they had travelled."""
     work = work or Task()
     set_name(work, name)
     work_side = unpack(pack(WorkMachine(work)))
-    desk = Desk(work_side)
-    work_side.open(desk.send, desk.request_report)
-    return desk, work_side, work_side._work
+    collector = MessageCollector(work_side)
+    work_side.open(collector.send, collector.request_report)
+    return collector, work_side, work_side._work
 
 
 def run_call(*args, attempt=1, changes=None, written=0, **kwargs):
@@ -67,11 +67,11 @@ ACKNOWLEDGE = AcknowledgeState("root.work")
 
 
 def test_a_call_gives_its_answer():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     work_side.perform(run_call(lambda work, x: x * x, 7))
 
-    (ended,) = desk.take()
+    (ended,) = collector.take()
     assert (ended.work, ended.key, ended.attempt, ended.failure) == ("root.work", "key", 1, None)
     assert unpack(ended.value) == 49
 
@@ -93,11 +93,11 @@ def fail(work):
 
 
 def test_an_exception_becomes_a_failure_with_the_users_frames_only():
-    desk, work_side, _ = open_work_side(Task(raise_exception=False))
+    collector, work_side, _ = open_work_side(Task(raise_exception=False))
 
     work_side.perform(run_call(fail))
 
-    (ended,) = desk.take()
+    (ended,) = collector.take()
     failure = ended.failure
     assert ended.value is None
     assert failure.reason == "user_exception"
@@ -110,11 +110,11 @@ def test_an_exception_becomes_a_failure_with_the_users_frames_only():
 
 @pytest.mark.parametrize("raise_exception", [True, False])
 def test_on_exception_is_asked_by_default_it_raises_if_raise_exception_is_true(raise_exception):
-    desk, work_side, _ = open_work_side(Task(raise_exception=raise_exception))
+    collector, work_side, _ = open_work_side(Task(raise_exception=raise_exception))
 
     work_side.perform(run_call(fail))
 
-    assert desk.take()[0].failure.captured is not raise_exception
+    assert collector.take()[0].failure.captured is not raise_exception
 
 
 class Careful(Task):
@@ -125,21 +125,21 @@ class Careful(Task):
 
 
 def test_on_exception_may_take_the_exception_and_its_changes_travel():
-    desk, work_side, _ = open_work_side(Careful())
+    collector, work_side, _ = open_work_side(Careful())
 
     work_side.perform(run_call(fail))
 
-    change, ended = desk.take()
+    change, ended = collector.take()
     assert decoded(change.changes) == {"loss": -1.0}
     assert ended.failure.captured is True
 
 
 def test_what_on_exception_raises_is_the_failure():
-    desk, work_side, _ = open_work_side(Careful())
+    collector, work_side, _ = open_work_side(Careful())
 
     work_side.perform(run_call(lambda work: 1 / 0))
 
-    failure = desk.take()[-1].failure
+    failure = collector.take()[-1].failure
     assert failure.captured is False
     assert failure.message.startswith("RuntimeError: worse")
     assert "ZeroDivisionError" in failure.traceback
@@ -150,11 +150,11 @@ def test_what_on_exception_raises_is_the_failure():
     [(0, "sys.exit(0)"), (3, "sys.exit(3)"), (None, "sys.exit(None)"), ("x", "sys.exit('x')")],
 )
 def test_sys_exit_in_run_is_a_crash_and_no_silent_end(code, message):
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     work_side.perform(run_call(lambda work, code: sys.exit(code), code))
 
-    (ended,) = desk.take()
+    (ended,) = collector.take()
     assert ended.failure.reason == "crashed"
     assert ended.failure.message.startswith(message)
     assert ended.failure.captured is None
@@ -172,25 +172,25 @@ class Local(Exception):
 
 
 def test_an_exception_whose_text_can_not_be_read_is_a_failure_all_the_same():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     def raise_mute(work):
         raise Mute
 
     work_side.perform(run_call(raise_mute))
 
-    assert desk.take()[0].failure.message.startswith("Mute: its text can't be read, ValueError")
+    assert collector.take()[0].failure.message.startswith("Mute: its text can't be read, ValueError")
 
 
 def test_an_exception_travels_without_an_attribute_that_can_not():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     def raise_local(work):
         raise Local
 
     work_side.perform(run_call(raise_local))
 
-    failure = desk.take()[0].failure
+    failure = collector.take()[0].failure
     assert type(unpack(failure.error)) is Local
     assert not hasattr(unpack(failure.error), "held")
     assert failure.message.startswith("Local: it holds a generator")
@@ -211,31 +211,31 @@ def give_a_file(work):
 
 @pytest.mark.parametrize("give", [give_a_generator, give_a_lock, give_a_file])
 def test_an_answer_that_can_not_travel_is_an_invalid_value_and_the_work_stays_usable(give):
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     work_side.perform(run_call(give))
     work_side.perform(run_call(lambda work: 5))
 
-    broken, good = desk.take()
+    broken, good = collector.take()
     assert broken.failure.reason == "invalid_value"
     assert "which can't be sent" in broken.failure.message
     assert unpack(good.value) == 5
 
 
 def test_arguments_that_can_not_be_read_are_a_failure():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     work_side.perform(RunCall("root.work", "key", 1, b"\x80\x05cno_such_module\nname\n.", {}, 0))
 
-    assert "ModuleNotFoundError" in desk.take()[0].failure.message
+    assert "ModuleNotFoundError" in collector.take()[0].failure.message
 
 
 def test_a_long_argument_is_shortened_in_the_message():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     work_side.perform(run_call(fail, "x" * 10_000, table={"a": list(range(1000))}))
 
-    message = desk.take()[0].failure.message
+    message = collector.take()[0].failure.message
     assert len(message) < 500
     assert "table=" in message
     assert "\n" not in message
@@ -265,12 +265,12 @@ def test_a_run_that_would_end_before_it_began_is_refused(base, what, kind, body)
 
 
 def test_an_assignment_is_sent_at_once():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
     seen = []
 
     def run(work):
         work.loss = 0.5
-        seen.extend(desk.take())
+        seen.extend(collector.take())
 
     perform(work_side, run)
 
@@ -279,18 +279,18 @@ def test_an_assignment_is_sent_at_once():
 
 
 def test_an_equal_assignment_is_not_sent():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     def run(work):
         work.loss, work.curve = 0.0, []
 
     perform(work_side, run)
 
-    assert kinds(desk.take()) == [("RunEnded", "root.work")]
+    assert kinds(collector.take()) == [("RunEnded", "root.work")]
 
 
 def test_changes_merge_until_the_last_message_is_acknowledged():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     def run(work):
         for number in range(1000):
@@ -299,23 +299,23 @@ def test_changes_merge_until_the_last_message_is_acknowledged():
 
     perform(work_side, run)
 
-    change, ended = desk.take()
+    change, ended = collector.take()
     assert decoded(change.changes) == {"loss": 0.0} or decoded(change.changes) == {"step": 1}
     assert isinstance(ended, RunEnded)
     assert decoded(ended.changes) == {"step": 999, "loss": 999.0}
 
 
 def test_after_an_acknowledgement_the_merged_changes_go_in_one_message():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
     seen = []
 
     def run(work):
         work.step, work.step, work.loss = 1, 2, 0.5
-        first = desk.take()
+        first = collector.take()
         work_side.receive(ACKNOWLEDGE)
-        seen.extend([first, desk.take()])
+        seen.extend([first, collector.take()])
         work_side.receive(ACKNOWLEDGE)
-        seen.append(desk.take())
+        seen.append(collector.take())
 
     perform(work_side, run)
 
@@ -328,26 +328,26 @@ def test_after_an_acknowledgement_the_merged_changes_go_in_one_message():
 
 def test_nothing_is_lost_or_doubled_however_acknowledgements_come():
     for lag in (1, 2, 3, 7):
-        desk, work_side, _ = open_work_side()
+        collector, work_side, _ = open_work_side()
         known = {}
 
-        def run(work, lag=lag, work_side=work_side, desk=desk, known=known):
+        def run(work, lag=lag, work_side=work_side, collector=collector, known=known):
             for number in range(50):
                 work.step = number
                 if number % lag == 0:
-                    for message in desk.take():
+                    for message in collector.take():
                         known.update(decoded(message.changes))
                         work_side.receive(ACKNOWLEDGE)
 
         perform(work_side, run)
-        for message in desk.take():
+        for message in collector.take():
             known.update(decoded(message.changes))
 
         assert known["step"] == 49
 
 
 def test_a_change_inside_a_list_or_dict_is_reported_before_the_end_of_the_call():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     def run(work):
         work.curve.append(1)
@@ -355,19 +355,19 @@ def test_a_change_inside_a_list_or_dict_is_reported_before_the_end_of_the_call()
 
     perform(work_side, run)
 
-    (ended,) = desk.take()
+    (ended,) = collector.take()
     assert decoded(ended.changes) == {"curve": [1], "table": {"a": {"b": [2]}}}
 
 
-def append_and_look(work, desk, work_side, seen):
+def append_and_look(work, collector, work_side, seen):
     work.curve.append(1)
-    seen.append((desk.num_report_requests, work_side.report_changes(), desk.take()))
+    seen.append((collector.num_report_requests, work_side.report_changes(), collector.take()))
 
 
-def replace_and_look(work, desk, work_side, seen):
+def replace_and_look(work, collector, work_side, seen):
     work.curve = []
     work.curve.append(1)
-    seen.append((desk.num_report_requests, work_side.report_changes(), desk.take()))
+    seen.append((collector.num_report_requests, work_side.report_changes(), collector.take()))
 
 
 class Prepared(Task):
@@ -375,9 +375,9 @@ class Prepared(Task):
         self._kept = self.curve
 
 
-def keep_and_look(work, desk, work_side, seen):
+def keep_and_look(work, collector, work_side, seen):
     work._kept.append(1)
-    seen.append((desk.num_report_requests, work_side.report_changes(), desk.take()))
+    seen.append((collector.num_report_requests, work_side.report_changes(), collector.take()))
 
 
 @pytest.mark.parametrize(
@@ -386,10 +386,10 @@ def keep_and_look(work, desk, work_side, seen):
     ids=["read in the call", "assigned in the call", "read in on_start"],
 )
 def test_a_change_inside_a_list_is_reported_by_the_requested_check(work, change):
-    desk, work_side, _ = open_work_side(work())
+    collector, work_side, _ = open_work_side(work())
     seen = []
 
-    perform(work_side, lambda work: change(work, desk, work_side, seen))
+    perform(work_side, lambda work: change(work, collector, work_side, seen))
 
     ((num_report_requests, pause, messages),) = seen
     assert num_report_requests == 1
@@ -417,15 +417,15 @@ class Defaults(LightningWork):
 
 
 def test_a_change_inside_a_list_is_seen_even_if_the_class_has_an_attribute_of_that_name():
-    desk, work_side, _ = open_work_side(Defaults())
+    collector, work_side, _ = open_work_side(Defaults())
 
     work_side.perform(run_call())
 
-    assert decoded(desk.take()[0].changes) == {"items": [1]}
+    assert decoded(collector.take()[0].changes) == {"items": [1]}
 
 
 def test_what_is_no_data_in_such_a_list_does_not_end_the_helper_that_sends_what_it_has_seen_before():
-    desk, work_side, _ = open_work_side(Carries())
+    collector, work_side, _ = open_work_side(Carries())
     seen = []
 
     def run(work):
@@ -434,24 +434,24 @@ def test_what_is_no_data_in_such_a_list_does_not_end_the_helper_that_sends_what_
         work.items.append(2)
         work_side.report_changes()  # registered, while the previous message is not acknowledged
         work.items.append({3})
-        desk.take()
+        collector.take()
         work_side.receive(ACKNOWLEDGE)
-        seen.extend(desk.take())
+        seen.extend(collector.take())
 
     perform(work_side, run)
 
     (change,) = seen
     assert decoded(change.changes) == {"items": [1, 2]}
-    assert desk.take()[-1].failure.reason == "invalid_value"
+    assert collector.take()[-1].failure.reason == "invalid_value"
 
 
 def test_only_what_was_read_is_looked_into():
-    desk, work_side, work = open_work_side()
+    collector, work_side, work = open_work_side()
     work._node.containers["table"]["behind"] = 1
 
     work_side.perform(run_call(lambda work: work.curve.append(1)))
 
-    assert decoded(desk.take()[0].changes) == {"curve": [1]}
+    assert decoded(collector.take()[0].changes) == {"curve": [1]}
 
 
 def test_values_stay_plain_lists_and_dicts():
@@ -463,18 +463,18 @@ def test_values_stay_plain_lists_and_dicts():
 
 
 def test_the_helper_thread_is_woken_only_in_a_call_and_if_needed():
-    desk, work_side, work = open_work_side()
+    collector, work_side, work = open_work_side()
     work.curve.append(1)
     work_side.perform(run_call(lambda work: setattr(work, "loss", 1.0)))
-    num_requests = desk.num_report_requests
+    num_requests = collector.num_report_requests
     work_side.perform(run_call(lambda work: setattr(work, "loss", 2.0)))
 
-    assert desk.num_report_requests == num_requests
+    assert collector.num_report_requests == num_requests
     assert work_side.report_changes() is None
 
 
 def test_what_is_no_data_in_a_list_is_refused_at_the_end_of_the_call_and_the_rest_still_travels():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     def run(work):
         work.curve.append({1})
@@ -483,14 +483,14 @@ def test_what_is_no_data_in_a_list_is_refused_at_the_end_of_the_call_and_the_res
 
     perform(work_side, run)
 
-    change, ended = desk.take()
+    change, ended = collector.take()
     assert decoded(change.changes) == {"table": {"good": True}}
     assert ended.failure.reason == "invalid_value"
     assert "root.work.curve[0] with {1} of type builtins.set" in ended.failure.message
 
 
 def test_a_bad_list_does_not_hide_the_changes_of_the_others():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     def run(work):
         work.table["late"] = 1
@@ -498,13 +498,13 @@ def test_a_bad_list_does_not_hide_the_changes_of_the_others():
 
     perform(work_side, run)
 
-    (ended,) = desk.take()
+    (ended,) = collector.take()
     assert decoded(ended.changes) == {"table": {"late": 1}}
 
 
 @pytest.mark.parametrize("bad", [{1}, b"x", object(), 1j, print, [object()], {"a": {(1, 2): 3}}])
 def test_a_bad_value_is_refused_at_the_assignment_and_the_work_goes_on(bad):
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     def run(work):
         with pytest.raises(StateError, match=r"Only JSON-serializable.*root\.work\.table"):
@@ -515,7 +515,7 @@ def test_a_bad_value_is_refused_at_the_assignment_and_the_work_goes_on(bad):
     work = work_side._work
     perform(work_side, run)
 
-    assert unpack(desk.take()[-1].value) == {}
+    assert unpack(collector.take()[-1].value) == {}
     assert work.loss == 2.0
 
 
@@ -558,25 +558,25 @@ def test_looks_while_the_work_changes_its_dict_never_fail():
 
 
 def test_what_the_flow_wrote_is_there_before_run():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     work_side.perform(
         run_call(lambda work: (work.loss, work.curve), changes={"loss": 9.0, "curve": [1]}, written=1)
     )
 
-    (ended,) = desk.take()
+    (ended,) = collector.take()
     assert unpack(ended.value) == (9.0, [1])
     assert ended.applied == 1
     assert ended.changes == {}
 
 
 def test_a_write_that_comes_while_a_call_runs_is_applied_and_confirmed_by_number():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
     seen = []
 
     def run(work):
         work_side.receive(write_state(3, loss=9.0))
-        seen.append((work.loss, desk.take()))
+        seen.append((work.loss, collector.take()))
 
     perform(work_side, run)
 
@@ -586,7 +586,7 @@ def test_a_write_that_comes_while_a_call_runs_is_applied_and_confirmed_by_number
 
 
 def test_a_write_of_the_flow_replaces_a_change_that_was_not_sent_yet():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     def run(work):
         work.step = 1  # its message is not acknowledged, so the next change waits
@@ -595,23 +595,23 @@ def test_a_write_of_the_flow_replaces_a_change_that_was_not_sent_yet():
 
     perform(work_side, run)
 
-    first, ended = desk.take()
+    first, ended = collector.take()
     assert decoded(first.changes) == {"step": 1}
     assert (ended.changes, ended.applied) == ({}, 1)
 
 
 def test_after_the_flows_write_the_works_next_write_wins():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     def run(work):
         work_side.receive(write_state(1, loss=9.0))
-        desk.take()
+        collector.take()
         work_side.receive(ACKNOWLEDGE)
         work.loss = 10.0
 
     perform(work_side, run)
 
-    change, _ = desk.take()
+    change, _ = collector.take()
     assert (decoded(change.changes), change.applied) == ({"loss": 10.0}, 1)
 
 
@@ -644,25 +644,25 @@ def test_an_acknowledgement_that_came_during_on_start_is_not_needed_for_changes_
             self.step = 1
 
     work = Loads()
-    desk, work_side, _ = open_work_side(work)
-    assert [decoded(message.changes) for message in desk.take()] == [{"step": 1}]
+    collector, work_side, _ = open_work_side(work)
+    assert [decoded(message.changes) for message in collector.take()] == [{"step": 1}]
     work_side.receive(ACKNOWLEDGE)
 
     work_side.perform(run_call(lambda work: setattr(work, "loss", 1.0)))
 
-    assert decoded(desk.take()[0].changes) == {"loss": 1.0}
+    assert decoded(collector.take()[0].changes) == {"loss": 1.0}
 
 
 # Stopping.
 
 
 def test_a_stop_raises_stop_run_in_the_users_code_and_no_end_is_reported():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     with pytest.raises(StopRun):
         perform(work_side, lambda work: work_side.interrupt())
 
-    assert desk.take() == []
+    assert collector.take() == []
 
 
 def test_except_exception_does_not_catch_the_stop():
@@ -696,27 +696,27 @@ def turn_into_another(work, work_side):
 
 @pytest.mark.parametrize(("run", "reported"), [(swallow, ["RunEnded"]), (turn_into_another, [])])
 def test_a_stop_that_the_users_code_has_made_into_something_else_is_a_stop_all_the_same(run, reported):
-    desk, work_side, _work = open_work_side()
+    collector, work_side, _work = open_work_side()
 
     with pytest.raises(StopRun):
         perform(work_side, lambda work: run(work, work_side))
 
-    assert [type(message).__name__ for message in desk.take()] == reported
+    assert [type(message).__name__ for message in collector.take()] == reported
 
 
 def test_a_stop_never_splits_a_message_in_two():
-    desk, work_side, work = open_work_side()
+    collector, work_side, work = open_work_side()
 
     def send_interrupted(message):
         work_side.interrupt()
-        desk.messages.append(message)
+        collector.messages.append(message)
 
     work_side._send = send_interrupted
 
     with pytest.raises(StopRun):
         perform(work_side, lambda work: setattr(work, "loss", 1.0))
 
-    assert [decoded(message.changes) for message in desk.take()] == [{"loss": 1.0}]
+    assert [decoded(message.changes) for message in collector.take()] == [{"loss": 1.0}]
     assert work.loss == 1.0
 
 
@@ -744,12 +744,12 @@ class Tidy(Task):
 
 
 def test_on_exit_runs_at_the_end_and_the_last_changes_are_sent():
-    desk, work_side, _ = open_work_side(Tidy())
+    collector, work_side, _ = open_work_side(Tidy())
 
     work_side.close()
 
     changes = {}
-    for message in desk.take():
+    for message in collector.take():
         changes |= decoded(message.changes)
     assert changes == {"loss": -1.0, "curve": ["end"]}
 
@@ -760,12 +760,12 @@ def test_the_last_changes_are_sent_even_if_on_exit_raises():
             self.curve.append(1)
             raise KeyError("mine")
 
-    desk, work_side, _ = open_work_side(Breaks())
+    collector, work_side, _ = open_work_side(Breaks())
 
     with pytest.raises(KeyError):
         work_side.close()
 
-    assert decoded(desk.take()[-1].changes) == {"curve": [1]}
+    assert decoded(collector.take()[-1].changes) == {"curve": [1]}
 
 
 # Values that travel.
@@ -789,7 +789,7 @@ class Parcel(Transferable):
 
 def test_transferables_are_received_at_any_depth_and_called_after_a_successful_run(tmp_path):
     log = tmp_path / "log"
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     def labels(work, one, nested, named):
         return [one.label, nested[0]["a"][0].label, named.label]
@@ -797,7 +797,7 @@ def test_transferables_are_received_at_any_depth_and_called_after_a_successful_r
     parcels = [Parcel(name, log) for name in "abc"]
     work_side.perform(run_call(labels, parcels[0], [{"a": (parcels[1],)}], named=parcels[2]))
 
-    assert unpack(desk.take()[0].value) == [f"{name} for root.work" for name in "abc"]
+    assert unpack(collector.take()[0].value) == [f"{name} for root.work" for name in "abc"]
     assert log.read_text().splitlines() == [f"{name} for root.work after root.work" for name in "abc"]
 
 
@@ -820,11 +820,11 @@ def test_a_traveller_in_an_attribute_is_received_too(tmp_path):
             super().__init__()
             self.parcel = parcel
 
-    desk, work_side, _ = open_work_side(Holder(Parcel("kept", tmp_path / "log")))
+    collector, work_side, _ = open_work_side(Holder(Parcel("kept", tmp_path / "log")))
 
     work_side.perform(run_call(lambda work: work.parcel.label))
 
-    assert unpack(desk.take()[-1].value) == "kept for root.work"
+    assert unpack(collector.take()[-1].value) == "kept for root.work"
 
 
 # Actions that only a flow may do.
@@ -840,11 +840,11 @@ def test_a_work_can_not_ask_for_its_own_process():
 
 
 def test_calling_run_in_the_works_own_process_is_the_plain_method():
-    desk, work_side, _ = open_work_side()
+    collector, work_side, _ = open_work_side()
 
     work_side.perform(run_call(lambda work: work.run(lambda work: 3)))
 
-    assert unpack(desk.take()[0].value) == 3
+    assert unpack(collector.take()[0].value) == 3
 
 
 def test_a_work_in_its_process_takes_no_new_attributes():
@@ -867,7 +867,7 @@ def test_a_work_takes_no_component_in_its_process():
 def test_the_url_is_reported_when_the_port_answers():
     import socket  # noqa: PLC0415 - one test in this file needs it
 
-    desk, work_side, _work = open_work_side(Task())
+    collector, work_side, _work = open_work_side(Task())
 
     def serve(work):
         with socket.socket() as server:
@@ -879,7 +879,7 @@ def test_the_url_is_reported_when_the_port_answers():
 
     perform(work_side, serve)
 
-    messages = desk.take()
+    messages = collector.take()
     url, port = unpack(messages[-1].value)
     assert url == f"http://127.0.0.1:{port}"
     changes = {}

@@ -25,15 +25,15 @@ def lines(caplog):
 
 
 def test_each_decision_about_a_call_is_logged(lines):
-    stage = play(lambda flow: flow.work.run(1, rate=0.5), work=Work(retries=1))
+    driver = play(lambda flow: flow.work.run(1, rate=0.5), work=Work(retries=1))
 
     assert "root.work.run(1, rate=0.5): new, call 1" in lines()
-    stage.change("root.work", loss=1.0)
+    driver.change("root.work", loss=1.0)
     assert "root.work.run(1, rate=0.5): same as call 1, still running" in lines()
-    stage.fail("root.work")
+    driver.fail("root.work")
     assert "ValueError: no good, attempt 1 of 2; the next one follows in 1.0 s" in lines()
-    stage.advance(1.0)
-    stage.answer("root.work")
+    driver.advance(1.0)
+    driver.answer("root.work")
     assert "root.work.run(1, rate=0.5): same as call 1, succeeded" in lines()
 
 
@@ -41,8 +41,8 @@ def test_a_call_without_a_cache_is_new_each_time(lines):
     def script(flow):
         flow.answers = [*flow.answers, flow.work.run()]
 
-    stage = play(script, work=Work(cache_calls=False), answers=[])
-    stage.answer("root.work", 7)
+    driver = play(script, work=Work(cache_calls=False), answers=[])
+    driver.answer("root.work", 7)
 
     assert [line for line in lines() if line.startswith("root.work.run()")] == [
         "root.work.run(): new, call 1",
@@ -53,12 +53,12 @@ def test_a_call_without_a_cache_is_new_each_time(lines):
 
 
 def test_each_pass_is_logged_with_its_reason(lines):
-    stage = play(lambda flow: None, work=Work(), seen=0)
+    driver = play(lambda flow: None, work=Work(), seen=0)
     lines()
 
-    stage.change("root.work", loss=1.0)
+    driver.change("root.work", loss=1.0)
 
-    assert lines() == [f"pass {stage.machine.num_passes} of the flow: root.work: StateChanged"]
+    assert lines() == [f"pass {driver.machine.num_passes} of the flow: root.work: StateChanged"]
 
 
 def test_arguments_whose_repr_raises_are_no_error(lines):
@@ -67,10 +67,10 @@ def test_arguments_whose_repr_raises_are_no_error(lines):
             raise RuntimeError("no repr")
 
     broken = Broken()
-    stage = play(lambda flow: flow.work.run(broken), work=Work(call_key=lambda value: 1))
+    driver = play(lambda flow: flow.work.run(broken), work=Work(call_key=lambda value: 1))
 
     assert any(line.endswith(": new, call 1") for line in lines())
-    assert "root.work" in stage.calls
+    assert "root.work" in driver.calls
 
 
 def test_a_discarded_value_is_logged(lines):
@@ -78,13 +78,13 @@ def test_a_discarded_value_is_logged(lines):
         flow.work.run()
         flow.work.loss = 5.0
 
-    stage = play(script, work=Work(parallel=True))
+    driver = play(script, work=Work(parallel=True))
     lines()
 
-    stage.change("root.work", loss=1.0)  # written before the work has got the value of the flow
+    driver.change("root.work", loss=1.0)  # written before the work has got the value of the flow
 
     assert lines()[0] == "root.work.loss: the value of the work is discarded, the flow has a newer one"
-    assert stage.root.work.loss == 5.0
+    assert driver.root.work.loss == 5.0
 
 
 class Once(LightningWork):

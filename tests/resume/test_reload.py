@@ -11,7 +11,7 @@ from lightning_lite.errors import StateError
 from lightning_lite.testing import EmptyFlow
 from lightning_lite.tree.structures import Dict, List
 
-from tests.support.simulation import Stage, Work
+from tests.support.simulation import MachineDriver, Work
 
 
 class Inner(EmptyFlow):
@@ -43,15 +43,15 @@ class Root(LightningFlow):
 
 def used():
     """Return an app in which the state of each component differs from that of a new app."""
-    stage = Stage(Root())
-    root = stage.root
+    driver = MachineDriver(Root())
+    root = driver.root
     root.wanted = 2
-    stage.settle()
+    driver.settle()
     root.inner.depth, root.inner.work.loss = 7, 0.5
     root.named["1"].table["x"] = [1, (2, 3)]
     root.listed[0].depth, root.listed[1].work.step = 8, 9
-    stage.settle()
-    stage.machine.close(stage.clock.now())
+    driver.settle()
+    driver.machine.close(driver.clock.now())
     return LightningApp(root)
 
 
@@ -73,12 +73,12 @@ def test_a_new_app_loads_the_whole_state_also_of_components_that_it_creates_late
     assert app.root.items == {"a": (1, [2.0, None]), "events": 1}
     assert app.works == [app.root.inner.work]
 
-    stage = Stage(app.root)
+    driver = MachineDriver(app.root)
 
-    assert variables(stage.root.state) == variables(saved)
-    assert stage.root.named["1"].table == {"x": [1, (2, 3)]}
-    assert [flow.depth for flow in stage.root.listed] == [8, 0]
-    assert stage.root.listed[1].work.step == 9
+    assert variables(driver.root.state) == variables(saved)
+    assert driver.root.named["1"].table == {"x": [1, (2, 3)]}
+    assert [flow.depth for flow in driver.root.listed] == [8, 0]
+    assert driver.root.listed[1].work.step == 9
 
 
 def test_the_state_is_plain_data():
@@ -93,7 +93,7 @@ def test_a_saved_schedule_is_not_due_at_once():
     app = LightningApp(Root())
     app.load_state_dict(used().state_dict())
 
-    assert Stage(app.root).root.items["events"] == 1
+    assert MachineDriver(app.root).root.items["events"] == 1
 
 
 def test_load_state_dict_of_a_flow_loads_only_its_own_state():

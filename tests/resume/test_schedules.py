@@ -14,7 +14,7 @@ from lightning_lite.errors import ScheduleError
 from lightning_lite.testing import EmptyFlow
 from lightning_lite.tree.cron import next_event
 
-from tests.support.simulation import ScriptedFlow, Stage, Work, play
+from tests.support.simulation import MachineDriver, ScriptedFlow, Work, play
 
 pytestmark = pytest.mark.dependencies
 
@@ -49,11 +49,11 @@ class Ticks(ScriptedFlow):
 
 
 def ticking(*patterns, **options):
-    """Return a stage with a flow that has these schedules, on Tuesday, 14 November 2023, 22:13:20 UTC."""
+    """Return a driver of a flow that has these schedules, on Tuesday, 14 November 2023, 22:13:20 UTC."""
     flow = Ticks(
         *((pattern, {"cron_pattern": pattern, "timezone": "UTC", **options}) for pattern in patterns)
     )
-    return Stage(flow)
+    return MachineDriver(flow)
 
 
 # Patterns.
@@ -116,43 +116,43 @@ def test_an_argument_of_another_type_is_refused_by_name(argument, value, expecte
 
 
 def test_a_schedule_is_true_at_once_and_then_once_for_each_event():
-    stage = ticking("hourly")
-    assert stage.root.counts == {"hourly": 1}
+    driver = ticking("hourly")
+    assert driver.root.counts == {"hourly": 1}
 
     for hour in range(1, 5):
-        stage.advance(3600.0)
-        assert stage.root.counts == {"hourly": 1 + hour}
-        stage.settle()
+        driver.advance(3600.0)
+        assert driver.root.counts == {"hourly": 1 + hour}
+        driver.settle()
 
 
 def test_the_machine_wakes_only_for_the_next_event():
-    stage = ticking("hourly")
-    passes = stage.machine.num_passes
+    driver = ticking("hourly")
+    passes = driver.machine.num_passes
 
-    assert stage.machine.wake_at == pytest.approx(at("2023-11-14 23:00:00") - 1_700_000_000.0)
-    stage.advance(2799.0)
-    assert stage.machine.num_passes == passes
-    stage.advance(1.0)
-    assert stage.root.counts == {"hourly": 2}
-    assert stage.machine.wake_at == pytest.approx(6400.0)
+    assert driver.machine.wake_at == pytest.approx(at("2023-11-14 23:00:00") - 1_700_000_000.0)
+    driver.advance(2799.0)
+    assert driver.machine.num_passes == passes
+    driver.advance(1.0)
+    assert driver.root.counts == {"hourly": 2}
+    assert driver.machine.wake_at == pytest.approx(6400.0)
 
 
 def test_missed_events_count_once():
-    stage = ticking("* * * * *")
+    driver = ticking("* * * * *")
 
-    stage.advance(86_400.0)
+    driver.advance(86_400.0)
 
-    assert stage.root.counts == {"* * * * *": 2}
-    assert stage.machine.wake_at == pytest.approx(86_400.0 + 40.0)
+    assert driver.root.counts == {"* * * * *": 2}
+    assert driver.machine.wake_at == pytest.approx(86_400.0 + 40.0)
 
 
 def test_several_schedules_have_separate_events():
-    stage = ticking("hourly", "*/10 * * * *", "* * * * * 30")
+    driver = ticking("hourly", "*/10 * * * *", "* * * * * 30")
 
     for _ in range(60):
-        stage.advance(60.0)
+        driver.advance(60.0)
 
-    assert stage.root.counts == {"hourly": 2, "*/10 * * * *": 7, "* * * * * 30": 61}
+    assert driver.root.counts == {"hourly": 2, "*/10 * * * *": 7, "* * * * * 30": 61}
 
 
 def test_schedules_of_nested_flows_are_separate():
@@ -161,11 +161,11 @@ def test_schedules_of_nested_flows_are_separate():
         flow.right.run()
 
     hourly = ("x", {"cron_pattern": "hourly"})
-    stage = play(script, left=Ticks(hourly), right=Ticks(hourly))
+    driver = play(script, left=Ticks(hourly), right=Ticks(hourly))
 
-    stage.advance(3600.0)
+    driver.advance(3600.0)
 
-    assert stage.root.left.counts == stage.root.right.counts == {"x": 2}
+    assert driver.root.left.counts == driver.root.right.counts == {"x": 2}
 
 
 def test_an_event_while_the_flow_waits_at_an_earlier_line_is_not_lost():
@@ -174,22 +174,22 @@ def test_an_event_while_the_flow_waits_at_an_earlier_line_is_not_lost():
         if flow.schedule("hourly", timezone="UTC"):
             flow.count += 1
 
-    stage = play(script, work=Work(cache_calls=False), count=0)
-    stage.answer("root.work")
-    assert stage.root.count == 1
+    driver = play(script, work=Work(cache_calls=False), count=0)
+    driver.answer("root.work")
+    assert driver.root.count == 1
 
-    stage.advance(3 * 3600.0)
-    assert stage.root.count == 1
-    stage.answer("root.work")
+    driver.advance(3 * 3600.0)
+    assert driver.root.count == 1
+    driver.answer("root.work")
 
-    assert stage.root.count == 2
+    assert driver.root.count == 2
 
 
 def test_events_begin_after_the_start_time():
-    stage = ticking("hourly", start_time=datetime(2023, 11, 16, 12, 30, tzinfo=UTC))
+    driver = ticking("hourly", start_time=datetime(2023, 11, 16, 12, 30, tzinfo=UTC))
 
-    assert stage.root.counts == {"hourly": 1}
-    assert stage.machine.wake_at == pytest.approx(at("2023-11-16 13:00:00") - 1_700_000_000.0)
+    assert driver.root.counts == {"hourly": 1}
+    assert driver.machine.wake_at == pytest.approx(at("2023-11-16 13:00:00") - 1_700_000_000.0)
 
 
 # The block of a schedule.
@@ -214,61 +214,61 @@ class Block(ScriptedFlow):
 
 
 def enter_block():
-    """Return a stage whose flow is in its block, at its first call."""
-    stage = Stage(Block())
-    stage.up("root.work", "root.after")
-    return stage
+    """Return a driver whose flow is in its block, at its first call."""
+    driver = MachineDriver(Block())
+    driver.up("root.work", "root.after")
+    return driver
 
 
-def answer_block(stage):
+def answer_block(driver):
     """Answer the three calls of the block; return their arguments."""
     arguments = []
     for _ in range(3):
-        arguments.append(stage.arguments("root.work"))
-        stage.answer("root.work")
+        arguments.append(driver.arguments("root.work"))
+        driver.answer("root.work")
     return arguments
 
 
 def test_an_event_stays_due_until_a_pass_has_left_its_block():
-    stage = enter_block()
+    driver = enter_block()
 
-    assert answer_block(stage) == [((0,), {}), ((1,), {}), ((2,), {})]
+    assert answer_block(driver) == [((0,), {}), ((1,), {}), ((2,), {})]
 
-    assert stage.root._log[-1] == "left"
-    assert stage.root._log.count("left") == 1
-    assert "entered" not in stage.root._schedules["hourly"]
+    assert driver.root._log[-1] == "left"
+    assert driver.root._log.count("left") == 1
+    assert "entered" not in driver.root._schedules["hourly"]
 
 
 def test_a_pass_that_is_cut_after_the_block_does_not_enter_it_again():
-    stage = enter_block()
-    answer_block(stage)
-    log = list(stage.root._log)
+    driver = enter_block()
+    answer_block(driver)
+    log = list(driver.root._log)
 
     for number in range(5):  # each of these cuts the pass at the call after the block
-        stage.change("root.work", step=number)
+        driver.change("root.work", step=number)
 
-    assert stage.root._log == log
+    assert driver.root._log == log
 
 
 def test_a_failed_call_in_the_block_lets_the_pass_leave_it():
-    stage = enter_block()
+    driver = enter_block()
 
-    stage.fail("root.work")
-    stage.answer("root.work")
-    stage.answer("root.work")
+    driver.fail("root.work")
+    driver.answer("root.work")
+    driver.answer("root.work")
 
-    assert stage.root._log.count("left") == 1
+    assert driver.root._log.count("left") == 1
 
 
 def test_events_that_come_during_the_block_count_once_after_it():
-    stage = enter_block()
-    stage.advance(3 * 3600.0)
-    assert "left" not in stage.root._log
-    answer_block(stage)
+    driver = enter_block()
+    driver.advance(3 * 3600.0)
+    assert "left" not in driver.root._log
+    answer_block(driver)
 
     # At once after the block: one event for the three that came. Its calls are known.
-    assert stage.root._log.count("left") == 2
-    assert stage.machine.wake_at > stage.clock.now().monotonic
+    assert driver.root._log.count("left") == 2
+    assert driver.machine.wake_at > driver.clock.now().monotonic
 
 
 def test_a_resumed_run_goes_on_in_the_block():
@@ -279,7 +279,7 @@ def test_a_resumed_run_goes_on_in_the_block():
     replay = Replay("run", fold(first.events))
     root = Block()
     replay.restore(root)
-    second = Stage(root)
+    second = MachineDriver(root)
     second.up("root.work", "root.after")
     second.answer("root.work")
     second.answer("root.work")
@@ -433,56 +433,56 @@ BLOCK_WORKS = ["root.first", "root.second", "root.third"]
 
 
 def bring_up(root):
-    stage = Stage(root)
-    stage.up(*[work.name for work in root.works()])
-    return stage
+    driver = MachineDriver(root)
+    driver.up(*[work.name for work in root.works()])
+    return driver
 
 
-def next_step(stage):
+def next_step(driver):
     """Cut the pass that waits, with a change of another work."""
-    stage.change("root.other", step=stage.root.other.step + 1)
+    driver.change("root.other", step=driver.root.other.step + 1)
 
 
 @WAYS_TO_ASK
 def test_an_event_lasts_through_its_block_however_the_flow_asks(ask):
-    stage = bring_up(AskingInOneWay(ask))
+    driver = bring_up(AskingInOneWay(ask))
 
     for work in BLOCK_WORKS:
-        next_step(stage)
-        assert stage.root._num_left == 0
-        stage.answer(work)
-    assert stage.root._num_left == 1
+        next_step(driver)
+        assert driver.root._num_left == 0
+        driver.answer(work)
+    assert driver.root._num_left == 1
     for _ in range(3):
-        next_step(stage)
+        next_step(driver)
 
-    assert stage.root._num_left == 1
-    stage.advance(3600.0)
-    assert stage.root._num_left == 2
+    assert driver.root._num_left == 1
+    driver.advance(3600.0)
+    assert driver.root._num_left == 2
 
 
 @WAYS_TO_ASK
 def test_a_failed_call_ends_no_event_however_the_flow_asks(ask):
-    stage = bring_up(AskingInOneWay(ask))
+    driver = bring_up(AskingInOneWay(ask))
 
-    stage.answer("root.first")
-    stage.fail("root.second")
-    next_step(stage)
-    stage.answer("root.third")
-    next_step(stage)
+    driver.answer("root.first")
+    driver.fail("root.second")
+    next_step(driver)
+    driver.answer("root.third")
+    next_step(driver)
 
-    assert stage.root._num_left == 1
+    assert driver.root._num_left == 1
 
 
 @WAYS_TO_ASK
 def test_events_during_the_block_count_once_however_the_flow_asks(ask):
-    stage = bring_up(AskingInOneWay(ask))
+    driver = bring_up(AskingInOneWay(ask))
 
     for work in BLOCK_WORKS:
-        stage.advance(3600.0)
-        stage.answer(work)
-    next_step(stage)
+        driver.advance(3600.0)
+        driver.answer(work)
+    next_step(driver)
 
-    assert stage.root._num_left == 2, "one event, and one for the three that came while its block ran"
+    assert driver.root._num_left == 2, "one event, and one for the three that came while its block ran"
 
 
 @WAYS_TO_ASK
@@ -504,15 +504,15 @@ def test_a_resumed_run_goes_on_in_the_block_however_the_flow_asks(ask):
 
 @WAYS_TO_ASK
 def test_a_pass_that_stays_after_the_block_does_not_enter_it_again_however_the_flow_asks(ask):
-    stage = bring_up(AskingInOneWay(ask, waits_after=True))
+    driver = bring_up(AskingInOneWay(ask, waits_after=True))
 
     for work in BLOCK_WORKS:
-        stage.answer(work)
+        driver.answer(work)
     for _ in range(5):
-        next_step(stage)
+        next_step(driver)
 
-    assert stage.arguments("root.after") == ((), {})
-    assert stage.root._num_left == 1
+    assert driver.arguments("root.after") == ((), {})
+    assert driver.root._num_left == 1
 
 
 def test_a_loop_that_starts_again_does_so_only_after_its_pass_has_ended():
@@ -525,17 +525,17 @@ def test_a_loop_that_starts_again_does_so_only_after_its_pass_has_ended():
         flow.after.run()
         flow.ended = flow.ended + 1
 
-    stage = play(script, work=Work(cache_calls=False), after=Work(), ended=0)
-    stage.answer("root.work")
-    stage.answer("root.work")
+    driver = play(script, work=Work(cache_calls=False), after=Work(), ended=0)
+    driver.answer("root.work")
+    driver.answer("root.work")
     num_items = len(items)
     for number in range(5):
-        stage.change("root.work", step=number)
+        driver.change("root.work", step=number)
 
     assert len(items) == num_items, "the pass was cut after the loop"
-    assert stage.root.ended == 0
-    stage.answer("root.after")
-    assert stage.root.ended == 1
+    assert driver.root.ended == 0
+    driver.answer("root.after")
+    assert driver.root.ended == 1
     assert items[num_items:] == ["a"]
 
 
@@ -549,15 +549,15 @@ def test_a_loop_in_the_block_of_a_schedule_starts_again_with_the_next_event():
                 flow.work.run(item)
         flow.after.run()
 
-    stage = play(script, work=Work(cache_calls=False), after=Work())
-    stage.answer("root.work")
-    stage.answer("root.work")
+    driver = play(script, work=Work(cache_calls=False), after=Work())
+    driver.answer("root.work")
+    driver.answer("root.work")
     items.clear()
-    stage.advance(3600.0)
+    driver.advance(3600.0)
 
     assert items[0] == "a"
-    stage.answer("root.work")
-    stage.answer("root.work")
+    driver.answer("root.work")
+    driver.answer("root.work")
     assert items[-1] == "b"
 
 
@@ -589,12 +589,12 @@ def test_an_hourly_schedule_also_has_an_event_in_the_repeated_hour():
 
 
 def test_a_daily_event_comes_at_local_midnight_after_a_change_of_clocks():
-    stage = ticking("daily", timezone="Europe/Prague")
+    driver = ticking("daily", timezone="Europe/Prague")
 
-    stage.advance(at("2024-03-31 00:00", PRAGUE) - 1_700_000_000.0)
+    driver.advance(at("2024-03-31 00:00", PRAGUE) - 1_700_000_000.0)
 
-    assert stage.root.counts == {"daily": 2}
-    assert stage.machine.wake_at - stage.clock.now().monotonic == 23 * 3600.0
+    assert driver.root.counts == {"daily": 2}
+    assert driver.machine.wake_at - driver.clock.now().monotonic == 23 * 3600.0
 
 
 # Names.
@@ -616,11 +616,11 @@ def test_a_pattern_used_twice_in_one_flow_is_refused_with_advice(verb):
 
 def test_user_keys_distinguish_schedules_with_the_same_pattern():
     flow = Ticks(*((key, {"cron_pattern": "hourly", "user_key": key}) for key in ("a", "b")))
-    stage = Stage(flow)
+    driver = MachineDriver(flow)
 
-    stage.advance(3600.0)
+    driver.advance(3600.0)
 
-    assert stage.root.counts == {"a": 2, "b": 2}
+    assert driver.root.counts == {"a": 2, "b": 2}
 
 
 def test_a_schedule_whose_pattern_has_changed_waits_for_its_next_event():
@@ -646,13 +646,13 @@ def test_a_loop_continues_at_the_item_where_the_pass_ended():
             flow.seen = [*flow.seen, item] if item not in flow.seen[-1:] else flow.seen
             flow.work.run(item)
 
-    stage = play(script, work=Work(), seen=[])
+    driver = play(script, work=Work(), seen=[])
     for item in "abc":
-        assert stage.arguments("root.work") == ((item,), {})
-        stage.answer("root.work")
+        assert driver.arguments("root.work") == ((item,), {})
+        driver.answer("root.work")
 
-    assert stage.root.seen == ["a", "b", "c"]
-    assert stage.root._iterators == {"": None}
+    assert driver.root.seen == ["a", "b", "c"]
+    assert driver.root._iterators == {"": None}
 
 
 def test_a_loop_with_run_once_false_starts_again():

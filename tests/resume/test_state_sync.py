@@ -14,7 +14,7 @@ from lightning_lite.engine.work_machine import WorkMachine
 from lightning_lite.messages import RunCall, StateChanged
 from lightning_lite.values.pickling import pack
 
-from tests.support.simulation import Desk, only
+from tests.support.simulation import MessageCollector, only
 
 
 class Watch(LightningFlow):
@@ -104,17 +104,17 @@ def test_sixty_kills_during_big_changes():
 
 
 def test_an_assignment_sends_only_the_changed_attribute():
-    desk = Desk(WorkMachine(Big()))
-    desk.work_side.open(desk.send, desk.request_report)
+    collector = MessageCollector(WorkMachine(Big()))
+    collector.work_side.open(collector.send, collector.request_report)
 
-    desk.work_side.perform(RunCall("", "key", 1, pack(((), {})), {}, 0))
+    collector.work_side.perform(RunCall("", "key", 1, pack(((), {})), {}, 0))
 
-    messages = desk.take()
+    messages = collector.take()
     changed = {name for message in messages for name in message.changes}
     assert changed == {"step"}
     assert sum(len(value) for message in messages for value in message.changes.values()) < 1_000
     assert len(only(messages, StateChanged)) == 1  # the others are merged, and wait for its acknowledgement
-    assert desk.num_report_requests == 0  # the list was not compared
+    assert collector.num_report_requests == 0  # the list was not compared
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def is_moving(number):
     return number is not None and number >= 3
 
 
-class Desk:
+class RunnerClient:
     """Takes the place of the machine: sends requests, keeps the reports, and acknowledges changes."""
 
     def __init__(self, make_runner, folder):
@@ -145,33 +145,35 @@ class Conformance:
             metafunc.parametrize("parallel", list(kinds.values()), ids=list(kinds))
 
     @pytest.fixture
-    def desk(self, tmp_path):
-        desk = Desk(self.runner_class, tmp_path)
-        yield desk
-        desk.runner.close(DEADLINE)
+    def client(self, tmp_path):
+        client = RunnerClient(self.runner_class, tmp_path)
+        yield client
+        client.runner.close(DEADLINE)
 
     # Start.
 
-    def test_a_work_that_is_up_says_so_first(self, desk, parallel):
-        desk.start(parallel=parallel)
-        desk.call("echo", 1)
-        desk.until(RunEnded)
+    def test_a_work_that_is_up_says_so_first(self, client, parallel):
+        client.start(parallel=parallel)
+        client.call("echo", 1)
+        client.until(RunEnded)
 
-        desk.call("pid")
-        assert unpack(desk.until(RunEnded).value) > 0
+        client.call("pid")
+        assert unpack(client.until(RunEnded).value) > 0
 
-    def test_the_first_report_of_a_work_is_that_it_has_started_or_what_on_start_changed(self, desk, parallel):
-        desk.start(parallel=parallel)
-        started = desk.until(WorkStarted)
+    def test_the_first_report_of_a_work_is_that_it_has_started_or_what_on_start_changed(
+        self, client, parallel
+    ):
+        client.start(parallel=parallel)
+        started = client.until(WorkStarted)
 
-        assert started.place == Place.of(desk.run("pid")) == desk.runner.places()["root.a"]
-        assert desk.state["root.a"]["started"] is True
+        assert started.place == Place.of(client.run("pid")) == client.runner.places()["root.a"]
+        assert client.state["root.a"]["started"] is True
 
-    def test_an_on_start_that_fails_is_reported_before_the_exit(self, desk, parallel):
-        desk.start(parallel=parallel, on_start="no data")
+    def test_an_on_start_that_fails_is_reported_before_the_exit(self, client, parallel):
+        client.start(parallel=parallel, on_start="no data")
 
-        failed = desk.until(StartFailed | WorkStarted | WorkExited)
-        exited = desk.until(WorkExited)
+        failed = client.until(StartFailed | WorkStarted | WorkExited)
+        exited = client.until(WorkExited)
 
         assert failed.failure.reason == "start_failed"
         assert "ValueError: no data" in failed.failure.message
@@ -179,290 +181,298 @@ class Conformance:
         assert isinstance(unpack(failed.failure.error), ValueError)
         assert exited.exitcode == 1
 
-    def test_a_host_that_can_not_be_loaded_is_the_same(self, desk, parallel):
-        desk.runner.send(StartWork("root.a", b"this is no pickle", parallel))
+    def test_a_host_that_can_not_be_loaded_is_the_same(self, client, parallel):
+        client.runner.send(StartWork("root.a", b"this is no pickle", parallel))
 
-        assert desk.until(StartFailed | WorkExited).failure.reason == "start_failed"
-        desk.until(WorkExited)
+        assert client.until(StartFailed | WorkExited).failure.reason == "start_failed"
+        client.until(WorkExited)
 
-    def test_a_work_is_started_again_after_its_exit(self, desk, parallel):
+    def test_a_work_is_started_again_after_its_exit(self, client, parallel):
         for i in range(3):
-            desk.start(parallel=parallel)
-            assert desk.run("echo", i) == i
-            desk.runner.send(StopWork("root.a", DEADLINE))
-            desk.until(WorkExited)
+            client.start(parallel=parallel)
+            assert client.run("echo", i) == i
+            client.runner.send(StopWork("root.a", DEADLINE))
+            client.until(WorkExited)
 
-    def test_many_works_live_side_by_side(self, desk):
-        names = [desk.start(f"w{i}", parallel=i % 2 == 0) for i in range(6)]
+    def test_many_works_live_side_by_side(self, client):
+        names = [client.start(f"w{i}", parallel=i % 2 == 0) for i in range(6)]
         for i, name in enumerate(names):
-            desk.call("echo", i, work=name)
+            client.call("echo", i, work=name)
 
-        answers = [unpack(desk.until(RunEnded, name).value) for name in names]
+        answers = [unpack(client.until(RunEnded, name).value) for name in names]
 
         assert answers == list(range(6))
 
-    def test_an_unknown_kind_of_request_is_refused(self, desk):
-        desk.start()
+    def test_an_unknown_kind_of_request_is_refused(self, client):
+        client.start()
 
         with pytest.raises(AssertionError, match="UnknownRequest"):
-            desk.runner.send(UnknownRequest("root.a"))
-        assert desk.run("echo", 1) == 1
+            client.runner.send(UnknownRequest("root.a"))
+        assert client.run("echo", 1) == 1
 
     # Calls.
 
-    def test_calls_run_in_order_and_their_values_come_back(self, desk, parallel):
-        desk.start(parallel=parallel)
+    def test_calls_run_in_order_and_their_values_come_back(self, client, parallel):
+        client.start(parallel=parallel)
 
-        assert [desk.run("echo", value) for value in (1, "two", [3.0], None)] == [1, "two", [3.0], None]
+        assert [client.run("echo", value) for value in (1, "two", [3.0], None)] == [1, "two", [3.0], None]
 
-    def test_arguments_and_values_are_copies(self, desk, parallel):
-        desk.start(parallel=parallel)
+    def test_arguments_and_values_are_copies(self, client, parallel):
+        client.start(parallel=parallel)
         numbers = [1]
 
-        answer = desk.run("extend", numbers)
+        answer = client.run("extend", numbers)
 
         assert (numbers, answer) == ([1], [1, 0])
 
-    def test_a_value_is_an_instance_of_the_users_class(self, desk):
-        desk.start()
+    def test_a_value_is_an_instance_of_the_users_class(self, client):
+        client.start()
 
-        answer = desk.run("answer", 42)
+        answer = client.run("answer", 42)
 
         assert type(answer) is Answer
         assert answer.value == 42
 
-    def test_a_work_knows_who_it_is(self, desk, parallel, tmp_path):
-        desk.start(parallel=parallel)
+    def test_a_work_knows_who_it_is(self, client, parallel, tmp_path):
+        client.start(parallel=parallel)
 
-        assert desk.run("caller") == ("work", "root.a", str(tmp_path), True, None, None, "s3://bucket/prefix")
+        assert client.run("caller") == (
+            "work",
+            "root.a",
+            str(tmp_path),
+            True,
+            None,
+            None,
+            "s3://bucket/prefix",
+        )
 
-    def test_an_exception_is_the_failure_of_its_call_alone(self, desk, parallel):
-        desk.start(parallel=parallel)
-        desk.call("fail", "no luck")
+    def test_an_exception_is_the_failure_of_its_call_alone(self, client, parallel):
+        client.start(parallel=parallel)
+        client.call("fail", "no luck")
 
-        failure = desk.until(RunEnded).failure
+        failure = client.until(RunEnded).failure
 
         assert failure.reason == "user_exception"
         assert failure.message.startswith("ValueError: no luck")
         assert "in fail" in failure.traceback
         assert "lightning_lite" not in failure.traceback.split("real_works.py")[0].removeprefix("Traceback")
         assert str(unpack(failure.error)) == "no luck"
-        assert desk.run("echo", "still here") == "still here"
+        assert client.run("echo", "still here") == "still here"
 
-    def test_a_value_that_can_not_travel_is_a_failure(self, desk, parallel):
-        desk.start(parallel=parallel)
-        desk.call("lock")
+    def test_a_value_that_can_not_travel_is_a_failure(self, client, parallel):
+        client.start(parallel=parallel)
+        client.call("lock")
 
-        failure = desk.until(RunEnded).failure
+        failure = client.until(RunEnded).failure
 
         assert failure.reason == "invalid_value"
         assert "lock" in failure.message
-        assert desk.run("echo", "still here") == "still here"
+        assert client.run("echo", "still here") == "still here"
 
-    def test_sixteen_megabytes_go_down_and_come_up(self, desk, parallel):
-        desk.start(parallel=parallel)
+    def test_sixteen_megabytes_go_down_and_come_up(self, client, parallel):
+        client.start(parallel=parallel)
 
-        assert desk.run("nbytes", bytes(16_000_000)) == 16_000_000
-        assert len(desk.run("zeros", 16_000_000)) == 16_000_000
+        assert client.run("nbytes", bytes(16_000_000)) == 16_000_000
+        assert len(client.run("zeros", 16_000_000)) == 16_000_000
 
-    def test_what_a_call_printed_is_logged_before_its_end_is_reported(self, desk, parallel):
-        desk.start(parallel=parallel)
+    def test_what_a_call_printed_is_logged_before_its_end_is_reported(self, client, parallel):
+        client.start(parallel=parallel)
 
         for text in ("one", "two \x1b[2J"):
-            desk.run("say", text)
-            assert desk.log().endswith(text.replace("\x1b", r"\x1b") + "\n")
+            client.run("say", text)
+            assert client.log().endswith(text.replace("\x1b", r"\x1b") + "\n")
 
     # State.
 
-    def test_all_changes_have_arrived_at_the_end_of_their_call(self, desk, parallel):
-        desk.start(parallel=parallel)
+    def test_all_changes_have_arrived_at_the_end_of_their_call(self, client, parallel):
+        client.start(parallel=parallel)
 
-        desk.run("count", 500)
+        client.run("count", 500)
 
-        assert desk.state["root.a"]["number"] == 500
-        assert desk.state["root.a"]["numbers"] == list(range(1, 501))
+        assert client.state["root.a"]["number"] == 500
+        assert client.state["root.a"]["numbers"] == list(range(1, 501))
 
-    def test_an_assignment_arrives_while_the_call_runs(self, desk, tmp_path):
-        desk.start(parallel=True)  # its `on_start` has changed something, too
+    def test_an_assignment_arrives_while_the_call_runs(self, client, tmp_path):
+        client.start(parallel=True)  # its `on_start` has changed something, too
         os.mkfifo(tmp_path / "go")
-        desk.call("change_and_wait", str(tmp_path / "go"))
+        client.call("change_and_wait", str(tmp_path / "go"))
 
-        desk.until_state("number", lambda number: number == 1)
+        client.until_state("number", lambda number: number == 1)
 
         (tmp_path / "go").write_text("")
-        assert desk.until(RunEnded).failure is None
+        assert client.until(RunEnded).failure is None
 
-    def test_a_change_inside_a_list_arrives_while_the_call_runs(self, desk, tmp_path):
-        desk.start(parallel=True)
+    def test_a_change_inside_a_list_arrives_while_the_call_runs(self, client, tmp_path):
+        client.start(parallel=True)
         os.mkfifo(tmp_path / "go")
-        desk.call("append_and_wait", str(tmp_path / "go"))
+        client.call("append_and_wait", str(tmp_path / "go"))
 
-        desk.until_state("numbers", lambda numbers: numbers == [1])
+        client.until_state("numbers", lambda numbers: numbers == [1])
 
         (tmp_path / "go").write_text("")
-        assert desk.until(RunEnded).failure is None
+        assert client.until(RunEnded).failure is None
 
-    def test_a_write_of_the_flow_reaches_a_running_call_and_is_confirmed(self, desk):
-        desk.start(parallel=True)
-        desk.call("wait_for_write")
-        desk.until_state("started", lambda started: started is False)
+    def test_a_write_of_the_flow_reaches_a_running_call_and_is_confirmed(self, client):
+        client.start(parallel=True)
+        client.call("wait_for_write")
+        client.until_state("started", lambda started: started is False)
 
-        desk.runner.send(WriteState("root.a", {"number": (1, encode(7, "number"))}, 1))
+        client.runner.send(WriteState("root.a", {"number": (1, encode(7, "number"))}, 1))
 
-        confirmed = desk.until(StateChanged | RunEnded)
-        ended = confirmed if isinstance(confirmed, RunEnded) else desk.until(RunEnded)
+        confirmed = client.until(StateChanged | RunEnded)
+        ended = confirmed if isinstance(confirmed, RunEnded) else client.until(RunEnded)
         assert (confirmed.applied, ended.applied) == (1, 1)
         assert unpack(ended.value) == 7
 
-    def test_a_call_brings_what_the_flow_wrote_before(self, desk, parallel):
-        desk.start(parallel=parallel)
+    def test_a_call_brings_what_the_flow_wrote_before(self, client, parallel):
+        client.start(parallel=parallel)
         arguments = pack((("wait_for_write",), {}))
 
-        desk.runner.send(RunCall("root.a", "key", 1, arguments, {"number": (3, encode(5, "number"))}, 3))
+        client.runner.send(RunCall("root.a", "key", 1, arguments, {"number": (3, encode(5, "number"))}, 3))
 
-        ended = desk.until(RunEnded)
+        ended = client.until(RunEnded)
         assert (unpack(ended.value), ended.applied) == (5, 3)
 
     # Stop.
 
     def test_a_stop_of_an_idle_work_runs_on_exit_and_reports_the_last_changes_then_the_exit(
-        self, desk, parallel
+        self, client, parallel
     ):
-        desk.start(parallel=parallel)
-        desk.run("echo", 1)
+        client.start(parallel=parallel)
+        client.run("echo", 1)
 
-        desk.runner.send(StopWork("root.a", DEADLINE))
+        client.runner.send(StopWork("root.a", DEADLINE))
 
-        assert desk.until(WorkExited) == WorkExited("root.a", 0)
-        assert desk.state["root.a"]["exited"] is True
-        assert not desk.messages["root.a"]
+        assert client.until(WorkExited) == WorkExited("root.a", 0)
+        assert client.state["root.a"]["exited"] is True
+        assert not client.messages["root.a"]
 
-    def test_a_stop_right_after_the_start_ends_the_work(self, desk, parallel):
-        desk.start(parallel=parallel)
-        desk.runner.send(StopWork("root.a", DEADLINE))
+    def test_a_stop_right_after_the_start_ends_the_work(self, client, parallel):
+        client.start(parallel=parallel)
+        client.runner.send(StopWork("root.a", DEADLINE))
 
-        assert desk.until(WorkExited).exitcode in (0, None)  # `None`: it never got as far as a process
+        assert client.until(WorkExited).exitcode in (0, None)  # `None`: it never got as far as a process
 
     @pytest.mark.parametrize("task", ["change_for_ever", "change_for_ever_whatever_is_raised"])
-    def test_a_stop_cuts_a_call_and_runs_on_exit(self, desk, task):
-        desk.start(parallel=True)
-        desk.call(task)
-        desk.until_state("number", is_moving)
+    def test_a_stop_cuts_a_call_and_runs_on_exit(self, client, task):
+        client.start(parallel=True)
+        client.call(task)
+        client.until_state("number", is_moving)
 
-        desk.runner.send(StopWork("root.a", DEADLINE))
+        client.runner.send(StopWork("root.a", DEADLINE))
 
-        assert desk.until(RunEnded | WorkExited) == WorkExited("root.a", 0)
-        assert desk.state["root.a"]["exited"] is True
-        assert "swallowed" not in desk.state["root.a"].get("numbers", [])
+        assert client.until(RunEnded | WorkExited) == WorkExited("root.a", 0)
+        assert client.state["root.a"]["exited"] is True
+        assert "swallowed" not in client.state["root.a"].get("numbers", [])
 
-    def test_an_on_exit_that_fails_keeps_no_work_from_ending(self, desk, parallel):
-        desk.start(parallel=parallel, on_exit="can't let go")
-        desk.until(WorkStarted)
+    def test_an_on_exit_that_fails_keeps_no_work_from_ending(self, client, parallel):
+        client.start(parallel=parallel, on_exit="can't let go")
+        client.until(WorkStarted)
 
-        desk.runner.send(StopWork("root.a", DEADLINE))
+        client.runner.send(StopWork("root.a", DEADLINE))
 
-        assert desk.until(WorkExited).exitcode == 1
-        assert desk.state["root.a"]["exited"] is True
-        assert "ValueError: can't let go" in desk.log()
+        assert client.until(WorkExited).exitcode == 1
+        assert client.state["root.a"]["exited"] is True
+        assert "ValueError: can't let go" in client.log()
 
-    def test_a_stop_twice_is_one(self, desk):
-        desk.start(parallel=True)
+    def test_a_stop_twice_is_one(self, client):
+        client.start(parallel=True)
         for _ in range(2):
-            desk.runner.send(StopWork("root.a", DEADLINE))
+            client.runner.send(StopWork("root.a", DEADLINE))
 
-        desk.until(WorkExited)
+        client.until(WorkExited)
 
-        assert desk.runner.wait(0) == []
+        assert client.runner.wait(0) == []
 
-    def test_requests_to_an_unknown_work_are_no_error(self, desk):
+    def test_requests_to_an_unknown_work_are_no_error(self, client):
         for message in (StopWork("root.x", 1.0), KillWork("root.x"), AcknowledgeState("root.x")):
-            desk.runner.send(message)
-        desk.call("echo", 1, work="root.x")
+            client.runner.send(message)
+        client.call("echo", 1, work="root.x")
 
-        assert list(desk.runner.wait(0)) == []
+        assert list(client.runner.wait(0)) == []
 
-    def test_a_kill_ends_a_work_whatever_it_does(self, desk):
-        if not desk.runner.can_kill:
+    def test_a_kill_ends_a_work_whatever_it_does(self, client):
+        if not client.runner.can_kill:
             pytest.skip("this runner can't, and says so")
-        desk.start()
-        desk.call("change_for_ever_whatever_is_raised")
-        desk.until_state("number", is_moving)
+        client.start()
+        client.call("change_for_ever_whatever_is_raised")
+        client.until_state("number", is_moving)
 
-        desk.runner.send(KillWork("root.a"))
+        client.runner.send(KillWork("root.a"))
 
-        assert desk.until(RunEnded | WorkExited) == WorkExited("root.a", -9)
-        assert "exited" not in desk.state["root.a"]
+        assert client.until(RunEnded | WorkExited) == WorkExited("root.a", -9)
+        assert "exited" not in client.state["root.a"]
 
     # Wait and close.
 
-    def test_a_wait_without_reports_ends_in_time(self, desk):
-        assert list(desk.runner.wait(0)) == []
-        assert list(desk.runner.wait(0.01)) == []
+    def test_a_wait_without_reports_ends_in_time(self, client):
+        assert list(client.runner.wait(0)) == []
+        assert list(client.runner.wait(0.01)) == []
 
-    def test_a_wake_from_a_thread_ends_a_wait(self, desk):
-        threading.Timer(0.05, desk.runner.wake).start()
+    def test_a_wake_from_a_thread_ends_a_wait(self, client):
+        threading.Timer(0.05, client.runner.wake).start()
 
-        assert list(desk.runner.wait(None)) == []
+        assert list(client.runner.wait(None)) == []
 
-    def test_a_wake_before_a_wait_is_not_lost(self, desk):
-        desk.runner.wake()
+    def test_a_wake_before_a_wait_is_not_lost(self, client):
+        client.runner.wake()
 
-        assert list(desk.runner.wait(None)) == []
+        assert list(client.runner.wait(None)) == []
 
-    def test_a_close_ends_all_works_and_returns_their_last_changes(self, desk):
-        desk.start("a")
-        desk.start("b", parallel=True)
-        desk.start("c", parallel=True)
+    def test_a_close_ends_all_works_and_returns_their_last_changes(self, client):
+        client.start("a")
+        client.start("b", parallel=True)
+        client.start("c", parallel=True)
         for name in "abc":
-            desk.until(WorkStarted, f"root.{name}")
-        desk.call("change_for_ever", work="root.c")
-        desk.until_state("number", is_moving, "root.c")
+            client.until(WorkStarted, f"root.{name}")
+        client.call("change_for_ever", work="root.c")
+        client.until_state("number", is_moving, "root.c")
 
-        desk.take(desk.runner.close(DEADLINE))
+        client.take(client.runner.close(DEADLINE))
 
         for name in ("root.a", "root.b", "root.c"):
-            assert desk.messages[name].pop() == WorkExited(name, 0)
-            assert not any(isinstance(message, WorkExited) for message in desk.messages[name])
-            assert desk.state[name]["exited"] is True
+            assert client.messages[name].pop() == WorkExited(name, 0)
+            assert not any(isinstance(message, WorkExited) for message in client.messages[name])
+            assert client.state[name]["exited"] is True
 
     @pytest.mark.parametrize(
         ("create", "use", "close"),
         [(in_thread, here, here), (here, here, in_thread), (in_thread, in_thread, in_thread)],
         ids=["created in a thread", "closed in a thread", "three threads"],
     )
-    def test_a_runner_may_be_created_used_and_closed_in_different_threads(self, desk, create, use, close):
+    def test_a_runner_may_be_created_used_and_closed_in_different_threads(self, client, create, use, close):
         def work():
-            names = [desk.start("a"), desk.start("b", parallel=True)]
-            return [desk.run("echo", name, work=name) for name in names]
+            names = [client.start("a"), client.start("b", parallel=True)]
+            return [client.run("echo", name, work=name) for name in names]
 
-        runner = create(lambda: desk.runner)
+        runner = create(lambda: client.runner)
 
         assert use(work) == ["root.a", "root.b"]
 
-        desk.take(close(runner.close, DEADLINE))
+        client.take(close(runner.close, DEADLINE))
         for name in ("root.a", "root.b"):
-            assert desk.messages[name].pop() == WorkExited(name, 0)
-            assert desk.state[name]["exited"] is True
+            assert client.messages[name].pop() == WorkExited(name, 0)
+            assert client.state[name]["exited"] is True
         assert signal.set_wakeup_fd(-1) == -1  # nothing is left that a later signal would write to
 
-    def test_a_signal_ends_a_wait_of_a_runner_that_was_created_in_another_thread(self, desk):
+    def test_a_signal_ends_a_wait_of_a_runner_that_was_created_in_another_thread(self, client):
         seen = []
-        previous = signal.signal(signal.SIGUSR1, lambda *_: (seen.append(1), desk.runner.wake()))
+        previous = signal.signal(signal.SIGUSR1, lambda *_: (seen.append(1), client.runner.wake()))
         try:
-            in_thread(lambda: desk.runner)
+            in_thread(lambda: client.runner)
             main = threading.main_thread().ident
             threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGUSR1)).start()
 
-            assert list(desk.runner.wait(None)) == []
+            assert list(client.runner.wait(None)) == []
         finally:
             signal.signal(signal.SIGUSR1, previous)
         assert seen == [1]
 
-    def test_a_second_close_does_nothing(self, desk):
-        desk.start()
-        desk.runner.close(DEADLINE)
+    def test_a_second_close_does_nothing(self, client):
+        client.start()
+        client.runner.close(DEADLINE)
 
-        assert list(desk.runner.close(DEADLINE)) == []
+        assert list(client.runner.close(DEADLINE)) == []
 
 
 class TestProcesses(Conformance):

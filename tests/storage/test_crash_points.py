@@ -124,13 +124,13 @@ MOVE_CASES = [
 ]
 
 
-class Stage:
+class Scenario:
     """Sets a case up repeatedly, and reports what is visible."""
 
     def __init__(self, case: Case, place: Path) -> None:
         self.case = case
-        self.root = place / "stage-root"
-        self.here = place / "stage"
+        self.root = place / "scenario-root"
+        self.here = place / "scenario"
 
     def set_up(self) -> Drive:
         os.chdir(self.here.parent)
@@ -172,7 +172,7 @@ class Stage:
         assert not leftovers(self.root)
 
 
-class StageOfTwoSteps(Stage):
+class ScenarioOfTwoSteps(Scenario):
     """… where a `get` into a folder restores a file that another one took from its place there."""
 
     def seen(self) -> tuple[object, object]:
@@ -187,22 +187,22 @@ def without_exchange(monkeypatch: pytest.MonkeyPatch):
         yield
 
 
-def first_kill(stage: Stage, operations: tuple[str, ...], step: int) -> int:
+def first_kill(scenario: Scenario, operations: tuple[str, ...], step: int) -> int:
     """Return the number of an operation of the verb, at random, the first of a series with this step."""
-    drive = stage.set_up()
+    drive = scenario.set_up()
     with guarded(Plan(), operations) as plan:
-        stage.case.verb(drive)
+        scenario.case.verb(drive)
     return random.randint(1, min(step, plan.count))
 
 
-def survives_each_kill(stage: Stage, operations: tuple[str, ...] = CHANGING, step: int = 1) -> int:
+def survives_each_kill(scenario: Scenario, operations: tuple[str, ...] = CHANGING, step: int = 1) -> int:
     """Kill the verb at each operation, or at each `step`-th from a random one; return the number of kills."""
-    allowed = stage.outcomes()
-    number, kills = first_kill(stage, operations, step), 0
+    allowed = scenario.outcomes()
+    number, kills = first_kill(scenario, operations, step), 0
     while True:
-        drive = stage.set_up()
-        killed = killed_at(number, lambda drive=drive: stage.case.verb(drive), operations)
-        stage.check(allowed)
+        drive = scenario.set_up()
+        killed = killed_at(number, lambda drive=drive: scenario.case.verb(drive), operations)
+        scenario.check(allowed)
         if not killed:
             return kills
         number, kills = number + step, kills + 1
@@ -211,13 +211,13 @@ def survives_each_kill(stage: Stage, operations: tuple[str, ...] = CHANGING, ste
 @pytest.mark.parametrize("step", [8, pytest.param(1, marks=pytest.mark.torture)])
 @pytest.mark.parametrize("case", [*DRIVE_CASES, *GET_CASES], ids=repr)
 def test_a_verb_that_is_killed_anywhere_has_happened_or_has_not(case: Case, step: int, quick_place: Path):
-    assert survives_each_kill(Stage(case, quick_place), step=step) * step > 5
+    assert survives_each_kill(Scenario(case, quick_place), step=step) * step > 5
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize("case", [*DRIVE_CASES, *GET_CASES], ids=repr)
 def test_a_verb_that_is_killed_at_a_reading_operation_has_happened_or_has_not(case: Case, quick_place: Path):
-    assert survives_each_kill(Stage(case, quick_place), OPERATIONS) > 10
+    assert survives_each_kill(Scenario(case, quick_place), OPERATIONS) > 10
 
 
 @pytest.mark.parametrize("step", [8, pytest.param(1, marks=pytest.mark.torture)])
@@ -226,7 +226,7 @@ def test_the_same_holds_where_folders_are_replaced_in_two_steps(
     case: Case, step: int, quick_place: Path, monkeypatch
 ):
     with without_exchange(monkeypatch):
-        assert survives_each_kill(Stage(case, quick_place), step=step) * step > 10
+        assert survives_each_kill(Scenario(case, quick_place), step=step) * step > 10
 
 
 @pytest.mark.parametrize(
@@ -238,21 +238,21 @@ def test_the_same_holds_where_a_get_replaces_a_folder_in_two_steps(
     step: int, codes: tuple[int, ...], quick_place: Path, monkeypatch
 ):
     with without_exchange(monkeypatch):
-        assert survives_each_kill(StageOfTwoSteps(GET_CASES[4], quick_place), step=step) * step > 10
-        fails_everywhere(StageOfTwoSteps(GET_CASES[4], quick_place), codes)
+        assert survives_each_kill(ScenarioOfTwoSteps(GET_CASES[4], quick_place), step=step) * step > 10
+        fails_everywhere(ScenarioOfTwoSteps(GET_CASES[4], quick_place), codes)
 
 
 def test_the_old_folder_is_restored_if_a_get_was_killed_between_its_two_steps(quick_place: Path, monkeypatch):
     with without_exchange(monkeypatch):
-        stage = Stage(GET_CASES[4], quick_place)
-        before, _ = stage.outcomes()
-        drive = stage.set_up()
-        assert killed_at(2, lambda: stage.case.verb(drive), ("rename",))
-        assert content(stage.here / ".lightning_lite.replaced/copy") == before[1]["copy"]
-        assert not (stage.here / "copy").exists()
+        scenario = Scenario(GET_CASES[4], quick_place)
+        before, _ = scenario.outcomes()
+        drive = scenario.set_up()
+        assert killed_at(2, lambda: scenario.case.verb(drive), ("rename",))
+        assert content(scenario.here / ".lightning_lite.replaced/copy") == before[1]["copy"]
+        assert not (scenario.here / "copy").exists()
         with pytest.raises(DriveExists):
-            stage.drive().get("folder", to="copy")
-        assert stage.seen() == before
+            scenario.drive().get("folder", to="copy")
+        assert scenario.seen() == before
 
 
 @pytest.mark.parametrize(
@@ -267,28 +267,28 @@ def test_the_old_folder_is_restored_if_a_get_was_killed_between_its_two_steps(qu
 def test_the_harness_fails_without_recovery(
     case: Case, module: object, recovery: str, quick_place: Path, monkeypatch
 ):
-    stage = StageOfTwoSteps(case, quick_place)
+    scenario = ScenarioOfTwoSteps(case, quick_place)
     with without_exchange(monkeypatch), monkeypatch.context() as patch:
         patch.setattr(module, recovery, lambda *args: None)
         with pytest.raises(AssertionError):
-            survives_each_kill(stage)
+            survives_each_kill(scenario)
 
 
 @pytest.mark.parametrize("step", [8, pytest.param(1, marks=pytest.mark.torture)])
 @pytest.mark.parametrize("case", MOVE_CASES, ids=repr)
 def test_a_source_that_is_moved_is_never_lost(case: Case, step: int, quick_place: Path):
-    stage = Stage(case, quick_place)
-    (old, source), (new, _) = stage.outcomes()
-    number, killed = first_kill(stage, CHANGING, step) - step, True
+    scenario = Scenario(case, quick_place)
+    (old, source), (new, _) = scenario.outcomes()
+    number, killed = first_kill(scenario, CHANGING, step) - step, True
     while killed:
         number += step
-        drive = stage.set_up()
+        drive = scenario.set_up()
         killed = killed_at(number, lambda drive=drive: case.verb(drive))
-        there, here = stage.seen()
-        assert not writable(stage.root / "drives/d/main")
+        there, here = scenario.seen()
+        assert not writable(scenario.root / "drives/d/main")
         # The drive has all of it, or the source still has: a folder being removed may be half gone by then.
         assert there == new or (there, here) == (old, source)
-        stage.check(((there, here),))
+        scenario.check(((there, here),))
     assert number > step, "killed nowhere"
 
 
@@ -299,15 +299,15 @@ def writable(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("case", MOVE_CASES, ids=repr)
 def test_a_source_that_can_not_be_moved_stays_as_it_was(case: Case, quick_place: Path):
-    stage = Stage(case, quick_place)
-    stage.outcomes()
+    scenario = Scenario(case, quick_place)
+    scenario.outcomes()
     number, failed = 0, True
     while failed:
         number += 1
-        drive = stage.set_up()
-        for path in stage.here.rglob("*"):
+        drive = scenario.set_up()
+        for path in scenario.here.rglob("*"):
             path.chmod(0o555 if path.is_dir() else 0o640 if path.name == "a" else 0o440)
-        before = modes_below(stage.here)
+        before = modes_below(scenario.here)
         plan = Plan(number, fail(ERRNOS[0]))
         refused = False
         with guarded(plan), warnings.catch_warnings():
@@ -317,63 +317,63 @@ def test_a_source_that_can_not_be_moved_stays_as_it_was(case: Case, quick_place:
             except DriveError:
                 refused = True
         failed = plan.count >= number
-        assert not writable(stage.root / "drives/d/main")
-        if refused or any(source.exists() for source in (stage.here / "file", stage.here / "folder")):
-            assert modes_below(stage.here) == before, plan.log[number - 1]
+        assert not writable(scenario.root / "drives/d/main")
+        if refused or any(source.exists() for source in (scenario.here / "file", scenario.here / "folder")):
+            assert modes_below(scenario.here) == before, plan.log[number - 1]
     assert number > 5
 
 
 def test_a_recovery_that_is_killed_anywhere_is_finished_by_the_next_one(quick_place: Path, monkeypatch):
     with without_exchange(monkeypatch):
-        stage = Stage(DRIVE_CASES[7], quick_place)
-        allowed = stage.outcomes()
+        scenario = Scenario(DRIVE_CASES[7], quick_place)
+        allowed = scenario.outcomes()
 
         def half_done() -> Drive:
-            drive = stage.set_up()
+            drive = scenario.set_up()
             plan = Plan()
             with guarded(plan, ("rename",)):
-                stage.case.verb(drive)
-            drive = stage.set_up()
-            assert killed_at(plan.count, lambda: stage.case.verb(drive), ("rename",))
-            return stage.drive()
+                scenario.case.verb(drive)
+            drive = scenario.set_up()
+            assert killed_at(plan.count, lambda: scenario.case.verb(drive), ("rename",))
+            return scenario.drive()
 
         number, killed = 0, True
         while killed:
             number += 1
             drive = half_done()
             killed = killed_at(number, lambda drive=drive: drive.list())
-            stage.check(allowed)
+            scenario.check(allowed)
         assert number > 5
 
 
 @pytest.mark.parametrize("case", [DRIVE_CASES[1], DRIVE_CASES[2], DRIVE_CASES[7], *GET_CASES[2:]], ids=repr)
 def test_a_verb_that_fails_anywhere_has_happened_or_has_not(case: Case, quick_place: Path):
-    fails_everywhere(Stage(case, quick_place), ERRNOS[::6])
+    fails_everywhere(Scenario(case, quick_place), ERRNOS[::6])
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize("case", [*DRIVE_CASES, *GET_CASES], ids=repr)
 def test_each_errno_at_each_operation_of_each_verb(case: Case, quick_place: Path):
-    fails_everywhere(Stage(case, quick_place), ERRNOS)
+    fails_everywhere(Scenario(case, quick_place), ERRNOS)
 
 
-def fails_everywhere(stage: Stage, codes: tuple[int, ...]) -> None:
-    allowed = stage.outcomes()
+def fails_everywhere(scenario: Scenario, codes: tuple[int, ...]) -> None:
+    allowed = scenario.outcomes()
     for code in codes:
         number, failed = 0, True
         while failed:
             number += 1
-            drive = stage.set_up()
+            drive = scenario.set_up()
             plan = Plan(number, fail(code))
             error = None
             with guarded(plan):
                 try:
-                    stage.case.verb(drive)
+                    scenario.case.verb(drive)
                 except DriveError as caught:
                     error = caught
             failed = plan.count >= number
             if error is not None:
                 assert isinstance(error, DriveOSError), error
                 assert "\n" not in str(error)
-            stage.check(allowed)
+            scenario.check(allowed)
         assert number > 3

@@ -36,7 +36,7 @@ _MAX_PASSES = 50
 T = TypeVar("T")
 
 
-class Stage:
+class MachineDriver:
     """Drives a machine step by step, and keeps the messages that it sent."""
 
     def __init__(self, root: LightningFlow, max_running: int | None = None) -> None:
@@ -169,14 +169,14 @@ class Work(LightningWork):
         return (args, kwargs)
 
 
-def play(script: Callable[[Any], object], max_running: int | None = None, **attributes: Any) -> Stage:
+def play(script: Callable[[Any], object], max_running: int | None = None, **attributes: Any) -> MachineDriver:
     """Return a driven machine with a flow that runs `script`; its works have started."""
-    stage = Stage(ScriptedFlow(script, **attributes), max_running)
-    stage.up(*[work.name for work in stage.root.works()])
-    return stage
+    driver = MachineDriver(ScriptedFlow(script, **attributes), max_running)
+    driver.up(*[work.name for work in driver.root.works()])
+    return driver
 
 
-class Desk:
+class MessageCollector:
     """Collects the messages of a work side, in place of pipes."""
 
     def __init__(self, work_side: WorkMachine) -> None:
@@ -221,12 +221,12 @@ def stages(statuses: Iterable[WorkStatus]) -> list[str]:
 
 __all__ = [
     "AcknowledgeState",
-    "Desk",
     "KillWork",
+    "MachineDriver",
+    "MessageCollector",
     "RunCall",
     "RunEnded",
     "ScriptedFlow",
-    "Stage",
     "StartWork",
     "StateChanged",
     "StopWork",

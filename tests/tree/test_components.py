@@ -30,7 +30,7 @@ from lightning_lite.tree.structures import Dict, List
 from lightning_lite.tree.work import LightningWork
 
 from tests.support.flows import do_nothing
-from tests.support.simulation import ScriptedFlow, Stage, StartWork, Work, only, play
+from tests.support.simulation import MachineDriver, ScriptedFlow, StartWork, Work, only, play
 
 
 class Bare(LightningFlow):
@@ -278,11 +278,11 @@ class Grows(LightningFlow):
 
 
 def test_a_work_may_be_created_in_run_and_gets_a_process_with_its_first_call():
-    stage = Stage(Grows())
+    driver = MachineDriver(Grows())
 
-    assert stage.root.later.name == "root.later"
-    assert only(stage.sent, StartWork)[0].work == "root.later"
-    assert "later" not in stage.root.state["vars"]
+    assert driver.root.later.name == "root.later"
+    assert only(driver.sent, StartWork)[0].work == "root.later"
+    assert "later" not in driver.root.state["vars"]
 
 
 def test_a_component_that_is_set_outside_init_and_run_is_refused():
@@ -450,7 +450,7 @@ def test_a_work_takes_no_children(value):
 
 def test_a_new_public_attribute_outside_init_is_refused():
     with pytest.raises(StateError, match=r"Cannot set attributes that were not defined in __init__: new\b"):
-        Stage(ScriptedFlow(lambda flow: setattr(flow, "new", 1)))
+        MachineDriver(ScriptedFlow(lambda flow: setattr(flow, "new", 1)))
     with pytest.raises(
         StateError, match=r"Cannot set attributes that were not defined in __init__: new\b.*self\._new"
     ):
@@ -701,11 +701,11 @@ def test_a_copy_of_a_work_has_its_own_values_and_calls(cls, copied):
 
 
 def test_the_display_name_can_be_set_only_before_the_work_has_started():
-    stage = Stage(ScriptedFlow(do_nothing, work=Work()))
-    work = stage.root.work
+    driver = MachineDriver(ScriptedFlow(do_nothing, work=Work()))
+    work = driver.root.work
     assert work.display_name == "work"
     work.display_name = "Trainer"
-    stage.up("root.work")
+    driver.up("root.work")
 
     work.display_name = "Trainer"
     with pytest.raises(RuntimeError, match=r"The display name can be set only before the work has started\."):
@@ -721,13 +721,13 @@ def test_a_port_is_picked_once_and_is_state():
 
 
 def test_the_address_is_known_once_the_process_is_up():
-    stage = Stage(ScriptedFlow(do_nothing, work=Work()))
-    assert stage.root.work.internal_ip == ""
+    driver = MachineDriver(ScriptedFlow(do_nothing, work=Work()))
+    assert driver.root.work.internal_ip == ""
 
-    stage.up("root.work")
+    driver.up("root.work")
 
-    assert stage.root.work.internal_ip == "127.0.0.1"
-    assert stage.root.work.public_ip == ""
+    assert driver.root.work.internal_ip == "127.0.0.1"
+    assert driver.root.work.public_ip == ""
 
 
 def test_a_flow_is_ready_when_all_its_flows_are():
@@ -749,10 +749,10 @@ def test_no_warning_comes_from_building_a_tree():
 def test_two_thousand_works_are_no_problem():
     root = ScriptedFlow(do_nothing, many=List(*[Work(start_with_flow=False) for _ in range(2000)]))
 
-    stage = Stage(root)
+    driver = MachineDriver(root)
 
     assert len(root.works()) == 2000
-    assert stage.sent == []
+    assert driver.sent == []
 
 
 @pytest.mark.parametrize("name", ["_values", "_write", "_is_up", "_set_name"])

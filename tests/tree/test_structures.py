@@ -18,8 +18,8 @@ from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.codec import encode
 
 from tests.support.simulation import (
+    MachineDriver,
     ScriptedFlow,
-    Stage,
     StartWork,
     StateChanged,
     StopWork,
@@ -367,9 +367,9 @@ def test_a_work_added_in_run_gets_a_process_with_its_first_call():
         for work in flow.parts.values():
             work.run()
 
-    stage = Stage(ScriptedFlow(run, parts=Dict()))
+    driver = MachineDriver(ScriptedFlow(run, parts=Dict()))
 
-    assert kinds(stage.sent) == [("StartWork", "root.parts.new")]
+    assert kinds(driver.sent) == [("StartWork", "root.parts.new")]
 
 
 @pytest.mark.parametrize(
@@ -386,12 +386,12 @@ def test_the_process_of_a_work_that_is_taken_out_is_ended(take_out):
             flow.go = False
             take_out(flow.parts)
 
-    stage = play(run, parts=Dict(a=Work()), go=False)
-    stage.root.go = True
+    driver = play(run, parts=Dict(a=Work()), go=False)
+    driver.root.go = True
 
-    assert kinds(stage.settle()) == [("StopWork", "root.parts.a")]
-    stage.exit("root.parts.a", 0)
-    assert stage.machine.is_at_rest
+    assert kinds(driver.settle()) == [("StopWork", "root.parts.a")]
+    driver.exit("root.parts.a", 0)
+    assert driver.machine.is_at_rest
 
 
 def test_all_processes_below_what_is_taken_out_are_ended_and_no_others():
@@ -401,10 +401,10 @@ def test_all_processes_below_what_is_taken_out_are_ended_and_no_others():
             flow.parts.pop("a")
 
     flow = ScriptedFlow(lambda flow: None, work=Work(), more=List(Work()))
-    stage = play(run, parts=Dict(a=flow, ab=Work()), go=False)
-    stage.root.go = True
+    driver = play(run, parts=Dict(a=flow, ab=Work()), go=False)
+    driver.root.go = True
 
-    assert sorted(kinds(stage.settle())) == [
+    assert sorted(kinds(driver.settle())) == [
         ("StopWork", "root.parts.a.more.0"),
         ("StopWork", "root.parts.a.work"),
     ]
@@ -418,33 +418,33 @@ def replace_and_run(flow):
 
 
 def test_a_replacement_under_the_same_key_starts_only_after_the_old_process_has_gone():
-    stage = play(replace_and_run, parts=Dict(a=Work(parallel=True)))
-    old = stage.root.parts["a"]
-    sent = stage.change("root.parts.a", step=1)
+    driver = play(replace_and_run, parts=Dict(a=Work(parallel=True)))
+    old = driver.root.parts["a"]
+    sent = driver.change("root.parts.a", step=1)
     assert only(sent, StopWork) != []
     assert only(sent, StartWork) == []
-    assert not stage.machine.is_at_rest
+    assert not driver.machine.is_at_rest
 
-    late = stage.change("root.parts.a", loss=0.125)
+    late = driver.change("root.parts.a", loss=0.125)
     assert only(late, StartWork) == []
-    assert (old.loss, stage.root.parts["a"].loss) == (0.125, 0.0)
+    assert (old.loss, driver.root.parts["a"].loss) == (0.125, 0.0)
 
-    assert kinds(stage.exit("root.parts.a", 0)) == [("StartWork", "root.parts.a")]
-    assert kinds(stage.up("root.parts.a")) == [("RunCall", "root.parts.a")]
-    stage.answer("root.parts.a", "new")
-    assert stage.root.parts["a"].call().value == "new"
+    assert kinds(driver.exit("root.parts.a", 0)) == [("StartWork", "root.parts.a")]
+    assert kinds(driver.up("root.parts.a")) == [("RunCall", "root.parts.a")]
+    driver.answer("root.parts.a", "new")
+    assert driver.root.parts["a"].call().value == "new"
     assert old.call().failure.reason == "stopped"
 
 
 def test_a_replaced_work_gets_its_late_reports_also_during_the_shutdown():
-    stage = play(replace_and_run, parts=Dict(a=Work(parallel=True)))
-    old = stage.root.parts["a"]
-    stage.change("root.parts.a", step=1)
+    driver = play(replace_and_run, parts=Dict(a=Work(parallel=True)))
+    old = driver.root.parts["a"]
+    driver.change("root.parts.a", step=1)
 
     late = StateChanged("root.parts.a", {"loss": encode(0.125, "loss")}, 0)
-    stage.machine.close(stage.clock.now(), [late])
+    driver.machine.close(driver.clock.now(), [late])
 
-    assert (old.loss, stage.root.parts["a"].loss) == (0.125, 0.0)
+    assert (old.loss, driver.root.parts["a"].loss) == (0.125, 0.0)
 
 
 def test_many_replacements_in_one_pass_start_one_process():
@@ -454,12 +454,12 @@ def test_many_replacements_in_one_pass_start_one_process():
                 flow.parts["a"] = Work(parallel=True)
                 flow.parts["a"].run()
 
-    stage = play(run, parts=Dict(a=Work()))
-    stage.change("root.parts.a", step=1)
-    stage.exit("root.parts.a", 0)
+    driver = play(run, parts=Dict(a=Work()))
+    driver.change("root.parts.a", step=1)
+    driver.exit("root.parts.a", 0)
 
-    assert len(only(stage.sent, StopWork)) == 1
-    assert len(only(stage.sent, StartWork)) == 2
+    assert len(only(driver.sent, StopWork)) == 1
+    assert len(only(driver.sent, StartWork)) == 2
 
 
 def test_a_work_that_was_taken_out_can_not_end_the_app_any_more():
@@ -469,12 +469,12 @@ def test_a_work_that_was_taken_out_can_not_end_the_app_any_more():
             if flow.parts[0].step:
                 flow.parts.clear()
 
-    stage = play(run, parts=List(Work(parallel=True)))
-    stage.change("root.parts.0", step=1)
-    stage.fail("root.parts.0")
-    stage.exit("root.parts.0", 1)
+    driver = play(run, parts=List(Work(parallel=True)))
+    driver.change("root.parts.0", step=1)
+    driver.fail("root.parts.0")
+    driver.exit("root.parts.0", 1)
 
-    assert not stage.machine.ended
+    assert not driver.machine.ended
 
 
 def test_a_call_of_a_work_that_is_taken_out_in_the_same_pass_is_not_sent():
@@ -485,9 +485,9 @@ def test_a_call_of_a_work_that_is_taken_out_in_the_same_pass_is_not_sent():
             flow.parts[0].run()
             works.append(flow.parts.pop())
 
-    stage = play(run, parts=List(Work(parallel=True, start_with_flow=False)))
+    driver = play(run, parts=List(Work(parallel=True, start_with_flow=False)))
 
-    assert stage.sent == []
+    assert driver.sent == []
     assert works[0].call().failure.reason == "stopped"
     assert works[0].has_stopped
 
@@ -507,10 +507,10 @@ def test_a_work_that_moves_gets_a_process_under_its_new_name():
             flow.parts["b"] = flow.parts.pop("a")
             flow.parts["b"].run()
 
-    stage = play(run, parts=Dict(a=Work(parallel=True)), go=False)
-    stage.root.go = True
+    driver = play(run, parts=Dict(a=Work(parallel=True)), go=False)
+    driver.root.go = True
 
-    assert sorted(kinds(stage.settle())) == [("StartWork", "root.parts.b"), ("StopWork", "root.parts.a")]
+    assert sorted(kinds(driver.settle())) == [("StartWork", "root.parts.b"), ("StopWork", "root.parts.a")]
 
 
 def test_a_place_of_max_running_is_free_when_the_work_that_was_taken_out_is_gone():
@@ -520,14 +520,14 @@ def test_a_place_of_max_running_is_free_when_the_work_that_was_taken_out_is_gone
         if flow.go and "a" in flow.parts:
             flow.parts.pop("a")
 
-    stage = play(run, max_running=1, parts=Dict(a=Work(parallel=True), b=Work(parallel=True)), go=False)
-    stage.root.go = True
-    stage.settle()
-    assert not stage.root.parts["b"].is_running
+    driver = play(run, max_running=1, parts=Dict(a=Work(parallel=True), b=Work(parallel=True)), go=False)
+    driver.root.go = True
+    driver.settle()
+    assert not driver.root.parts["b"].is_running
 
-    stage.exit("root.parts.a", 0)
+    driver.exit("root.parts.a", 0)
 
-    assert stage.root.parts["b"].is_running
+    assert driver.root.parts["b"].is_running
 
 
 def test_a_change_of_a_structure_makes_the_flow_run_again():
@@ -535,9 +535,9 @@ def test_a_change_of_a_structure_makes_the_flow_run_again():
         if len(flow.parts) < 3:
             flow.parts.append(Tiny(start_with_flow=False))
 
-    stage = Stage(ScriptedFlow(run, parts=List()))
+    driver = MachineDriver(ScriptedFlow(run, parts=List()))
 
-    assert len(stage.root.parts) == 3
+    assert len(driver.root.parts) == 3
 
 
 def test_what_was_changed_in_a_flow_that_is_taken_out_in_the_same_pass_is_no_state_of_the_app():
@@ -565,22 +565,22 @@ def test_the_end_of_a_call_in_a_flow_that_was_taken_out_is_no_fact_of_the_app():
                 flow.parts.clear()
 
     inner = ScriptedFlow(lambda flow: None, work=Work(parallel=True))
-    stage = play(run, parts=Dict(a=inner))
-    stage.change("root.parts.a.work", step=1)
-    events = stage.machine.step(stage.clock.now(), [WorkExited("root.parts.a.work", 0)]).events
+    driver = play(run, parts=Dict(a=inner))
+    driver.change("root.parts.a.work", step=1)
+    events = driver.machine.step(driver.clock.now(), [WorkExited("root.parts.a.work", 0)]).events
 
     assert inner.work.has_stopped
     assert events == []
 
 
 def test_the_exit_of_an_old_process_says_nothing_about_the_new_work():
-    stage = play(replace_and_run, parts=Dict(a=Work(parallel=True)))
-    stage.change("root.parts.a", step=1)
+    driver = play(replace_and_run, parts=Dict(a=Work(parallel=True)))
+    driver.change("root.parts.a", step=1)
 
-    stage.settle(WorkExited("root.parts.a", -9))
+    driver.settle(WorkExited("root.parts.a", -9))
 
-    assert not stage.root.parts["a"].has_failed
-    assert not stage.machine.ended
+    assert not driver.root.parts["a"].has_failed
+    assert not driver.machine.ended
 
 
 # Messages about a plain list or dict that a flow gets.
