@@ -10,7 +10,7 @@ from types import ModuleType, TracebackType
 import click
 
 from lightning_lite.app.app import LightningApp
-from lightning_lite.app.script_file import execute_script, find_app
+from lightning_lite.app.script_loader import execute_script, find_app
 from lightning_lite.app.session import Session
 from lightning_lite.cli.options import BadInput
 from lightning_lite.errors import (

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 #: Imported by name: only the process of the work needs a server, and not each one has pictures.
 _HTTP_SERVER = "lightning_lite.components.http_server"
-_IMAGE_TEXT = "lightning_lite.components.image_text"
+_IMAGE_TEXT = "lightning_lite.components.image_base64"
 
 _DEFAULT_PORT = 7777
 

@@ -10,8 +10,8 @@ import streamlit
 
 from lightning_lite.app_state import AppState
 from lightning_lite.frontends.programs.user_code import setting
-from lightning_lite.values.base import Transferable
 from lightning_lite.values.pickling import unpack
+from lightning_lite.values.transferable import Transferable
 
 #: Streamlit draws the page for each visitor in a thread of its own.
 _lock = Lock()

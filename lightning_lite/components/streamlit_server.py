@@ -21,8 +21,8 @@ from lightning_lite.errors import ComponentError
 from lightning_lite.extras import check_installed
 from lightning_lite.frontends.child_process import end_program, page_settings, start_program
 from lightning_lite.runners.exit_status import describe_exit
-from lightning_lite.values.base import Carrier
 from lightning_lite.values.pickling import PackingError, pack, why_not
+from lightning_lite.values.transferable import Carrier
 
 #: The program, and the module in it that draws the page.
 _PROGRAM = "lightning_lite.frontends.programs.streamlit_server"

@@ -18,8 +18,8 @@ from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.node import Node, TreeMember
 from lightning_lite.tree.structures import List
-from lightning_lite.values.base import Transferable
 from lightning_lite.values.codec import decode
+from lightning_lite.values.transferable import Transferable
 
 #: Attributes of a process. That of the earlier run has ended.
 PROCESS_ATTRIBUTES = frozenset({"_url", "_port"})

@@ -27,10 +27,10 @@ from lightning_lite.sockets import PortWatch, bracketed, node_address
 from lightning_lite.tracebacks import find_user_error
 from lightning_lite.tree.node import UNSET, Node, differ
 from lightning_lite.tree.work import LightningWork
-from lightning_lite.values.base import Carrier, Transferable, receiving
 from lightning_lite.values.codec import ATOMS, SCALARS, is_container
 from lightning_lite.values.pickling import PackingError, explain, pack, remove_files_of, shown_type, unpack
 from lightning_lite.values.secret_texts import add_texts, texts_in
+from lightning_lite.values.transferable import Carrier, Transferable, receiving
 
 if TYPE_CHECKING:
     from typing import Any, ClassVar

@@ -8,9 +8,9 @@ from lightning_lite.engine.work_machine import WorkMachine
 from lightning_lite.errors import ArgumentError
 from lightning_lite.tracebacks import find_user_error
 from lightning_lite.tree.work import LightningWork
-from lightning_lite.values.base import NotShareable
 from lightning_lite.values.multiprocessing_objects import Descriptor, pack_shared
 from lightning_lite.values.pickling import PackingError, explain, shown_type, why_not
+from lightning_lite.values.transferable import NotShareable
 
 
 def pack_work_machine(work: LightningWork) -> tuple[bytes, tuple[Descriptor, ...]]:

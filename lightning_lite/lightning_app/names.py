@@ -48,7 +48,7 @@ _SAMPLE_TYPES = dict.fromkeys(
     ("Category", "Image", "Number", "Text"), "lightning_lite.components.sample_types"
 )
 _PYTHON_SERVER = {**_SAMPLE_TYPES, "PythonServer": "lightning_lite.components.python_server"}
-_IMAGE_TEXT = {"Image": "lightning_lite.components.image_text:ImageText"}
+_IMAGE_TEXT = {"Image": "lightning_lite.components.image_base64:ImageText"}
 _MODEL_INFERENCE = {"ModelInferenceAPI": "lightning_lite.components.model_inference"}
 _GRADIO = {"ServeGradio": "lightning_lite.components.gradio_server"}
 _AUTO_SCALER = {"AutoScaler": "lightning_lite.components.auto_scaler"}
@@ -59,12 +59,12 @@ _DATABASE_CLIENT = {"DatabaseClient": "lightning_lite.components.database_client
 _TESTING = {
     "LightningTestApp": "lightning_lite.testing.apps",
     "application_testing": "lightning_lite.testing.command_line",
-    "run_work_isolated": "lightning_lite.testing.isolation",
+    "run_work_isolated": "lightning_lite.testing.isolated_work",
     "delete_cloud_lightning_apps": "lightning_lite.lightning_app.cloud_tests",
     "run_app_in_cloud": "lightning_lite.lightning_app.cloud_tests",
     "wait_for": "lightning_lite.lightning_app.cloud_tests",
 }
-_EMPTY = {"EmptyFlow": "lightning_lite.testing.components", "EmptyWork": "lightning_lite.testing.components"}
+_EMPTY = dict.fromkeys(("EmptyFlow", "EmptyWork"), "lightning_lite.testing.empty_components")
 
 #: The names that `lightning` itself has, besides its modules.
 TOP_NAMES = {**_APP, **_FLOW, **_WORK, **_BUILD_CONFIG, **_CLOUD_COMPUTE}

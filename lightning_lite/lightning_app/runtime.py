@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from lightning_lite.app.app import LightningApp
-from lightning_lite.app.script_file import execute_script, find_app
+from lightning_lite.app.script_loader import execute_script, find_app
 from lightning_lite.errors import AppFailed, AppIdle, WorkFailed
 from lightning_lite.lightning_app.stubs import MisconfigurationException
 from lightning_lite.tracebacks import RemoteTraceback, leave_out_own_frames

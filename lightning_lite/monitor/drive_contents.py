@@ -18,7 +18,7 @@ from functools import partial
 from typing import BinaryIO, NamedTuple
 
 from lightning_lite.errors import LightningLiteError
-from lightning_lite.monitor.previews import Preview, preview_of, probable_kind
+from lightning_lite.monitor.file_previews import Preview, preview_of, probable_kind
 from lightning_lite.root_access import opened
 from lightning_lite.settings import resolve_root_mode
 from lightning_lite.storage.base import Entry, Parts, Store

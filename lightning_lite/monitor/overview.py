@@ -12,7 +12,7 @@ from time import monotonic, time
 from typing import Any
 
 from lightning_lite.monitor.follower import RunFollower
-from lightning_lite.monitor.recorded_layout import shows_something
+from lightning_lite.monitor.layout_file import shows_something
 from lightning_lite.monitor.run_list import describe_run
 from lightning_lite.monitor.run_status import (
     AppAnswer,

@@ -36,7 +36,7 @@ from __future__ import annotations
 
 from lightning_lite.late_import import late_import
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values.base import Transferable, register_text
+from lightning_lite.values.transferable import Transferable, register_text
 
 if TYPE_CHECKING:
     from typing import Any

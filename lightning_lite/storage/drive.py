@@ -39,7 +39,7 @@ from lightning_lite.storage.errors import (
     translate_errors,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.links import broken_link, relative_to
+from lightning_lite.storage.fs.symlinks import broken_link, relative_to
 from lightning_lite.storage.names import (
     SURELY_SHORT,
     PathLike,
@@ -58,7 +58,7 @@ from lightning_lite.storage.progress import progress
 from lightning_lite.storage.stores import open_store
 from lightning_lite.store_url import is_url
 from lightning_lite.trusted_roots import TRUSTED, is_trusted
-from lightning_lite.values.base import Transferable
+from lightning_lite.values.transferable import Transferable
 from lightning_lite.working_directory import absolute, working_directory
 
 #: The argument of the user: a path, or several.

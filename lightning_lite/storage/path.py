@@ -37,7 +37,7 @@ from lightning_lite.storage.errors import (
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.names import PROTOCOL, PathLike, path_parts, path_text
 from lightning_lite.storage.stores import drive_names
-from lightning_lite.values.base import Transferable, arrived
+from lightning_lite.values.transferable import Transferable, arrived
 from lightning_lite.working_directory import absolute, working_directory
 
 _FOLDER = "paths"

@@ -27,8 +27,8 @@ from lightning_lite.storage.errors import (
     translate_errors,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.values.base import NotShareable, Transferable
 from lightning_lite.values.pickling import PackingError, explain, shown_type
+from lightning_lite.values.transferable import NotShareable, Transferable
 
 #: Seconds for which the versions of earlier processes are kept.
 _WEEK = 7 * 24 * 3600.0

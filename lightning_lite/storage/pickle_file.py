@@ -20,8 +20,8 @@ from typing import Any
 
 from lightning_lite.storage.errors import DriveError, shown
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.values.base import check_travels
 from lightning_lite.values.pickling import is_importable, pack, unpack
+from lightning_lite.values.transferable import check_travels
 
 _MAGIC = b"LITEOBJ1"
 _ALIGNMENT = 64

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from lightning_lite.clock import ManualClock
     from lightning_lite.testing.apps import LightningTestApp
     from lightning_lite.testing.command_line import application_testing
-    from lightning_lite.testing.components import EmptyFlow, EmptyWork
-    from lightning_lite.testing.isolation import run_work_isolated
+    from lightning_lite.testing.empty_components import EmptyFlow, EmptyWork
+    from lightning_lite.testing.isolated_work import run_work_isolated
     from lightning_lite.testing.waiting import poll_until
 
 __all__ = [
@@ -28,13 +28,13 @@ __all__ = [
 ]
 
 _DEFINED_IN = {
-    "EmptyFlow": "lightning_lite.testing.components",
-    "EmptyWork": "lightning_lite.testing.components",
+    "EmptyFlow": "lightning_lite.testing.empty_components",
+    "EmptyWork": "lightning_lite.testing.empty_components",
     "LightningTestApp": "lightning_lite.testing.apps",
     "ManualClock": "lightning_lite.clock",
     "application_testing": "lightning_lite.testing.command_line",
     "poll_until": "lightning_lite.testing.waiting",
-    "run_work_isolated": "lightning_lite.testing.isolation",
+    "run_work_isolated": "lightning_lite.testing.isolated_work",
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from lightning_lite.late_import import late_import
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values.base import Transferable
+from lightning_lite.values.transferable import Transferable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ from lightning_lite.errors import ComponentDefinitionError, DetachedError, State
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.tracebacks import leave_out_own_frames
 from lightning_lite.tree.node import Node, TreeMember, check_name
-from lightning_lite.values.base import Transferable, from_text
 from lightning_lite.values.codec import ATOMS, decode, encode, is_container
+from lightning_lite.values.transferable import Transferable, from_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

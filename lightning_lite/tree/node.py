@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from lightning_lite.errors import ComponentError, StateError
 from lightning_lite.light_typing import TYPE_CHECKING, Protocol
-from lightning_lite.values.base import Stationary, Transferable
 from lightning_lite.values.codec import SCALARS, decode, encode, is_container
+from lightning_lite.values.transferable import Stationary, Transferable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from lightning_lite.errors import ComponentError
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
-from lightning_lite.values.base import Confidential
+from lightning_lite.values.transferable import Confidential
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ import sys
 from copyreg import dispatch_table
 
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values import namespaces, tokens
-from lightning_lite.values.base import PackingError
+from lightning_lite.values import namespaces, object_tokens
+from lightning_lite.values.transferable import PackingError
 
 if TYPE_CHECKING:
     from typing import Any
@@ -81,8 +81,8 @@ def single_for_main(obj: Any, module: str, name: str) -> Any:
 
 def _arrived_token(obj: Any) -> str:
     """Return the token of an object that another process has sent; an empty text for another object."""
-    token = tokens.known_token(obj)
-    return "" if token is None or token.startswith(tokens.origin()) else token
+    token = object_tokens.known_token(obj)
+    return "" if token is None or token.startswith(object_tokens.origin()) else token
 
 
 def is_found(obj: Any, module: str, qualname: str) -> bool:

@@ -28,8 +28,7 @@ from typing import Any
 
 import cloudpickle
 
-from lightning_lite.values import definitions, namespaces, tokens
-from lightning_lite.values.base import PackingError, PickleTooLarge, check_travels
+from lightning_lite.values import definitions, namespaces, object_tokens
 from lightning_lite.values.by_name import (
     check_arrival,
     is_found,
@@ -41,7 +40,8 @@ from lightning_lite.values.by_name import (
 )
 from lightning_lite.values.code_names import names_of, words_of
 from lightning_lite.values.exceptions import builtin_base, reduce_error
-from lightning_lite.values.unused_definitions import WaitingDefinitions
+from lightning_lite.values.lazy_definitions import WaitingDefinitions
+from lightning_lite.values.transferable import PackingError, PickleTooLarge, check_travels
 
 _PROTOCOL = 5
 
@@ -148,7 +148,7 @@ class _ValuePickler(pickle.Pickler):
         placed: Module and name of each object that the receiver finds there.
         has_noted: Whether classes were pickled because their names are words of texts or annotations.
         cells: The cells that stand for the values of type aliases, by the id of the alias.
-        uses, sizes: The globals that were pickled; see `unused_definitions.ValuePickler`.
+        uses, sizes: The globals that were pickled; see `lazy_definitions.ValuePickler`.
         whole: Names of those modules of which the receiver may use any name.
     """
 
@@ -205,7 +205,7 @@ class _ValuePickler(pickle.Pickler):
         named = self._reduce_by_name(function)
         if named is not None:
             return named
-        token = tokens.token_of(function)
+        token = object_tokens.token_of(function)
         space, _ = self._place_of(function, function.__globals__)
         names = names_of(function.__code__)
         used = self._globals_for(space, function.__globals__, names.used, names.noted)
@@ -226,7 +226,7 @@ class _ValuePickler(pickle.Pickler):
     def _skeleton_of(self, function: FunctionType) -> tuple[Any, tuple[Any, ...]]:
         """Return the call that makes a function, without its globals and attributes."""
         space, name = self._place_of(function, function.__globals__)
-        token = tokens.token_of(function)
+        token = object_tokens.token_of(function)
         return definitions.make_function, (token, function.__code__, space, name, function.__closure__ or ())
 
     def _globals_for(
@@ -315,7 +315,7 @@ class _ValuePickler(pickle.Pickler):
             bases = attributes.get("__orig_bases__", (typing.TypedDict,))
         contents = _take_contents(cls, attributes)
         members, values = _take_members(cls, attributes) if issubclass(cls, Enum) else ({}, None)
-        token = tokens.token_of(cls)
+        token = object_tokens.token_of(cls)
         args = token, space, name, type(cls), bases, contents, values
         state = token, attributes, _registered_in(cls), members, space, names
         return definitions.make_class, args, state, None, None, definitions.set_class
@@ -392,7 +392,7 @@ class _ValuePickler(pickle.Pickler):
                 place = name
                 self._note_placed(globals_, [name])
         state = _state_of(obj) if make is definitions.new_object else {}
-        made = definitions.make_object, (tokens.token_of(obj), space, place, type(obj), make, *args)
+        made = definitions.make_object, (object_tokens.token_of(obj), space, place, type(obj), make, *args)
         return *made, state, None, None, definitions.set_attributes
 
     # Namespaces.
@@ -454,7 +454,7 @@ def _facts(name: str, globals_: dict[str, Any]) -> namespaces.Facts:
         spec if spec != "__main__" else None,  # the spec of a profiler, which has run the file
         None if path is None else list(path),
         name in sys.modules,
-        tokens.origin(),
+        object_tokens.origin(),
     )
 
 

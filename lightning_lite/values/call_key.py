@@ -15,8 +15,8 @@ from typing import Any
 
 from lightning_lite.errors import ArgumentError
 from lightning_lite.tracebacks import find_user_error
-from lightning_lite.values.base import Confidential, NotShareable, Transferable, check_travels
 from lightning_lite.values.pickling import BIG, value_files
+from lightning_lite.values.transferable import Confidential, NotShareable, Transferable, check_travels
 
 #: Size in bytes; the probability of a collision among a million calls is below 1 in 10 million.
 _DIGEST_SIZE = 8

@@ -12,7 +12,7 @@ from collections import Counter, OrderedDict, defaultdict
 
 from lightning_lite.errors import StateError
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values.base import Confidential, Stationary, Transferable
+from lightning_lite.values.transferable import Confidential, Stationary, Transferable
 
 if TYPE_CHECKING:
     from typing import Any

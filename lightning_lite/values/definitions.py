@@ -1,7 +1,7 @@
 """Classes, functions and globals of the script, which another process can't import; they arrive by value.
 
-A definition has a token from the process that created it (`values/tokens`). It arrives once in a process: a
-later arrival gives the same object. It is placed in the module of its name (`values/namespaces`).
+A definition has a token from the process that created it (`values/object_tokens`). It arrives once in a
+process: a later arrival gives the same object. It is placed in the module of its name (`values/namespaces`).
 
 The pickles of `values/by_value` call these functions. The functions `make_…` create definitions empty,
 because they may refer to themselves.
@@ -13,7 +13,7 @@ from _thread import RLock  # threading would cost each work of a script 1 ms
 from types import CellType, FunctionType, new_class, resolve_bases
 
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values import namespaces, tokens
+from lightning_lite.values import namespaces, object_tokens
 from lightning_lite.values.by_name import is_importable
 from lightning_lite.values.exceptions import builtin_base
 from lightning_lite.values.namespaces import place
@@ -42,17 +42,17 @@ def _start(
         kind: Its class.
         make: Creates it.
     """
-    found = tokens.find(token)
+    found = object_tokens.find(token)
     if found is not None:
         return found
     if name is not None and space is not None and not namespaces.is_of_another(space):
         own = space.get(name, _ABSENT)
         if own is not _ABSENT and isinstance(own, kind):  # the script itself runs in this process
-            tokens.register(token, own)
-            tokens.finished.add(token)
+            object_tokens.register(token, own)
+            object_tokens.finished.add(token)
             return own
     made = make()
-    tokens.register(token, made)
+    object_tokens.register(token, made)
     if name is not None and space is not None:
         place(space, {name: made})
     return made
@@ -87,7 +87,7 @@ def set_function(function: Any, state: Any) -> None:
             that it needs loaded; the last element has registered its lines of code.
     """
     token, names, fields, attributes, modules, _ = state
-    if token in tokens.finished:
+    if token in object_tokens.finished:
         return
     for module in modules:
         __import__(module)
@@ -95,7 +95,7 @@ def set_function(function: Any, state: Any) -> None:
     for name, value in fields.items():
         setattr(function, name, value)
     function.__dict__.update(attributes)
-    tokens.finished.add(token)
+    object_tokens.finished.add(token)
 
 
 def make_class(
@@ -220,7 +220,7 @@ def set_class(cls: Any, state: Any) -> None:
             of its members, its namespace, and the globals that its annotations name.
     """
     token, attributes, subclasses, members, space, names = state
-    if token in tokens.finished:
+    if token in object_tokens.finished:
         return
     if space is not None:
         place(space, names)
@@ -233,7 +233,7 @@ def set_class(cls: Any, state: Any) -> None:
         cls[member].__dict__.update(values)
     for subclass in subclasses:
         cls.register(subclass)
-    tokens.finished.add(token)
+    object_tokens.finished.add(token)
 
 
 def make_object(

@@ -21,8 +21,8 @@ from io import BytesIO
 from threading import local
 from typing import Any
 
-from lightning_lite.values.base import NotShareable
 from lightning_lite.values.pickling import pack, unpack
+from lightning_lite.values.transferable import NotShareable
 
 PACKAGES = ("multiprocess", "multiprocessing")
 

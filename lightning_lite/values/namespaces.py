@@ -17,7 +17,7 @@ from _thread import get_ident  # threading would cost each work 1 ms
 from types import FunctionType, ModuleType
 
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
-from lightning_lite.values import tokens
+from lightning_lite.values import object_tokens
 
 if TYPE_CHECKING:
     from typing import Any
@@ -153,7 +153,7 @@ def open_namespace(*fields: Any) -> dict[str, Any]:
         if facts.is_registered:
             _enter(name, module)
         return module.__dict__
-    if facts.origin != tokens.origin() and (facts.file is None or _file_of(space) != facts.file):
+    if facts.origin != object_tokens.origin() and (facts.file is None or _file_of(space) != facts.file):
         return _open_foreign(facts)
     return space
 
@@ -260,7 +260,7 @@ def open_module(space: dict[str, Any]) -> ModuleType:
 
 def find_definition(token: str, module: str, qualname: str) -> Any:
     """Return a class or function that this process has sent to another one."""
-    found = tokens.find(token)
+    found = object_tokens.find(token)
     return find_global(module, qualname) if found is None else found
 
 

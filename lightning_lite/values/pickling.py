@@ -14,8 +14,6 @@ from types import FunctionType, ModuleType
 
 from lightning_lite.late_import import late_import
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values.base import NotShareable, PickleTooLarge, check_travels
-from lightning_lite.values.base import PackingError as PackingError
 from lightning_lite.values.by_name import (
     check_arrival,
     name_for_main,
@@ -27,6 +25,8 @@ from lightning_lite.values.by_name import is_importable as is_importable
 from lightning_lite.values.exceptions import reduce_error, reduce_error_by_parts
 from lightning_lite.values.namespaces import find_global as find_global
 from lightning_lite.values.namespaces import find_single
+from lightning_lite.values.transferable import NotShareable, PickleTooLarge, check_travels
+from lightning_lite.values.transferable import PackingError as PackingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

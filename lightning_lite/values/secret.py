@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from lightning_lite.errors import SecretError
 from lightning_lite.masking import MASK, register
-from lightning_lite.values.base import Confidential
 from lightning_lite.values.secret_texts import TOKEN, add_variable, is_variable, text_of, token_of
+from lightning_lite.values.transferable import Confidential
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

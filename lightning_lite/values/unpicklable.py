@@ -16,9 +16,9 @@ from time import monotonic
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
-from lightning_lite.values.base import NotShareable
 from lightning_lite.values.by_name import is_importable
 from lightning_lite.values.code_names import names_of
+from lightning_lite.values.transferable import NotShareable
 
 #: Seconds after which the search ends with its results so far.
 _LONGEST = 2.0

@@ -27,7 +27,7 @@ from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.web.endpoints import Endpoint
 from lightning_lite.web.parameters import Parameter
 from lightning_lite.web.refusals import Refused
-from lightning_lite.web.server_state import ServerState
+from lightning_lite.web.server_context import ServerContext
 
 #: The commands of an action.
 COMMANDS = ("stop", "kill", "restart", "stack")
@@ -40,7 +40,7 @@ _BEGIN_TIMEOUT = 10.0
 
 
 def act(
-    server_state: ServerState, id: str, command: str, work: str | None, timeout: float | None
+    server_context: ServerContext, id: str, command: str, work: str | None, timeout: float | None
 ) -> dict[str, Any]:
     """Execute a command on a run or on one of its works, wait for its effect, and say what has happened.
 
@@ -49,7 +49,7 @@ def act(
         CommandError: The app does not answer, or a process does not end.
         OSError: The process belongs to another user.
     """
-    run = server_state.find_run(id)
+    run = server_context.find_run(id)
     if run.state != "running":
         raise Refused(409, f"Run {run.id} is not running: its state is {run.state}.")
     seconds = timeouts.STOP_TIMEOUT if timeout is None else timeout
@@ -71,7 +71,7 @@ def act(
     return {"text": None, "done": " ".join(f"{outcome.text}." for outcome in outcomes)}
 
 
-def resume(server_state: ServerState, id: str, retry_failed: bool) -> dict[str, Any]:
+def resume(server_context: ServerContext, id: str, retry_failed: bool) -> dict[str, Any]:
     """Start the recorded command of a run again, detached from this server.
 
     Its output goes into a file in the folder of the run.
@@ -81,8 +81,8 @@ def resume(server_state: ServerState, id: str, retry_failed: bool) -> dict[str, 
         CommandError: The run can't be resumed.
         OSError: The program can't be started.
     """
-    run = server_state.find_run(id)
-    resumed = resume_command(run, server_state.root, retry_failed=retry_failed)
+    run = server_context.find_run(id)
+    resumed = resume_command(run, server_context.root, retry_failed=retry_failed)
     output = os.path.join(run.path, OUTPUT_NAME)
     fd = open_regular(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:

@@ -20,7 +20,7 @@ from lightning_lite.errors import CommandError
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.web.answers import error_answer
 from lightning_lite.web.refusals import Refused, unanswered
-from lightning_lite.web.server_state import ServerState
+from lightning_lite.web.server_context import ServerContext
 from lightning_lite.web.threads import in_thread
 
 #: The methods that routes of apps can have.
@@ -44,43 +44,43 @@ class _AppRoute(Route):
         return (Match.NONE, {}) if is_reserved(scope["path"]) else super().matches(scope)
 
 
-def make_app_route(server_state: ServerState) -> Route:
+def make_app_route(server_context: ServerContext) -> Route:
     """Return the route for all addresses that the page does not have.
 
     Args:
-        server_state: The state that all endpoints share.
+        server_context: The state that all endpoints share.
     """
 
     async def serve(request: Request) -> Response:
-        server_state.num_unsent += 1
+        server_context.num_unsent += 1
         try:
             response = await answer(request)
         except BaseException:
-            server_state.num_unsent -= 1
+            server_context.num_unsent -= 1
             raise
         response.background = BackgroundTask(count_sent)
         return response
 
     async def count_sent() -> None:
-        server_state.num_unsent -= 1
+        server_context.num_unsent -= 1
 
     async def answer(request: Request) -> Response:
         try:
-            if server_state.read_only and request.method != "GET":
+            if server_context.read_only and request.method != "GET":
                 raise Refused(403, "This server is read-only: it was started with --read-only.")
             path, query = request.scope["path"], request.url.query
             headers = [(name, text) for name, text in request.headers.items() if name not in _OWN_HEADERS]
             body = b64encode(await request.body()).decode()
             forward = partial(
                 _forward,
-                server_state,
+                server_context,
                 method=request.method,
                 path=path,
                 query=query,
                 headers=headers,
                 body=body,
             )
-            async with server_state.turn(_TIME_LIMIT):
+            async with server_context.turn(_TIME_LIMIT):
                 return await in_thread(forward)
         except Refused as refused:
             return error_answer(refused.status, refused.reason)
@@ -88,16 +88,16 @@ def make_app_route(server_state: ServerState) -> Route:
     return _AppRoute("/{path:path}", serve, methods=METHODS)
 
 
-def _forward(server_state: ServerState, *, method: str, path: str, **parts: object) -> Response:
+def _forward(server_context: ServerContext, *, method: str, path: str, **parts: object) -> Response:
     """Let the app answer a request.
 
     Raises:
         Refused: The app has no such route, or does not answer.
     """
     nothing = Refused(404, f"There is nothing at {path[:200]}.")
-    if server_state.run is None:
+    if server_context.run is None:
         raise nothing
-    run = server_state.find_run(server_state.run)
+    run = server_context.find_run(server_context.run)
     if run.state != "running":
         raise Refused(503, f"The app of run {run.id} has ended: its state is {run.state}.")
     try:

@@ -24,7 +24,7 @@ from lightning_lite.web.guard import Guard
 from lightning_lite.web.lightning_api import make_state_routes
 from lightning_lite.web.page_frames import PageFrame, show_frame
 from lightning_lite.web.refusals import Refused, refusal_of
-from lightning_lite.web.server_state import ServerState
+from lightning_lite.web.server_context import ServerContext
 from lightning_lite.web.tickets import TicketUsed
 
 _log = logging.getLogger("lightning_lite")
@@ -33,12 +33,12 @@ _STATIC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "static")
 
 
 def create_app(
-    server_state: ServerState, *, token: str, hosts: Collection[str], routes: Sequence[BaseRoute] = ()
+    server_context: ServerContext, *, token: str, hosts: Collection[str], routes: Sequence[BaseRoute] = ()
 ) -> ASGIApp:
     """Return the application that a server runs.
 
     Args:
-        server_state: The state that all endpoints share.
+        server_context: The state that all endpoints share.
         token: The token that a request must have.
         hosts: The values of `Host` that are accepted, with the port.
         routes: More routes, behind the same guard.
@@ -56,7 +56,7 @@ def create_app(
 
     async def send_download(request: Request) -> Response:
         try:
-            download = server_state.tickets.take(request.path_params["ticket"])
+            download = server_context.tickets.take(request.path_params["ticket"])
             if not isinstance(download, downloads.Download):
                 raise Refused(404, "This ticket is for a frame.")
             if (download.media_type is not None) != request.url.path.startswith("/preview/"):
@@ -70,7 +70,7 @@ def create_app(
 
     async def send_frame(request: Request) -> Response:
         try:
-            frame = server_state.tickets.take(request.path_params["ticket"])
+            frame = server_context.tickets.take(request.path_params["ticket"])
             if not isinstance(frame, PageFrame):
                 raise Refused(404, "This ticket is for a download.")
             return show_frame(frame)
@@ -91,10 +91,10 @@ def create_app(
             Route("/download/{ticket}", send_download, methods=["GET"]),
             Route("/preview/{ticket}", send_download, methods=["GET"]),
             Route("/frame/{ticket}", send_frame, methods=["GET"]),
-            *(make_route(each, server_state, slots) for each in ENDPOINTS),
+            *(make_route(each, server_context, slots) for each in ENDPOINTS),
             *routes,
-            *make_state_routes(server_state),
-            make_app_route(server_state),
+            *make_state_routes(server_context),
+            make_app_route(server_context),
             WebSocketRoute("/{path:path}", refuse_socket),  # last; Starlette would answer 403 without a body
         ],
         exception_handlers={HTTPException: _show_error, Exception: _show_error},

@@ -7,39 +7,39 @@ from typing import Any, BinaryIO
 from lightning_lite.web.downloads import Download
 from lightning_lite.web.endpoints import Endpoint
 from lightning_lite.web.parameters import Parameter
-from lightning_lite.web.server_state import ServerState
+from lightning_lite.web.server_context import ServerContext
 
 
-def list_drives(server_state: ServerState) -> dict[str, Any]:
+def list_drives(server_context: ServerContext) -> dict[str, Any]:
     """Return the drives, and where they are if not in the root."""
-    found = server_state.drives.drives()
-    place = None if server_state.place == server_state.root else server_state.place
+    found = server_context.drives.drives()
+    place = None if server_context.place == server_context.root else server_context.place
     return {"place": place, "drives": [drive._asdict() for drive in found.drives], "trouble": found.trouble}
 
 
 def show_folder(
-    server_state: ServerState, id: str, path: str, component: str | None, after: str | None, limit: int
+    server_context: ServerContext, id: str, path: str, component: str | None, after: str | None, limit: int
 ) -> dict[str, Any]:
     """Return a page of a folder of a drive."""
-    page = server_state.drives.folder(id, path, component, after, limit)
+    page = server_context.drives.folder(id, path, component, after, limit)
     return {**page._asdict(), "entries": [entry._asdict() for entry in page.entries]}
 
 
-def show_preview(server_state: ServerState, id: str, path: str, component: str | None) -> dict[str, Any]:
+def show_preview(server_context: ServerContext, id: str, path: str, component: str | None) -> dict[str, Any]:
     """Return the beginning of a file, or the address at which a browser shows it."""
-    preview = server_state.drives.preview(id, path, component)
+    preview = server_context.drives.preview(id, path, component)
     url = None
     if preview.media_type is not None:
-        shown = file_download(server_state, id, path, component)._replace(media_type=preview.media_type)
-        url = f"/preview/{server_state.tickets.give(shown)}"
+        shown = file_download(server_context, id, path, component)._replace(media_type=preview.media_type)
+        url = f"/preview/{server_context.tickets.give(shown)}"
     return {**preview._asdict(), "url": url}
 
 
-def file_download(server_state: ServerState, drive: str, path: str, component: str | None) -> Download:
+def file_download(server_context: ServerContext, drive: str, path: str, component: str | None) -> Download:
     """Return the download of a file in a drive."""
 
     def open_file() -> BinaryIO:
-        return server_state.drives.open(drive, path, component).file
+        return server_context.drives.open(drive, path, component).file
 
     return Download(path.rpartition("/")[2], open_file)
 

@@ -11,10 +11,10 @@ from typing import Any
 from lightning_lite.web import actions, drive_api, log_api, metrics_api, run_api, server_api
 from lightning_lite.web.endpoints import Endpoint
 from lightning_lite.web.openapi import describe_api
-from lightning_lite.web.server_state import ServerState
+from lightning_lite.web.server_context import ServerContext
 
 
-def show_description(_: ServerState) -> dict[str, Any]:
+def show_description(_: ServerContext) -> dict[str, Any]:
     """Return the description of the API."""
     return describe_api(ENDPOINTS)
 

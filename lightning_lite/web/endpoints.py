@@ -20,7 +20,7 @@ from starlette.routing import Route
 from lightning_lite.web.answers import answer, error_answer
 from lightning_lite.web.parameters import Parameter, read_fields, read_query
 from lightning_lite.web.refusals import Refused, refusal_of
-from lightning_lite.web.server_state import ServerState
+from lightning_lite.web.server_context import ServerContext
 from lightning_lite.web.threads import in_thread
 
 _log = logging.getLogger("lightning_lite")
@@ -29,7 +29,7 @@ _log = logging.getLogger("lightning_lite")
 _MAX_ANSWERS = 32
 
 #: Maximum number of actions at the same time. They wait for apps for many seconds, and delay no answers.
-#: Together with `server_state.MAX_TURNS`, this is the number of peers of the command channel of an app.
+#: Together with `server_context.MAX_TURNS`, this is the number of peers of the command channel of an app.
 _MAX_ACTIONS = 8
 
 
@@ -58,22 +58,22 @@ class Endpoint(NamedTuple):
     media_type: str = "application/json"
 
 
-def make_route(endpoint: Endpoint, server_state: ServerState, slots: Mapping[str, Semaphore]) -> Route:
+def make_route(endpoint: Endpoint, server_context: ServerContext, slots: Mapping[str, Semaphore]) -> Route:
     """Return the route of an endpoint.
 
     Args:
         endpoint: The endpoint.
-        server_state: The state that all endpoints share, their first argument.
+        server_context: The state that all endpoints share, their first argument.
         slots: Of `make_slots`.
     """
 
     def respond(path: Mapping[str, str], given: Mapping[str, Any], known: str) -> Response:
-        return answer(endpoint.function(server_state, **path, **given), known)
+        return answer(endpoint.function(server_context, **path, **given), known)
 
     async def serve(request: Request) -> Response:
-        server_state.last_request = monotonic()
+        server_context.last_request = monotonic()
         try:
-            if endpoint.changes and server_state.read_only:
+            if endpoint.changes and server_context.read_only:
                 raise Refused(403, "This server is read-only: it was started with --read-only.")
             given = await _read(endpoint, request)
             async with slots["changes" if endpoint.changes else "reads"]:

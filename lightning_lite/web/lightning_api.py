@@ -29,14 +29,14 @@ from starlette.websockets import WebSocket
 from lightning_lite.distribution import NAME
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.errors import CommandError
-from lightning_lite.monitor.recorded_layout import read_layout
+from lightning_lite.monitor.layout_file import read_layout
 from lightning_lite.monitor.state_snapshot import read_components, read_state, read_statuses
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.web.answers import error_answer, to_json
+from lightning_lite.web.client_states import ClientStates, UnknownPart, differences
 from lightning_lite.web.refusals import Refused, unanswered
-from lightning_lite.web.served_states import ServedStates, UnknownPart, differences
-from lightning_lite.web.server_state import ServerState
+from lightning_lite.web.server_context import ServerContext
 from lightning_lite.web.state_feed import StateFeed, serve_changes
 from lightning_lite.web.threads import in_thread
 
@@ -53,18 +53,18 @@ _READ_LIMIT = 20.0
 _ANSWER_LIMIT = 40.0
 
 
-def make_state_routes(server_state: ServerState) -> list[BaseRoute]:
+def make_state_routes(server_context: ServerContext) -> list[BaseRoute]:
     """Return the routes.
 
     Args:
-        server_state: The state that all endpoints share.
+        server_context: The state that all endpoints share.
     """
-    served, feed = ServedStates(), StateFeed(server_state)
+    served, feed = ClientStates(), StateFeed(server_context)
 
     def read(choose: Callable[[RunSummary, RunHistory], Any]) -> Callable[[Request], Any]:
         async def serve(request: Request) -> Response:
             return await _refusing(
-                request, lambda: _json(_read_history(server_state, app_run(server_state), choose))
+                request, lambda: _json(_read_history(server_context, app_run(server_context), choose))
             )
 
         return serve
@@ -74,26 +74,26 @@ def make_state_routes(server_state: ServerState) -> list[BaseRoute]:
 
     async def show_state(request: Request) -> Response:
         def answer() -> Response:
-            state = _read_history(server_state, app_run(server_state), _state_of)
+            state = _read_history(server_context, app_run(server_context), _state_of)
             served.keep(_client_of(request), state)
             return _json(state)
 
         return await _refusing(request, answer)
 
     async def show_layout(request: Request) -> Response:
-        return await _refusing(request, lambda: _json(_tabs(read_layout(app_run(server_state))["root"])))
+        return await _refusing(request, lambda: _json(_tabs(read_layout(app_run(server_context))["root"])))
 
     async def change(request: Request) -> Response:
-        answer = partial(_change, server_state, await request.body())
-        return await _refusing(request, answer, server_state.turn(_ANSWER_LIMIT))
+        answer = partial(_change, server_context, await request.body())
+        return await _refusing(request, answer, server_context.turn(_ANSWER_LIMIT))
 
     async def take_state(request: Request) -> Response:
-        answer = partial(_take_state, server_state, served, _client_of(request), await request.body())
-        return await _refusing(request, answer, server_state.turn(_ANSWER_LIMIT))
+        answer = partial(_take_state, server_context, served, _client_of(request), await request.body())
+        return await _refusing(request, answer, server_context.turn(_ANSWER_LIMIT))
 
     async def send_changes(socket: WebSocket) -> None:
         try:
-            await in_thread(app_run, server_state)
+            await in_thread(app_run, server_context)
             await serve_changes(feed, socket)
         except Refused as refused:
             await socket.send_denial_response(error_answer(refused.status, refused.reason, refused.headers))
@@ -108,7 +108,7 @@ def make_state_routes(server_state: ServerState) -> list[BaseRoute]:
 
     async def tell_health(_: Request) -> Response:
         is_running = (
-            server_state.run is not None and server_state.find_run(server_state.run).state == "running"
+            server_context.run is not None and server_context.find_run(server_context.run).state == "running"
         )
         return _json({"status": "ok" if is_running else "failure"}, 200 if is_running else 500)
 
@@ -125,15 +125,15 @@ def make_state_routes(server_state: ServerState) -> list[BaseRoute]:
     ]
 
 
-def app_run(server_state: ServerState) -> RunSummary:
+def app_run(server_context: ServerContext) -> RunSummary:
     """Return the run of the app that the server was started for.
 
     Raises:
         Refused: It was started for all runs of a root.
     """
-    if server_state.run is None:
+    if server_context.run is None:
         raise Refused(404, "This server was started for all runs of a root, and not for an app.")
-    return server_state.find_run(server_state.run)
+    return server_context.find_run(server_context.run)
 
 
 async def _refusing(
@@ -157,14 +157,14 @@ async def _refusing(
 
 
 def _read_history(
-    server_state: ServerState, run: RunSummary, choose: Callable[[RunSummary, RunHistory], Any]
+    server_context: ServerContext, run: RunSummary, choose: Callable[[RunSummary, RunHistory], Any]
 ) -> Any:
     """Return a part of the history of a run, which is read up to now.
 
     Raises:
         Refused: The journal can't be read, or is so long that it takes more time.
     """
-    follower = server_state.readers.reader_of(run).follower
+    follower = server_context.readers.reader_of(run).follower
     due = monotonic() + _READ_LIMIT
     follower.follow()  # also if a page has used up its share of the time
     while not follower.is_complete and monotonic() < due:
@@ -203,26 +203,26 @@ def _json(data: Any, status: int = 200) -> Response:
     return Response(to_json(data), status, media_type="application/json")
 
 
-def _change(server_state: ServerState, body: bytes) -> Response:
+def _change(server_context: ServerContext, body: bytes) -> Response:
     """Let the app make the changes in the body of a request.
 
     Raises:
         Refused: It has another form, the app refuses the changes, or it does not answer.
     """
-    data = _object_in(server_state, body)
+    data = _object_in(server_context, body)
     if data.keys() != {"changes"}:
         raise Refused(422, "The body must be an object with the field changes only.")
-    _send(server_state, data["changes"])
+    _send(server_context, data["changes"])
     return _json({})
 
 
-def _take_state(server_state: ServerState, served: ServedStates, client: str, body: bytes) -> Response:
+def _take_state(server_context: ServerContext, served: ClientStates, client: str, body: bytes) -> Response:
     """Let the app make the changes in a state that a client has sent back.
 
     Raises:
         Refused: As for `_change`, or no state was sent to the client.
     """
-    data = _object_in(server_state, body)
+    data = _object_in(server_context, body)
     if data.keys() != {"state"}:
         raise Refused(
             422,
@@ -240,18 +240,18 @@ def _take_state(server_state: ServerState, served: ServedStates, client: str, bo
     except UnknownPart as error:
         raise Refused(422, str(error)) from None
     if changes:
-        _send(server_state, changes)
+        _send(server_context, changes)
         served.apply(client, changes)
     return _json({})
 
 
-def _object_in(server_state: ServerState, body: bytes) -> dict[str, Any]:
+def _object_in(server_context: ServerContext, body: bytes) -> dict[str, Any]:
     """Return the object in the body of a request that changes something.
 
     Raises:
         Refused: There is none, or the server changes nothing.
     """
-    if server_state.read_only:
+    if server_context.read_only:
         raise Refused(403, "This server is read-only: it was started with --read-only.")
     try:
         data = json.loads(body)
@@ -264,13 +264,13 @@ def _object_in(server_state: ServerState, body: bytes) -> dict[str, Any]:
     return data
 
 
-def _send(server_state: ServerState, changes: Any) -> None:
+def _send(server_context: ServerContext, changes: Any) -> None:
     """Let the app make changes.
 
     Raises:
         Refused: The app refuses the changes, or does not answer.
     """
-    run = app_run(server_state)
+    run = app_run(server_context)
     if run.state != "running":
         raise Refused(503, f"The app of run {run.id} has ended: its state is {run.state}.")
     try:

@@ -10,14 +10,14 @@ from lightning_lite.web.answers import Tagged
 from lightning_lite.web.endpoints import Endpoint
 from lightning_lite.web.parameters import Parameter
 from lightning_lite.web.refusals import Refused, refusing
-from lightning_lite.web.server_state import ServerState
+from lightning_lite.web.server_context import ServerContext
 
 #: Maximum number of logs that a question may name.
 _MAX_WORKS = 1000
 
 
 def show_logs(
-    server_state: ServerState,
+    server_context: ServerContext,
     id: str,
     work: tuple[str, ...],
     before: str | None,
@@ -27,7 +27,7 @@ def show_logs(
     limit: int,
 ) -> Tagged:
     """Return a page of the lines of logs, in the order of their times."""
-    run = server_state.find_run(id)
+    run = server_context.find_run(id)
     if sum(given is not None for given in (before, after, at, around)) > 1:
         raise Refused(400, "Only one of before, after, at and around may be given.")
     pages, to_end = LogPages(run.path), run.state != "running"
@@ -51,7 +51,7 @@ def show_logs(
 
 
 def search(
-    server_state: ServerState,
+    server_context: ServerContext,
     id: str,
     q: str,
     regex: bool,
@@ -61,7 +61,7 @@ def search(
     **place: str | None,
 ) -> dict[str, Any]:
     """Return lines that have a text, and how far the logs were looked through."""
-    run = server_state.find_run(id)
+    run = server_context.find_run(id)
     with refusing():
         result = search_logs(LogPages(run.path), LogQuery(q, regex, case), limit, place["from"], work)
     return {

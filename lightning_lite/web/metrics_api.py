@@ -10,23 +10,23 @@ from lightning_lite.monitor.prometheus import CONTENT_TYPE, WatchedRun, metrics
 from lightning_lite.runs.catalog import RunSummary, read_runs
 from lightning_lite.web.endpoints import Endpoint
 from lightning_lite.web.run_readers import MAX_READERS
-from lightning_lite.web.server_state import ServerState
+from lightning_lite.web.server_context import ServerContext
 
 #: Seconds for which a sample of CPU and memory counts as the present one.
 _RECENT = 5.0
 
 
-def show_metrics(server_state: ServerState) -> Response:
+def show_metrics(server_context: ServerContext) -> Response:
     """Return the metrics of all runs that are still running, and the numbers of runs in each state."""
-    runs = read_runs(server_state.root)
+    runs = read_runs(server_context.root)
     running = [run for run in reversed(runs) if run.state == "running"]
-    text = metrics(runs, [_watch(server_state, run) for run in running[:MAX_READERS]])
+    text = metrics(runs, [_watch(server_context, run) for run in running[:MAX_READERS]])
     return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
 
-def _watch(server_state: ServerState, run: RunSummary) -> WatchedRun:
-    reader = server_state.readers.reader_of(run)
-    shown = reader.overview.describe(run, server_state.root)
+def _watch(server_context: ServerContext, run: RunSummary) -> WatchedRun:
+    reader = server_context.readers.reader_of(run)
+    shown = reader.overview.describe(run, server_context.root)
     with reader.follower.lock:
         reader.counters.update(reader.follower.history)
     usage = {work["name"]: (work["cpu"], work["memory"]) for work in shown["works"]}

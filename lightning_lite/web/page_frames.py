@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from starlette.responses import HTMLResponse, Response
 
-from lightning_lite.monitor.recorded_layout import find_page, read_layout
+from lightning_lite.monitor.layout_file import find_page, read_layout
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.web.refusals import Refused
 

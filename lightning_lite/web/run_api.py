@@ -9,8 +9,8 @@ from typing import Any
 
 from lightning_lite.monitor.call_details import describe_call
 from lightning_lite.monitor.comparison import MAX_RUNS, compare
+from lightning_lite.monitor.layout_file import read_layout
 from lightning_lite.monitor.number_series import number_series
-from lightning_lite.monitor.recorded_layout import read_layout
 from lightning_lite.monitor.run_list import describe_run
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.web.answers import Tagged, to_json
@@ -18,7 +18,7 @@ from lightning_lite.web.endpoints import Endpoint
 from lightning_lite.web.parameters import Parameter
 from lightning_lite.web.refusals import refusing
 from lightning_lite.web.run_readers import PATIENCE, RunReader
-from lightning_lite.web.server_state import ServerState
+from lightning_lite.web.server_context import ServerContext
 
 #: Maximum number of works in one question about the timeline: those in sight.
 MAX_WORKS = 60
@@ -27,22 +27,22 @@ MAX_WORKS = 60
 _MAX_ATTRIBUTES = 100
 
 
-def show_run(server_state: ServerState, id: str) -> Tagged:
+def show_run(server_context: ServerContext, id: str) -> Tagged:
     """Return the works of a run, its components and its failures."""
-    run = server_state.find_run(id)
-    shown = server_state.readers.reader_of(run).overview.describe(run, server_state.root)
+    run = server_context.find_run(id)
+    shown = server_context.readers.reader_of(run).overview.describe(run, server_context.root)
     # The time alone does not count as a change.
     return Tagged(to_json({**shown, "now": None}).decode("ascii"), lambda: shown)
 
 
-def show_usage(server_state: ServerState, id: str, since: float) -> dict[str, Any]:
+def show_usage(server_context: ServerContext, id: str, since: float) -> dict[str, Any]:
     """Return the CPU and memory of the processes of a run."""
-    run = server_state.find_run(id)
-    return server_state.readers.reader_of(run).overview.usage(run, since)
+    run = server_context.find_run(id)
+    return server_context.readers.reader_of(run).overview.usage(run, since)
 
 
 def show_timeline(
-    server_state: ServerState, id: str, work: tuple[str, ...], px: int, **borders: float | None
+    server_context: ServerContext, id: str, work: tuple[str, ...], px: int, **borders: float | None
 ) -> Tagged:
     """Return the calls of some works over time."""
 
@@ -56,11 +56,11 @@ def show_timeline(
             pixels=px,
         )
 
-    return _tagged(server_state, id, describe)
+    return _tagged(server_context, id, describe)
 
 
 def list_calls(
-    server_state: ServerState,
+    server_context: ServerContext,
     id: str,
     work: tuple[str, ...],
     outcome: str | None,
@@ -80,20 +80,24 @@ def list_calls(
             is_running=run.state == "running",
         )
 
-    return _tagged(server_state, id, describe)
+    return _tagged(server_context, id, describe)
 
 
-def show_call(server_state: ServerState, id: str, work: str, number: int) -> dict[str, Any]:
+def show_call(server_context: ServerContext, id: str, work: str, number: int) -> dict[str, Any]:
     """Return one call in detail."""
-    run = server_state.find_run(id)
-    reader = server_state.readers.reader_of(run)
+    run = server_context.find_run(id)
+    reader = server_context.readers.reader_of(run)
     with reader.follower.lock, refusing():
         return describe_call(
-            reader.follower.history, work, number, root=server_state.place, is_running=run.state == "running"
+            reader.follower.history,
+            work,
+            number,
+            root=server_context.place,
+            is_running=run.state == "running",
         )
 
 
-def show_state(server_state: ServerState, id: str) -> Tagged:
+def show_state(server_context: ServerContext, id: str) -> Tagged:
     """Return all components with their attributes."""
 
     def describe(_: RunSummary, reader: RunReader) -> dict[str, Any]:
@@ -104,41 +108,41 @@ def show_state(server_state: ServerState, id: str) -> Tagged:
             **reader.views.state.tree(follower.index.changes),
         }
 
-    return _tagged(server_state, id, describe)
+    return _tagged(server_context, id, describe)
 
 
-def show_value(server_state: ServerState, id: str, component: str, attribute: str) -> Tagged:
+def show_value(server_context: ServerContext, id: str, component: str, attribute: str) -> Tagged:
     """Return one value as a text."""
 
     def describe(_: RunSummary, reader: RunReader) -> dict[str, Any]:
         return reader.views.state.value(component, attribute)
 
-    return _tagged(server_state, id, describe)
+    return _tagged(server_context, id, describe)
 
 
-def show_layout(server_state: ServerState, id: str) -> Tagged:
+def show_layout(server_context: ServerContext, id: str) -> Tagged:
     """Return the layout of the flows of a run."""
-    shown = read_layout(server_state.find_run(id))
+    shown = read_layout(server_context.find_run(id))
     return Tagged(to_json(shown).decode("ascii"), lambda: shown)
 
 
-def show_graph(server_state: ServerState, id: str) -> dict[str, Any]:
+def show_graph(server_context: ServerContext, id: str) -> dict[str, Any]:
     """Return the graph of the calls between flows and works."""
-    run = server_state.find_run(id)
-    reader = server_state.readers.reader_of(run)
+    run = server_context.find_run(id)
+    reader = server_context.readers.reader_of(run)
     with reader.follower.lock:
         return reader.views.graph.describe(is_running=run.state == "running")
 
 
-def show_numbers(server_state: ServerState, id: str, attribute: tuple[str, ...]) -> dict[str, Any]:
+def show_numbers(server_context: ServerContext, id: str, attribute: tuple[str, ...]) -> dict[str, Any]:
     """Return numbers of the state over time."""
-    return number_series(server_state.find_run(id).path, attribute)
+    return number_series(server_context.find_run(id).path, attribute)
 
 
-def compare_runs(server_state: ServerState, run: tuple[str, ...]) -> dict[str, Any]:
+def compare_runs(server_context: ServerContext, run: tuple[str, ...]) -> dict[str, Any]:
     """Return the scalars of runs side by side, as far as they were read."""
-    runs = [server_state.find_run(each) for each in dict.fromkeys(run)]
-    readers = [server_state.readers.reader_of(each, PATIENCE / len(runs)) for each in runs]
+    runs = [server_context.find_run(each) for each in dict.fromkeys(run)]
+    readers = [server_context.readers.reader_of(each, PATIENCE / len(runs)) for each in runs]
     with ExitStack() as locks:
         for each in sorted(readers, key=lambda each: each.follower.path):  # always in the same order
             locks.enter_context(each.follower.lock)
@@ -148,13 +152,15 @@ def compare_runs(server_state: ServerState, run: tuple[str, ...]) -> dict[str, A
             "bytes": sum(each.bytes_read for each in followers),
             "of": sum(each.size for each in followers),
         }
-    return {"runs": [describe_run(each, server_state.root) for each in runs], "read": read, **compared}
+    return {"runs": [describe_run(each, server_context.root) for each in runs], "read": read, **compared}
 
 
-def _tagged(server_state: ServerState, id: str, describe: Callable[[RunSummary, RunReader], Any]) -> Tagged:
+def _tagged(
+    server_context: ServerContext, id: str, describe: Callable[[RunSummary, RunReader], Any]
+) -> Tagged:
     """Return an answer that depends only on the read part of the journal and on whether the app runs."""
-    run = server_state.find_run(id)
-    reader = server_state.readers.reader_of(run)
+    run = server_context.find_run(id)
+    reader = server_context.readers.reader_of(run)
     follower = reader.follower
 
     def make() -> Any:

@@ -31,12 +31,12 @@ import uvicorn
 
 from lightning_lite import sockets
 from lightning_lite.frontends.programs.parent import wait_for_end
-from lightning_lite.monitor.recorded_layout import shows_something
+from lightning_lite.monitor.layout_file import shows_something
 from lightning_lite.regular_files import open_regular
 from lightning_lite.sockets import ALL_ADDRESSES, bracketed, is_loopback
 from lightning_lite.web.application import create_app
 from lightning_lite.web.lightning_api import SOCKET_PACKAGE
-from lightning_lite.web.server_state import PERIOD, ServerState
+from lightning_lite.web.server_context import PERIOD, ServerContext
 
 HOST = "127.0.0.1"
 PORT = 8765
@@ -79,7 +79,7 @@ class PageServer:
     """One server; `run` serves until a signal ends it.
 
     Args:
-        server_state: The state that its endpoints share.
+        server_context: The state that its endpoints share.
         host: Address to bind.
         port: The first port to try; 0 for any free one.
         token: The token that requests must have; a new one if it is `None`.
@@ -94,22 +94,22 @@ class PageServer:
     """
 
     def __init__(
-        self, server_state: ServerState, host: str = HOST, port: int = PORT, token: str | None = None
+        self, server_context: ServerContext, host: str = HOST, port: int = PORT, token: str | None = None
     ) -> None:
-        self._server_state = server_state
+        self._server_state = server_context
         self._token = token or make_token()
         self._socket = _bind(host, port)
         self.host = host
         self.port: int = self._socket.getsockname()[1]
-        server_state.port = self.port
+        server_context.port = self.port
         names = hosts_of(host)
         self._hosts = [f"{name}:{self.port}" for name in names]
         self._hosts += names if self.port == 80 else []  # browsers leave out this port
         shown = host if host in _LOOPBACK else names[-1]
         self.address = f"http://{bracketed(shown)}:{self.port}/#token={self._token}"
-        if server_state.run is not None:
-            self.address += f"&to=/runs/{quote(server_state.run, safe='')}"
-            if shows_something(server_state.find_run(server_state.run)):
+        if server_context.run is not None:
+            self.address += f"&to=/runs/{quote(server_context.run, safe='')}"
+            if shows_something(server_context.find_run(server_context.run)):
                 self.address += "/app"
 
     def run(self, *, with_parent: bool = False, opens_browser: bool = False) -> None:

@@ -15,22 +15,22 @@ from lightning_lite.web.endpoints import Endpoint
 from lightning_lite.web.page_frames import frame_of
 from lightning_lite.web.parameters import Parameter
 from lightning_lite.web.refusals import Refused
-from lightning_lite.web.server_state import PERIOD, ServerState, user_name
+from lightning_lite.web.server_context import PERIOD, ServerContext, user_name
 
 #: Maximum number of runs in one question about activity.
 _MAX_RUNS = 30
 
 
-def show_server(server_state: ServerState) -> dict[str, Any]:
+def show_server(server_context: ServerContext) -> dict[str, Any]:
     """Return the properties of the server."""
     return {
         "version": __version__,
         "python": platform.python_version(),
-        "root": server_state.root,
-        "drives": server_state.place,
-        "run": server_state.run,
-        "read_only": server_state.read_only,
-        "can_resume": not server_state.read_only,
+        "root": server_context.root,
+        "drives": server_context.place,
+        "run": server_context.run,
+        "read_only": server_context.read_only,
+        "can_resume": not server_context.read_only,
         "user": user_name(),
         "host": this_host(),
         "pid": os.getpid(),
@@ -40,21 +40,21 @@ def show_server(server_state: ServerState) -> dict[str, Any]:
 
 
 def list_runs(
-    server_state: ServerState, before: str | None, limit: int, **filters: str | None
+    server_context: ServerContext, before: str | None, limit: int, **filters: str | None
 ) -> dict[str, Any]:
     """Return the runs that match, the newest first."""
     given = {name: text for name, text in filters.items() if text is not None}
-    return server_state.runs.page(before=before or "", limit=limit, **given)
+    return server_context.runs.page(before=before or "", limit=limit, **given)
 
 
-def show_activity(server_state: ServerState, run: tuple[str, ...]) -> dict[str, Any]:
+def show_activity(server_context: ServerContext, run: tuple[str, ...]) -> dict[str, Any]:
     """Return the ended calls of some runs over time; a run that is not there any more is left out."""
-    found = [summary for summary in map(server_state.runs.find, run) if summary is not None]
-    return server_state.activity.describe(found)
+    found = [summary for summary in map(server_context.runs.find, run) if summary is not None]
+    return server_context.activity.describe(found)
 
 
 def give_ticket(
-    server_state: ServerState, kind: str, component: str | None, **names: str | None
+    server_context: ServerContext, kind: str, component: str | None, **names: str | None
 ) -> dict[str, str]:
     """Return the address of a download or a frame, which works once."""
     for name in _NEEDED[kind]:
@@ -62,17 +62,17 @@ def give_ticket(
             raise Refused(400, f"{name} is missing: a ticket of the kind {kind} needs it.")
     run, work, drive, path = (names[name] or "" for name in ("run", "work", "drive", "path"))
     if kind == "frame":
-        frame = frame_of(server_state.find_run(run), names["url"] or "", server_state.port)
-        return {"url": f"/frame/{server_state.tickets.give(frame)}"}
+        frame = frame_of(server_context.find_run(run), names["url"] or "", server_context.port)
+        return {"url": f"/frame/{server_context.tickets.give(frame)}"}
     match kind:
         case "file":
-            download = file_download(server_state, drive, path, component)
+            download = file_download(server_context, drive, path, component)
         case "log":
-            download = log_download(server_state.find_run(run), work)
+            download = log_download(server_context.find_run(run), work)
         case _:
-            download = trace_download(server_state.find_run(run))
+            download = trace_download(server_context.find_run(run))
     download.open().close()  # the page gets the error, not the tab of the download
-    return {"url": f"/download/{server_state.tickets.give(download)}"}
+    return {"url": f"/download/{server_context.tickets.give(download)}"}
 
 
 #: The parameters that a ticket of each kind needs.

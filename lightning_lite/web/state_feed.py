@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.web.refusals import Refused
-from lightning_lite.web.server_state import ServerState
+from lightning_lite.web.server_context import ServerContext
 from lightning_lite.web.threads import in_thread
 
 #: Seconds between two looks at the journal; if it has not grown, a look reads nothing.
@@ -33,11 +33,11 @@ class StateFeed:
     """Counts the changes of the state of an app, while at least one client listens.
 
     Args:
-        server_state: The state that all endpoints share.
+        server_context: The state that all endpoints share.
     """
 
-    def __init__(self, server_state: ServerState) -> None:
-        self._server_state = server_state
+    def __init__(self, server_context: ServerContext) -> None:
+        self._server_state = server_context
         self._lock = Lock()
         self._listeners: set[Callable[[], None]] = set()
         self._ended: Event | None = None

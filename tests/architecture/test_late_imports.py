@@ -19,7 +19,7 @@ LATE = {
     "components.database_api": "only the process of the work serves; needs an extra",
     "components.database_tables": "needs the packages of the models",
     "components.http_server": "only the process of the work serves; needs an extra",
-    "components.image_text": "only works that serve pictures need Pillow",
+    "components.image_base64": "only works that serve pictures need Pillow",
     "components.server_rotation": "only the process of the work needs asyncio",
     "lightning_app.refused": "only an error needs the reasons, and works have the finder",
     "resources": "only the flow makes a `CloudCompute`; works receive one",
@@ -37,7 +37,7 @@ LATE = {
     "values.unpicklable": "only an error needs it",
     "values.value_files": "only processes that handle a big value need it",
     "web.server": "needs an extra",
-    "web.server_state": "needs an extra",
+    "web.server_context": "needs an extra",
 }
 
 #: The modules that call `late_import` with a name that they look up.

@@ -14,7 +14,7 @@ from PIL import Image
 
 from lightning_lite import LightningApp
 from lightning_lite.components import Image as SampleImage
-from lightning_lite.components.image_text import ImageText
+from lightning_lite.components.image_base64 import ImageText
 from lightning_lite.components.server_port import bind
 from lightning_lite.errors import ComponentError
 from lightning_lite.sockets import bracketed

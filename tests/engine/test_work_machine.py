@@ -15,9 +15,9 @@ from lightning_lite.testing import poll_until
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.hierarchy import set_name
 from lightning_lite.tree.work import LightningWork
-from lightning_lite.values.base import Transferable
 from lightning_lite.values.codec import encode
 from lightning_lite.values.pickling import pack, unpack
+from lightning_lite.values.transferable import Transferable
 
 from tests.support.simulation import MessageCollector, Work, decoded, kinds
 

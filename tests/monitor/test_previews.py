@@ -12,8 +12,8 @@ import zlib
 
 import pytest
 
-from lightning_lite.monitor import previews
-from lightning_lite.monitor.previews import Preview, preview_of, probable_kind
+from lightning_lite.monitor import file_previews
+from lightning_lite.monitor.file_previews import Preview, preview_of, probable_kind
 
 
 def preview(content: bytes | str, name: str = "a.txt") -> Preview:
@@ -52,7 +52,7 @@ def test_a_name_alone_makes_no_picture(content: bytes):
 
 
 def test_a_picture_beyond_the_limit_is_not_shown(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(previews, "PICTURE_LIMIT", 50)
+    monkeypatch.setattr(file_previews, "PICTURE_LIMIT", 50)
     found = preview(png())
     assert found.kind is None
     assert "download it" in (found.note or "")
@@ -87,11 +87,11 @@ def test_html_is_told_from_other_text(content: str, name: str):
 
 
 def test_text_is_shown_up_to_the_limit_without_half_a_character():
-    found = preview("ä" * previews.TEXT_LIMIT + "\n")
-    assert found.text == "ä" * (previews.TEXT_LIMIT // 2)
+    found = preview("ä" * file_previews.TEXT_LIMIT + "\n")
+    assert found.text == "ä" * (file_previews.TEXT_LIMIT // 2)
     assert found.truncated
-    odd = preview("." + "ä" * previews.TEXT_LIMIT)
-    assert odd.text == "." + "ä" * (previews.TEXT_LIMIT // 2 - 1)
+    odd = preview("." + "ä" * file_previews.TEXT_LIMIT)
+    assert odd.text == "." + "ä" * (file_previews.TEXT_LIMIT // 2 - 1)
 
 
 def test_bytes_that_are_not_utf_8_and_control_characters_are_escaped():
@@ -114,7 +114,7 @@ def test_a_binary_file_is_shown_as_a_dump(content: bytes):
 
 def test_a_dump_ends_at_its_limit():
     found = preview(b"\0" * 10_000)
-    assert len((found.text or "").splitlines()) == previews.DUMP_LIMIT // 16
+    assert len((found.text or "").splitlines()) == file_previews.DUMP_LIMIT // 16
     assert found.truncated
 
 
@@ -153,8 +153,8 @@ def test_rows_of_a_table_are_made_equally_long():
 
 
 def test_half_a_row_at_the_limit_is_left_out(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(previews, "TEXT_LIMIT", 10)
-    monkeypatch.setattr(previews, "DATA_LIMIT", 15)
+    monkeypatch.setattr(file_previews, "TEXT_LIMIT", 10)
+    monkeypatch.setattr(file_previews, "DATA_LIMIT", 15)
     found = preview("a,b\n11,22\n33,44\n55,66\n", "a.csv")
     assert (found.rows, found.truncated) == ([["11", "22"]], True)
 
@@ -165,7 +165,7 @@ def test_a_cell_is_short_and_harmless(cell: str):
     if rows is None:  # too long for the module csv, so it is shown as text
         assert len(cell) > 131_072
     else:
-        assert len(rows[0][1]) <= previews.CELL_LIMIT
+        assert len(rows[0][1]) <= file_previews.CELL_LIMIT
         assert rows[0][1].isprintable()
 
 
@@ -186,7 +186,7 @@ def test_json_is_laid_out():
 )
 def test_json_that_is_none_is_shown_as_text(content: str):
     found = preview(content, "a.json")
-    assert (found.kind, found.text) == ("text", content[: previews.TEXT_LIMIT])
+    assert (found.kind, found.text) == ("text", content[: file_previews.TEXT_LIMIT])
 
 
 def test_lines_of_json_are_a_table_if_each_is_an_object():

@@ -12,7 +12,7 @@ import pytest
 from lightning_lite.storage.base import Parts
 from lightning_lite.storage.errors import DriveUnreachable
 from lightning_lite.storage.object_store.client import Client, SwapResult
-from lightning_lite.storage.object_store.conditions import Conditions
+from lightning_lite.storage.object_store.condition_probe import Conditions
 from lightning_lite.storage.object_store.manifest import Manifest, Node
 from lightning_lite.storage.object_store.store import ObjectStore
 

@@ -24,8 +24,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_lite.errors import ArgumentError
-from lightning_lite.values.base import Transferable
 from lightning_lite.values.call_key import call_key
+from lightning_lite.values.transferable import Transferable
 
 from tests.support.exact_text import exact
 from tests.support.unpicklable import Leaves, Raises

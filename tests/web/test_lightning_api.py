@@ -17,9 +17,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from lightning_lite.testing import poll_until
+from lightning_lite.web.client_states import ClientStates
 from lightning_lite.web.refusals import Refused
-from lightning_lite.web.served_states import ServedStates
-from lightning_lite.web.server_state import MAX_TURNS, ServerState
+from lightning_lite.web.server_context import MAX_TURNS, ServerContext
 
 from tests.support.page_servers import Reply, Server, serving
 from tests.support.processes import DEADLINE, starting
@@ -280,7 +280,7 @@ def test_states_that_a_client_sends_back_at_the_same_time_all_count(app: Running
 
 
 def test_what_a_client_has_read_in_between_is_kept():
-    served = ServedStates()
+    served = ClientStates()
     for state in ({"vars": {"a": 1, "b": 1}}, {"vars": {"a": 5, "b": 1}, "flows": {}}):
         served.keep("client", state)
 
@@ -465,13 +465,13 @@ def test_more_changes_at_once_than_an_app_takes_wait_for_their_turn(app: Running
 
 def test_the_wait_for_a_turn_is_answered_by_504(own_place: Path):
     async def wait_for_one_more() -> Refused:
-        server_state = ServerState(str(own_place))
+        server_context = ServerContext(str(own_place))
         async with AsyncExitStack() as turns:
             for _ in range(MAX_TURNS):
-                await turns.enter_async_context(server_state.turn(DEADLINE))
+                await turns.enter_async_context(server_context.turn(DEADLINE))
             with pytest.raises(Refused) as refused:
-                await turns.enter_async_context(server_state.turn(0.01))
-        async with server_state.turn(0.01):  # they were given back
+                await turns.enter_async_context(server_context.turn(0.01))
+        async with server_context.turn(0.01):  # they were given back
             return refused.value
 
     assert asyncio.run(wait_for_one_more()).status == 504

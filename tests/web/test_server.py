@@ -30,7 +30,7 @@ from lightning_lite.web.server import (
     hosts_of,
     token_in,
 )
-from lightning_lite.web.server_state import ServerState
+from lightning_lite.web.server_context import ServerContext
 
 from tests.cli.short_apps import running
 from tests.cli.verbs import call, is_refused
@@ -173,7 +173,7 @@ def test_a_hundred_ports_in_use_are_an_error(monkeypatch: pytest.MonkeyPatch, tm
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(PortsInUse, match="choose one with --port"):
-            PageServer(ServerState(str(tmp_path)), port=taken.getsockname()[1])
+            PageServer(ServerContext(str(tmp_path)), port=taken.getsockname()[1])
 
 
 def test_a_port_can_be_taken_again_at_once():

@@ -11,7 +11,7 @@ from lightning_lite.distribution import NAME
 from lightning_lite.quantity_text import count
 from lightning_lite.storage.errors import DriveError, DrivePermissionError
 from lightning_lite.storage.object_store.client import Client
-from lightning_lite.storage.object_store.conditions import Conditions
+from lightning_lite.storage.object_store.condition_probe import Conditions
 from lightning_lite.storage.object_store.connection import check_keys, parse_url
 from lightning_lite.storage.stores import drive_names
 

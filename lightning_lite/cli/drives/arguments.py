@@ -23,7 +23,7 @@ from lightning_lite.storage.errors import (
     DriveTimeout,
     DriveWarning,
 )
-from lightning_lite.storage.fs.links import relative_to
+from lightning_lite.storage.fs.symlinks import relative_to
 from lightning_lite.storage.names import PROTOCOL, drive_name, expand, has_magic, path_parts
 from lightning_lite.storage.stores import drive_names
 from lightning_lite.working_directory import absolute, working_directory

@@ -88,7 +88,7 @@ def command(
     run_id = None if run is None else find_run(root, run).id
     # By their names, because they need the extra.
     server = late_import("lightning_lite.web.server")
-    server_state = late_import("lightning_lite.web.server_state").ServerState(
+    server_context = late_import("lightning_lite.web.server_context").ServerContext(
         root, run_id, read_only=read_only, place=drives
     )
     try:
@@ -97,7 +97,7 @@ def command(
         reason = error.strerror if isinstance(error, OSError) else error
         raise BadInput(f"--token-file {token_file}: {reason}.") from None
     try:
-        page = server.PageServer(server_state, host, port, token)
+        page = server.PageServer(server_context, host, port, token)
     except OSError as error:
         raise BadInput(f"{host}:{port} can't be served: {error.strerror or error}.") from None
     if not is_loopback(host):

@@ -1,1 +1,1 @@
-"""Operations on the file system from which the local store is built."""
+"""Operations on the file system, from which both stores are built."""

@@ -36,7 +36,7 @@ from lightning_lite.storage.errors import (
 )
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.attributes import copy_attributes
-from lightning_lite.storage.fs.links import Links, broken_link
+from lightning_lite.storage.fs.symlinks import Links, broken_link
 
 #: Size in bytes up to which `read` and `write` are faster than every other way.
 SMALL = 64 * 1024

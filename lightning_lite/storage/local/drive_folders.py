@@ -37,9 +37,9 @@ from lightning_lite.storage.errors import (
 )
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.files import open_beneath, shared_mode, stored_mode
-from lightning_lite.storage.fs.links import broken_link
 from lightning_lite.storage.fs.locks import CREATION_TIME, LONGEST_PAUSE, DriveLock
 from lightning_lite.storage.fs.probe import check_file_system
+from lightning_lite.storage.fs.symlinks import broken_link
 from lightning_lite.storage.names import RESERVED, check_part
 from lightning_lite.storage.transfer.staging import PREFIX, StagingFolder
 

@@ -16,8 +16,8 @@ from lightning_lite.storage.base import Entry, Page, Parts
 from lightning_lite.storage.errors import DriveAmbiguous, DriveNotFound, DriveSymlink, shown
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.files import open_beneath
-from lightning_lite.storage.fs.links import Links, broken_link
 from lightning_lite.storage.fs.locks import wait_for
+from lightning_lite.storage.fs.symlinks import Links, broken_link
 from lightning_lite.storage.local.drive_folders import DriveFolders, reads_need_lock
 
 T = TypeVar("T")

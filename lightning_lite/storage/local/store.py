@@ -41,7 +41,7 @@ from lightning_lite.storage.errors import (
 )
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.files import SMALL, Bounds, clone_tree
-from lightning_lite.storage.fs.links import target_of
+from lightning_lite.storage.fs.symlinks import target_of
 from lightning_lite.storage.fs.watch import Arrivals
 from lightning_lite.storage.local.drive_folders import DriveFolders, checked, exchange, make_folder, refusals
 from lightning_lite.storage.local.lookup import Lookup

@@ -14,7 +14,7 @@ from stat import S_IMODE, S_IRWXU, S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISLNK,
 from lightning_lite.storage.base import CheckedFile, Problem
 from lightning_lite.storage.errors import DriveError
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.links import Links
+from lightning_lite.storage.fs.symlinks import Links
 from lightning_lite.storage.local.drive_folders import INTENT, TWO_STEPS, read_intent
 from lightning_lite.storage.names import MAX_DEPTH, RESERVED, check_length, check_part
 from lightning_lite.storage.transfer.staging import PREFIX

@@ -10,7 +10,7 @@ from lightning_lite.storage.base import OnProgress, Parts
 from lightning_lite.storage.errors import DriveDamaged, DriveSymlink, shown
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.files import copy_range, restored_mode, warn_of_loss
-from lightning_lite.storage.fs.links import follow
+from lightning_lite.storage.fs.symlinks import follow
 from lightning_lite.storage.object_store.attributes import write_attributes
 from lightning_lite.storage.object_store.cache import Cache
 from lightning_lite.storage.object_store.client import PART, Client

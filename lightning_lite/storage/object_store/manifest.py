@@ -38,7 +38,7 @@ from lightning_lite.storage.errors import (
     not_owned,
     shown,
 )
-from lightning_lite.storage.fs.links import follow
+from lightning_lite.storage.fs.symlinks import follow
 from lightning_lite.storage.names import check_part, folded, refuse_other_form
 
 Node = dict[str, Any]

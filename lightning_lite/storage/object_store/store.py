@@ -45,7 +45,7 @@ from lightning_lite.storage.fs.files import Bounds, restored_mode
 from lightning_lite.storage.names import PROTOCOL, drive_name
 from lightning_lite.storage.object_store.cache import LIMIT, Cache
 from lightning_lite.storage.object_store.client import Client, SwapResult
-from lightning_lite.storage.object_store.conditions import Conditions
+from lightning_lite.storage.object_store.condition_probe import Conditions
 from lightning_lite.storage.object_store.connection import parse_url
 from lightning_lite.storage.object_store.download import Downloader, ObjectMissing
 from lightning_lite.storage.object_store.manifest import (

@@ -24,7 +24,7 @@ class UnknownPart(ValueError):
     """A state has a component or an attribute that the state of the app does not have."""
 
 
-class ServedStates:
+class ClientStates:
     """The states of several clients; callable from any thread."""
 
     def __init__(self) -> None:

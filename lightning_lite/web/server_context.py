@@ -25,7 +25,7 @@ PERIOD = 0.4
 MAX_TURNS = 24
 
 
-class ServerState:
+class ServerContext:
     """The state that all endpoints of a server share.
 
     Args:

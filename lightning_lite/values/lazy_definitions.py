@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple, Protocol
 
-from lightning_lite.values import tokens
-from lightning_lite.values.base import PickleTooLarge
+from lightning_lite.values import object_tokens
+from lightning_lite.values.transferable import PickleTooLarge
 
 #: Largest size of such a definition in bytes, with the globals that it uses; else each work would get them.
 _MAX_NBYTES = 1024 * 1024
@@ -151,14 +151,14 @@ def _pack(
         make_pickler: Makes its pickler.
         found: Gets the namespaces of other modules that it uses as a whole.
     """
-    known = _known.get(tokens.known_token(value) or "")
+    known = _known.get(object_tokens.known_token(value) or "")
     if known is not None and known.modules <= modules and known.is_current():
         return known.data
     file = _LimitedFile(_MAX_NBYTES)
     pickler = make_pickler(file, alone=value, modules=modules)
     packed = _Packed(_dump(pickler, value, file), modules, pickler.uses, pickler.sizes)
     found |= {name: pickler.spaces[name] for name in pickler.whole}
-    token = tokens.known_token(value)
+    token = object_tokens.known_token(value)
     if token is not None and isinstance(value, _DEFINITIONS) and not pickler.whole and packed.shows_changes():
         if token not in _known:
             weakref.finalize(value, _known.pop, token, None).atexit = False
