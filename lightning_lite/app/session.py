@@ -164,7 +164,9 @@ class Session:
             # After the lock is taken, so that this run is not removed.
             clean_runs(options.root_dir)
             if options.view:  # before the runner is created, which may replace the standard streams
-                self._view = TerminalView.open(name_of_app(root), self._terminal, self.snapshot_works)
+                # Only a resumed run has earlier calls. For a new one, the wall clock may be set back.
+                since = clock.now().wall if self._is_resumed else 0.0
+                self._view = TerminalView.open(name_of_app(root), self._terminal, self.snapshot_works, since)
             self._terminal.keep_lines_whole()  # before the runner is created, too
             self.runner = self._make_runner(options)
             self.flow_requests = FlowRequests(self.runner.wake)

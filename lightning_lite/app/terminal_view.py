@@ -22,25 +22,30 @@ class TerminalView:
         app: Name of the app.
         terminal: Shows the output of its works.
         live: Shows the works while they run.
+        since: The summary leaves out what was earlier: seconds since 1970.
     """
 
-    def __init__(self, app: str, terminal: Terminal, live: LiveView) -> None:
+    def __init__(self, app: str, terminal: Terminal, live: LiveView, since: float) -> None:
         self._app = app
         self._terminal = terminal
         self._live = live
-        self._began = time.time()
+        self._since = since
+        self._began = time.monotonic()
 
     @classmethod
-    def open(cls, app: str, terminal: Terminal, snapshot: Callable[[], Sequence[WorkRow]]) -> Self | None:
+    def open(
+        cls, app: str, terminal: Terminal, snapshot: Callable[[], Sequence[WorkRow]], since: float
+    ) -> Self | None:
         """Return a view on the terminal of `sys.stdout`, or `None` if that is no terminal or a dumb one.
 
         Args:
             app: Name of the app.
             terminal: Shows the output of its works.
             snapshot: Returns a snapshot of the works; called in any thread.
+            since: The summary leaves out what was earlier: seconds since 1970.
         """
         live = open_view(app, terminal, snapshot)
-        return cls(app, terminal, live) if live is not None else None
+        return cls(app, terminal, live, since) if live is not None else None
 
     def start(self) -> None:
         """Start to show the works."""
@@ -64,8 +69,8 @@ class TerminalView:
         has_begun = self._live.has_begun
         self._live.close()
         if has_begun:
-            summaries = [summarize_work(work, self._began) for work in works]
-            seconds = time.time() - self._began
+            summaries = [summarize_work(work, self._since) for work in works]
+            seconds = time.monotonic() - self._began
             show_run(EndSummary(self._app, ending, seconds, summaries), self._terminal)
 
 

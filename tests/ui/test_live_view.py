@@ -163,13 +163,35 @@ def test_no_color_takes_away_the_colours_of_the_view_only(screen, app, value, co
     assert screen.end() == 0
 
 
+def test_the_summary_has_all_calls_although_the_wall_clock_is_set_back(screen, app):
+    app.start(
+        """
+import time
+now = time.time
+
+class Root(Flow):
+    def run(self):
+        time.time = lambda: now() - 3600
+        self.work.run('go')
+        if self.work.has_succeeded:
+            self.stop()
+
+LightningApp(Root(work=Work())).run(runner='inline')
+"""
+    )
+
+    assert screen.end() == 0
+    assert any(re.fullmatch(r"Root ended after .*: 1 call\.", line) for line in screen.lines)
+
+
 def test_a_failure_is_shown_with_its_reason_and_the_last_output_of_the_work(screen, app):
     app.start(
         """
 class Root(Flow):
     def run(self):
         self.good.run('go')
-        self.bad.run('go', 'fail')
+        if self.good.has_succeeded:
+            self.bad.run('go', 'fail')
 
 LightningApp(Root(good=Work(), bad=Work())).run(runner='inline')
 """
