@@ -141,7 +141,7 @@ def _find_importable(name: str) -> bool:
     if name == "__main__" or name == "__mp_main__":
         return False
     if name.partition(".")[0] == _PACKAGE:
-        return True  # each work has imported this package, and to ask the finders takes 1 ms
+        return True  # each work has imported this package, and to ask the finders takes 0.5 ms
     module = sys.modules.get(name)
     spec = getattr(module, "__spec__", None)
     if spec is None:

@@ -96,7 +96,7 @@ class PageServer:
     def __init__(
         self, server_context: ServerContext, host: str = HOST, port: int = PORT, token: str | None = None
     ) -> None:
-        self._server_state = server_context
+        self._server_context = server_context
         self._token = token or make_token()
         self._socket = _bind(host, port)
         self.host = host
@@ -123,7 +123,7 @@ class PageServer:
             KeyboardInterrupt: After SIGINT.
             SystemExit: After SIGTERM, with the code 143.
         """
-        app = create_app(self._server_state, token=self._token, hosts=self._hosts)
+        app = create_app(self._server_context, token=self._token, hosts=self._hosts)
         config = uvicorn.Config(
             app,
             loop="asyncio",
@@ -142,8 +142,10 @@ class PageServer:
         if with_parent:
             Thread(target=self._end_with_parent, name="lightning-lite-page-parent", daemon=True).start()
         # Without a run, the first view is the list of runs: read it while the browser loads the page.
-        if self._server_state.run is None:
-            Thread(target=self._server_state.runs.page, name="lightning-lite-page-runs", daemon=True).start()
+        if self._server_context.run is None:
+            Thread(
+                target=self._server_context.runs.page, name="lightning-lite-page-runs", daemon=True
+            ).start()
         # uvicorn sends the signal that has ended it once more, to the handler from before.
         previous = signal.signal(signal.SIGTERM, _exit)
         link = None
@@ -169,9 +171,9 @@ class PageServer:
         """
         wait_for_end(os.getppid())
         now = monotonic()
-        while self._server_state.num_unsent and monotonic() < now + _LAST_ANSWER:
+        while self._server_context.num_unsent and monotonic() < now + _LAST_ANSWER:
             Event().wait(_PAUSE)
-        if now - self._server_state.last_request < _OPEN_PAGE:
+        if now - self._server_context.last_request < _OPEN_PAGE:
             Event().wait(_LAST_QUESTION)
         os._exit(0)  # there is nothing to clean up, and the app waits
 

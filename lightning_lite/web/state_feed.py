@@ -37,7 +37,7 @@ class StateFeed:
     """
 
     def __init__(self, server_context: ServerContext) -> None:
-        self._server_state = server_context
+        self._server_context = server_context
         self._lock = Lock()
         self._listeners: set[Callable[[], None]] = set()
         self._ended: Event | None = None
@@ -86,9 +86,9 @@ class StateFeed:
     def _read_state(self) -> Any:
         """Return the state in a form that can be compared, or `None` if it can't be read."""
         try:
-            assert self._server_state.run is not None
-            run = self._server_state.find_run(self._server_state.run)
-            reader = self._server_state.readers.reader_of(run)
+            assert self._server_context.run is not None
+            run = self._server_context.find_run(self._server_context.run)
+            reader = self._server_context.readers.reader_of(run)
         except (Refused, OSError):  # the run was removed, or its folder can't be read now
             return None
         follower = reader.follower

@@ -127,9 +127,10 @@ def test_a_server_that_dies_while_its_work_starts_is_lost_and_no_failed_start(tm
     remote.runner.close(DEADLINE)
 
 
-def test_an_error_of_the_server_itself_is_named_and_not_the_signal_that_ended_it_then(tmp_path):
+@pytest.mark.parametrize("failing", ["describe", "open", "exchange"])
+def test_an_error_of_the_server_itself_is_named_and_not_the_signal_that_ended_it_then(tmp_path, failing):
     def fail(method, value):
-        if method == "exchange":
+        if method == failing:
             raise OSError(28, "No space left on device")
         return value
 
@@ -137,7 +138,11 @@ def test_an_error_of_the_server_itself_is_named_and_not_the_signal_that_ended_it
     remote = Harness(str(tmp_path), lambda options: RemoteRunner(options, cluster))
     remote.start()
 
-    assert remote.exit_of().lost == "its server has failed with OSError: [Errno 28] No space left on device"
+    if failing == "describe":
+        what = remote.until(StartFailed).failure.message
+    else:
+        what = remote.exit_of().lost
+    assert what.endswith("its server has failed: OSError: [Errno 28] No space left on device")
     remote.runner.close(DEADLINE)
 
 

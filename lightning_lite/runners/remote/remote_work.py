@@ -387,7 +387,7 @@ class RemoteWork:
             self._later(_AGAIN, again)
         else:
             # An error of the server itself: its state is not known any more.
-            self._server_error = f"its server has failed with {type(error).__name__}: {error}"
+            self._server_error = f"its server has failed: {type(error).__name__}: {error}"
             self._kill_server(self._server_error)
 
     # The end.
@@ -421,7 +421,7 @@ class RemoteWork:
         if self.is_gone:
             return
         if not self._machine and not death.is_node_lost:
-            self._fail(death.detail)  # it has never been up
+            self._fail(self._server_error or death.detail)  # it has never been up
         elif death.is_node_lost:
             self._lose_after(_DEATH_PAUSE, self._server_error or death.detail)
         else:

@@ -100,7 +100,7 @@ class Poller:
         self._reader = open(reader, "rb", buffering=0)  # noqa: SIM115 - closed by `close`
         self._writer = open(self._wakeup_fd, "wb", buffering=0)  # noqa: SIM115
         # It keeps `close` from closing the descriptor that a thread in `wake` is about to write to. A signal
-        # handler may call `wake` in the middle of `close` or of another `wake`: one thread may take it twice.
+        # handler may call `wake`, but not `close`, in the middle of these: one thread may take it twice.
         self._writer_lock = RLock()
         self.watch(reader, self._read_wakeups)
 

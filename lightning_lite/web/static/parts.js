@@ -110,11 +110,10 @@ export function Menu({ label, items, children, class: kind = "plain" }) {
   function close() {
     if (isShown()) list.current.hidePopover();
   }
-  // A press of the pointer closes an open menu before the click arrives here.
+  // A press of the pointer closes an open menu before the click arrives here; a key does not.
   function openOrClose() {
     if (wasShown.current || isShown()) close();
     else setOpened(opened + 1);
-    wasShown.current = false;
   }
   function move(event) {
     const all = [...list.current.querySelectorAll("[role=menuitem]")];
@@ -127,7 +126,7 @@ export function Menu({ label, items, children, class: kind = "plain" }) {
     all.at(next % all.length)?.focus();
   }
   return html`<button ref=${button} type="button" class=${kind} aria-haspopup="menu" aria-expanded=${opened > 0} aria-label=${label} title=${label}
-      onPointerDown=${() => (wasShown.current = isShown())} onClick=${openOrClose}>${children ?? "⋯"}</button>
+      onPointerDown=${() => (wasShown.current = isShown())} onKeyDown=${() => (wasShown.current = false)} onClick=${openOrClose}>${children ?? "⋯"}</button>
     <div ref=${list} popover="auto" role="menu" class="menu" aria-label=${label} onKeyDown=${move}
       onToggle=${(event) => {
         if (event.newState !== "closed") return;
