@@ -316,7 +316,14 @@ class Outbox:
 
     def enter(self, block: Block, on_left: Callable[[], None]) -> None:
         """Call a function when a pass has left a block, unless it is cut there."""
-        self.this_pass.blocks.append((block, [on_left]))
+        record = self.this_pass
+        # A loop that makes the call again has left the block of its last round.
+        left = [entered for entered in record.blocks if entered[0].is_of_same_call(block)]
+        record.blocks = [entered for entered in record.blocks if entered not in left]
+        for _, functions in left:
+            for function in functions:
+                function()
+        record.blocks.append((block, [on_left]))
 
     def call_when_left(self, on_left: Callable[[], None]) -> None:
         """Call a function when the pass has left the innermost block that it has entered, or at its end."""

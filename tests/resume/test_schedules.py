@@ -515,6 +515,33 @@ def test_a_pass_that_stays_after_the_block_does_not_enter_it_again_however_the_f
     assert driver.root._num_left == 1
 
 
+class AskingInALoop(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.hourly = Work()
+        self.daily = Work()
+        self.other = Work(parallel=True)
+        self._entered = []
+
+    def run(self):
+        self.other.run()
+        for name in ("hourly", "daily"):
+            if self.schedule(name):
+                self._entered.append(name)
+                getattr(self, name).run()
+
+
+def test_a_loop_over_schedules_leaves_the_block_of_each_round():
+    driver = bring_up(AskingInALoop())
+    driver.answer("root.hourly")
+    driver.root._entered.clear()
+
+    for _ in range(3):
+        next_step(driver)
+
+    assert set(driver.root._entered) == {"daily"}
+
+
 def test_a_loop_that_starts_again_does_so_only_after_its_pass_has_ended():
     items = []
 

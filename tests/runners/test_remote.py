@@ -138,10 +138,8 @@ def test_an_error_of_the_server_itself_is_named_and_not_the_signal_that_ended_it
     remote = Harness(str(tmp_path), lambda options: RemoteRunner(options, cluster))
     remote.start()
 
-    if failing == "describe":
-        what = remote.until(StartFailed).failure.message
-    else:
-        what = remote.exit_of().lost
+    at_start = failing == "describe"
+    what = remote.until(StartFailed).failure.message if at_start else remote.exit_of().lost
     assert what.endswith("its server has failed: OSError: [Errno 28] No space left on device")
     remote.runner.close(DEADLINE)
 
