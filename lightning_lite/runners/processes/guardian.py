@@ -1,7 +1,7 @@
 """The guardian: a small process that kills processes started by works, and the works if the flow dies.
 
     flow ── "+123 "      watch the process group 123                    ──▶ guardian
-         ── "-123 !4 "   forget it; kill the marked processes of work 4
+         ── "-123 !4 "   forget it; kill the marked processes of work 4 soon
          ── "~5000 "     the lease now ends at this time; then as below
          ── the pipe ends, or the flow dies: SIGKILL to all groups and all marked processes of the app
 
@@ -39,6 +39,10 @@ _SIGHUP, _SIGINT, _SIGKILL, _SIGTERM = 1, 2, 9, 15
 #: Maximum interval between two checks of the lease, in seconds. A poll timeout excludes the time in which the
 #: computer was suspended.
 _TICK = 0.25
+
+#: Seconds from the end of a work to the search for its processes: works that end together need one search,
+#: and those of an app that ends need only the last one.
+_PAUSE = 0.05
 
 #: Seconds that the flow waits at its end for the guardian, which looks for marked processes.
 _PATIENCE = 5.0
@@ -192,25 +196,29 @@ class Orders:
     Attributes:
         groups: The process groups to kill at the end.
         lease: End of the lease in seconds of `read_clock`, or `None` if there is no lease.
+        ended: Numbers of the works that have ended since the last search for their processes.
     """
 
     def __init__(self) -> None:
         self.groups: set[int] = set()
         self.lease: float | None = None
+        self.ended: set[int] = set()
+        self._search_at = 0.0  # if a work has ended: when to search, in seconds of `time.monotonic`
         self._begun = b""  # the beginning of the next word
 
-    def take(self, data: bytes) -> set[int]:
-        """Read bytes of the flow; return the numbers of the works that have ended.
+    def take(self, data: bytes) -> None:
+        """Read bytes of the flow.
 
         Example:
             >>> orders = Orders()
-            >>> orders.take(b"+12 +34 -12 !5 ~70"), orders.groups, orders.lease
-            ({5}, {34}, None)
-            >>> orders.take(b"00 "), orders.lease
-            (set(), 7.0)
+            >>> orders.take(b"+12 +34 -12 !5 ~70")
+            >>> orders.groups, orders.ended, orders.lease
+            ({34}, {5}, None)
+            >>> orders.take(b"00 ")
+            >>> orders.lease
+            7.0
         """
         *words, self._begun = (self._begun + data).split(b" ")
-        ended = set()
         for word in words:
             sign, number = word[:1], int(word[1:])
             if sign == b"+":
@@ -220,8 +228,23 @@ class Orders:
             elif sign == b"~":
                 self.lease = number / 1000
             else:
-                ended.add(number)
+                if not self.ended:
+                    self._search_at = time.monotonic() + _PAUSE
+                self.ended.add(number)
+
+    def take_ended(self) -> set[int]:
+        """Return the works whose processes have to be searched for now."""
+        if not self.ended or time.monotonic() < self._search_at:
+            return set()
+        ended, self.ended = self.ended, set()
         return ended
+
+    def seconds_to_wait(self) -> float | None:
+        """Return how long to wait for further words; `None` means no limit."""
+        limits = [] if self.lease is None else [_TICK]
+        if self.ended:
+            limits.append(max(0.0, self._search_at - time.monotonic()))
+        return min(limits, default=None)
 
     def is_lease_over(self) -> bool:
         """Return whether there is a lease, and its time is over."""
@@ -243,16 +266,16 @@ def guard(pipe: int, flow: int, token: str) -> None:
     is_flow_gone = os.getppid() != flow
     orders = Orders()
     while not orders.is_lease_over():
-        timeout = None if orders.lease is None else _TICK * 1000
-        ready = dict(poller.poll(0 if is_flow_gone else timeout))
+        if ended := orders.take_ended():
+            kill_marked(token, ended)
+        seconds = 0.0 if is_flow_gone else orders.seconds_to_wait()
+        ready = dict(poller.poll(None if seconds is None else seconds * 1000))
         if not ready and not is_flow_gone:
             continue  # to look at the clock
         data = os.read(pipe, 65536) if pipe in ready else b""
         if not data:
             break  # the flow is gone
-        ended = orders.take(data)
-        if ended:
-            kill_marked(token, ended)
+        orders.take(data)
     for group in orders.groups:
         try:
             os.killpg(group, _SIGKILL)
