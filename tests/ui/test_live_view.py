@@ -307,7 +307,7 @@ def test_the_view_is_hidden_during_input_and_at_a_breakpoint_of_the_flow(screen,
 class Root(Flow):
     def run(self):
         self.work.run('first')
-        if self.work.progress == 0.0 and self.work.is_running and not self.asked:
+        if self.work.is_running and not self.asked:
             self.asked = True
             poll_until(lambda: os.path.exists('ask'), timeout=60)
             print('Hello,', input('Who are you? '))
