@@ -22,7 +22,7 @@ class TerminalView:
         app: Name of the app.
         terminal: Shows the output of its works.
         live: Shows the works while they run.
-        since: The summary leaves out what was earlier: seconds since 1970.
+        since: The summary leaves out earlier calls; seconds since 1970.
     """
 
     def __init__(self, app: str, terminal: Terminal, live: LiveView, since: float) -> None:
@@ -42,7 +42,7 @@ class TerminalView:
             app: Name of the app.
             terminal: Shows the output of its works.
             snapshot: Returns a snapshot of the works; called in any thread.
-            since: The summary leaves out what was earlier: seconds since 1970.
+            since: The summary leaves out earlier calls; seconds since 1970.
         """
         live = open_view(app, terminal, snapshot)
         return cls(app, terminal, live, since) if live is not None else None

@@ -316,14 +316,9 @@ class Outbox:
 
     def enter(self, block: Block, on_left: Callable[[], None]) -> None:
         """Call a function when a pass has left a block, unless it is cut there."""
-        record = self.this_pass
         # A loop that makes the call again has left the block of its last round.
-        left = [entered for entered in record.blocks if entered[0].is_of_same_call(block)]
-        record.blocks = [entered for entered in record.blocks if entered not in left]
-        for _, functions in left:
-            for function in functions:
-                function()
-        record.blocks.append((block, [on_left]))
+        self._end_blocks_if(lambda entered: entered.is_of_same_call(block))
+        self.this_pass.blocks.append((block, [on_left]))
 
     def call_when_left(self, on_left: Callable[[], None]) -> None:
         """Call a function when the pass has left the innermost block that it has entered, or at its end."""
@@ -333,20 +328,25 @@ class Outbox:
 
     def end_left_blocks(self) -> None:
         """Call the functions of the blocks that the pass has left: it ends here, before its end."""
-        record = self.this_pass
-        record.blocks = [(block, functions) for block, functions in record.blocks if not block.is_running()]
-        record.at_end = []
-        self.end_blocks()
+        self._end_blocks_if(lambda block: not block.is_running())
+        self.this_pass.blocks, self.this_pass.at_end = [], []
 
     def end_blocks(self) -> None:
         """Call the functions of all blocks: the pass has come to its end."""
-        record = self.this_pass
-        if not record.blocks and not record.at_end:
-            return
-        blocks, record.blocks = record.blocks, []
-        at_end, record.at_end = record.at_end, []
-        for on_left in (*(function for _, functions in blocks for function in functions), *at_end):
+        self._end_blocks_if(lambda _: True)
+        at_end, self.this_pass.at_end = self.this_pass.at_end, []
+        for on_left in at_end:
             on_left()
+
+    def _end_blocks_if(self, is_left: Callable[[Block], bool]) -> None:
+        """Call the functions of the blocks for which `is_left` is true, and forget these blocks."""
+        entered, self.this_pass.blocks = self.this_pass.blocks, []
+        for block, functions in entered:
+            if is_left(block):
+                for on_left in functions:
+                    on_left()
+            else:
+                self.this_pass.blocks.append((block, functions))
 
     def write(self, node: Node, name: str, value: Any) -> None:
         """Store a value that the flow assigned; a value of a work is also sent to its process."""

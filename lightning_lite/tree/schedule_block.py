@@ -33,7 +33,8 @@ _JUMPS = frozenset([*dis.hasjrel, *dis.hasjabs])
 _RETURNS = ("RETURN_VALUE", "RETURN_CONST")
 _RAISES = ("RAISE_VARARGS", "RERAISE")
 _GOTOS = ("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_NO_INTERRUPT")
-# those that do nothing with values, that push a value without using one, that remove values and push none.
+# those that do nothing with values, that push a value without using one (`BUILD`: an empty list, for
+# example), and that remove values and push none.
 _IDLE = ("JUMP", "NOP", "RESUME", "EXTENDED_ARG", "CACHE", "KW_NAMES", "MAKE_CELL", "COPY_FREE_VARS")
 _LOADS = (
     "LOAD_CONST",
@@ -45,7 +46,7 @@ _LOADS = (
     "PUSH",
     "BUILD",
 )
-_POPS = ("POP_", "STORE_", "DELETE_", "END_", "RETURN_", "RAISE_", "RERAISE")
+_POPS = ("POP_", "STORE_", "DELETE_", "END_")
 # Those that add the removed value to another one, which stays on the stack.
 _ADDS = ("LIST_APPEND", "SET_ADD", "MAP_ADD", "LIST_EXTEND", "SET_UPDATE", "DICT_UPDATE", "DICT_MERGE")
 
@@ -336,12 +337,14 @@ class _Slice:
         first = self._call + 1
         if len(function.successors[self._call]) > 1:  # a loop over a generator that makes the call
             self._dependent |= function.dependent_on(self._call)
-        waiting = set(self._merge(first, frozenset([(function.heights[first] - 1, _COMPUTED)])))
+        self._merge(first, frozenset([(function.heights[first] - 1, _COMPUTED)]))
+        waiting = {first}
         while waiting:
             index = min(waiting)  # mostly after all that run before it, so each is followed once or twice
             waiting.remove(index)
             for successor, state in self._outcomes(index):
-                waiting.update(self._merge(successor, state))
+                if self._merge(successor, state):
+                    waiting.add(successor)
         tests = [*self._dependent]
         while tests:
             index = tests.pop()
@@ -353,12 +356,13 @@ class _Slice:
             if self._dependent.issuperset(range(first, last + 1)):
                 self._dependent |= function.reach([handler]) - function.without_handlers
 
-    def _merge(self, index: int, state: State) -> Iterator[int]:
-        """Add values before an instruction; yield it if it has to be followed again."""
+    def _merge(self, index: int, state: State) -> bool:
+        """Add values before an instruction; return whether it has to be followed again."""
         before = self._states.get(index)
-        if index < len(self._function.instructions) and (before is None or not state <= before):
-            self._states[index] = state | (before or frozenset())
-            yield index
+        if index == len(self._function.instructions) or (before is not None and state <= before):
+            return False
+        self._states[index] = state | (before or frozenset())
+        return True
 
     def _outcomes(self, index: int) -> Iterator[tuple[int, State]]:
         """Yield the dependent values after an instruction, for each one that may run next."""

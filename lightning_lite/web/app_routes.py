@@ -48,7 +48,7 @@ def make_app_route(server_context: ServerContext) -> Route:
     """Return the route for all addresses that the page does not have.
 
     Args:
-        server_context: The state that all endpoints share.
+        server_context: The data that all endpoints share.
     """
 
     async def serve(request: Request) -> Response:

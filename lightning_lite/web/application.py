@@ -38,7 +38,7 @@ def create_app(
     """Return the application that a server runs.
 
     Args:
-        server_context: The state that all endpoints share.
+        server_context: The data that all endpoints share.
         token: The token that a request must have.
         hosts: The values of `Host` that are accepted, with the port.
         routes: More routes, behind the same guard.

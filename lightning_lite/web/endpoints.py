@@ -63,7 +63,7 @@ def make_route(endpoint: Endpoint, server_context: ServerContext, slots: Mapping
 
     Args:
         endpoint: The endpoint.
-        server_context: The state that all endpoints share, their first argument.
+        server_context: The data that all endpoints share, their first argument.
         slots: Of `make_slots`.
     """
 

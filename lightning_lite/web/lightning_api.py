@@ -57,7 +57,7 @@ def make_state_routes(server_context: ServerContext) -> list[BaseRoute]:
     """Return the routes.
 
     Args:
-        server_context: The state that all endpoints share.
+        server_context: The data that all endpoints share.
     """
     served, feed = ClientStates(), StateFeed(server_context)
 

@@ -1,4 +1,4 @@
-"""The state that all endpoints of a server share."""
+"""The data that all endpoints of a server share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_TURNS = 24
 
 
 class ServerContext:
-    """The state that all endpoints of a server share.
+    """The data that all endpoints of a server share.
 
     Args:
         root: Absolute folder that holds everything.

@@ -33,7 +33,7 @@ class StateFeed:
     """Counts the changes of the state of an app, while at least one client listens.
 
     Args:
-        server_context: The state that all endpoints share.
+        server_context: The data that all endpoints share.
     """
 
     def __init__(self, server_context: ServerContext) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 
 import pytest
+from conditions import Condition
 
-from lightning_lite.tree.schedule_block import Block, find_block
+from lightning_lite.tree.schedule_block import Block
 
 PROGRAMS = 400
 
@@ -30,24 +30,6 @@ EXPRESSIONS = [
     "({} if {} else False)",
     "{} == {}",
 ]
-
-
-class Condition:
-    """Is true at its first call, if at all, and notes which lines run in its block."""
-
-    def __init__(self, is_true: bool) -> None:
-        self.seen: list[tuple[int, bool]] = []
-        self._is_true = is_true
-        self._block: Block | None = None
-
-    def __call__(self) -> bool:
-        is_true, self._is_true = self._is_true, False
-        if is_true:
-            self._block = find_block(sys._getframe(1))
-        return is_true
-
-    def note(self, number: int) -> None:
-        self.seen.append((number, self._block is not None and self._block.is_running()))
 
 
 class Program:
@@ -127,7 +109,7 @@ def test_lines_that_run_only_because_the_condition_is_true_are_in_its_block():
         text = Program(seed).text
         names: dict[str, Callable[[Condition], None]] = {"nullcontext": nullcontext}
         exec(compile(text, f"<program {seed}>", "exec"), names)
-        when_true, when_false = Condition(True), Condition(False)
+        when_true, when_false = Condition(times=1), Condition(times=0)
         try:
             names["program"](when_true)
             names["program"](when_false)

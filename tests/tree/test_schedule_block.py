@@ -3,27 +3,10 @@
 from __future__ import annotations
 
 import operator
-import sys
 from contextlib import nullcontext, suppress
 
 import pytest
-
-from lightning_lite.tree.schedule_block import find_block
-
-
-class Condition:
-    """Returns true, and remembers the block of the last call."""
-
-    def __init__(self):
-        self.seen = []
-        self._block = None
-
-    def __call__(self):
-        self._block = find_block(sys._getframe(1))
-        return True
-
-    def note(self, what):
-        self.seen.append((what, self._block.is_running()))
+from conditions import Condition
 
 
 def in_an_if(due):

@@ -420,12 +420,13 @@ class RemoteWork:
     def _on_death(self, death: Death, _: object = None) -> None:
         if self.is_gone:
             return
+        detail = self._server_error or death.detail
         if not self._machine and not death.is_node_lost:
-            self._fail(self._server_error or death.detail)  # it has never been up
+            self._fail(detail)  # it has never been up
         elif death.is_node_lost:
-            self._lose_after(_DEATH_PAUSE, self._server_error or death.detail)
+            self._lose_after(_DEATH_PAUSE, detail)
         else:
-            self._later(_DEATH_PAUSE, lambda: self._lose(self._server_error or death.detail))
+            self._later(_DEATH_PAUSE, lambda: self._lose(detail))
 
     def _kill_server(self, detail: str = "") -> None:
         self._is_killed = self._is_killed or not detail
