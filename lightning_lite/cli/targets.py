@@ -25,6 +25,10 @@ from lightning_lite.work_lookup import find_work_name, list_names
 #: The beginning of the id of a run, a date; no work has such a name.
 _DATE = re.compile(r"\d{6,}")
 
+#: How similar an id that is suggested must be to the text, from 0 to 1. Ids of one year share a third of
+#: their characters, so two of them that have nothing to do with each other reach 0.7.
+_ID_CUTOFF = 0.75
+
 
 def find_run(root: str, text: str | None, *, running: bool = False) -> RunSummary:
     """Return the run that the user named.
@@ -130,7 +134,7 @@ def find_named_works(
             found.append(find_work_name(word, names, f"run {run.id}"))
         except ComponentError as error:
             is_first = word == target[0] and len(words) == len(target)
-            runs = _similar_runs(os.path.dirname(run.path), word, cutoff=0.8) if is_first else []
+            runs = _similar_runs(os.path.dirname(run.path), word, end_cutoff=0.8) if is_first else []
             hint = f" If {word!r} means a run: did you mean {list_names(runs)}?" if runs else ""
             raise BadInput(f"{error}{hint}") from None
     return found
@@ -165,26 +169,26 @@ def _find(root: str, text: str, running: bool) -> RunSummary:
         if matching[0].name == text:
             raise BadInput(f"{len(matching)} runs have the name {text!r}: {which}; type the id of one.")
         raise BadInput(f"{text!r} matches {len(matching)} runs: {which}; type more of the id.")
-    similar = _similar_runs(runs, text, cutoff=0.5)
+    similar = _similar_runs(runs, text, end_cutoff=0.5)
     hint = f"did you mean {list_names(similar)}?" if similar else "`lightning-lite ps` lists them."
     raise BadInput(f"there is no run {text!r} in {root}: {hint}")
 
 
-def _similar_runs(runs: str, text: str, cutoff: float) -> list[str]:
+def _similar_runs(runs: str, text: str, end_cutoff: float) -> list[str]:
     """Return the names of runs that are similar to a text, else such ids.
 
     Args:
         runs: Folder of the runs.
         text: The text that the user typed for a run.
-        cutoff: How similar an id, or its last part, must be, from 0 to 1.
+        end_cutoff: How similar the last part of an id must be, from 0 to 1.
     """
     ids = list_runs(runs)
     names = {str(name) for run_id in ids if (name := read_details(os.path.join(runs, run_id)).get("name"))}
     by_end = {name.rpartition("-")[2]: name for name in ids}
     return (
         get_close_matches(text, names, n=3, cutoff=0.6)
-        or get_close_matches(text, ids, n=3, cutoff=cutoff)
-        or [by_end[end] for end in get_close_matches(text, by_end, n=3, cutoff=cutoff)]
+        or get_close_matches(text, ids, n=3, cutoff=_ID_CUTOFF)
+        or [by_end[end] for end in get_close_matches(text, by_end, n=3, cutoff=end_cutoff)]
     )
 
 
