@@ -38,6 +38,7 @@ from lightning_lite.working_directory import absolute, working_directory_if_ther
 
 ROOT_VARIABLE = "LIGHTNING_LITE_ROOT"
 DRIVES_VARIABLE = "LIGHTNING_LITE_DRIVES"
+DURABLE_VARIABLE = "LIGHTNING_LITE_DURABLE"
 RUNNER_VARIABLE = "LIGHTNING_LITE_RUNNER"
 RESUME_VARIABLE = "LIGHTNING_LITE_RESUME"
 RETRY_FAILED_VARIABLE = "LIGHTNING_LITE_RETRY_FAILED"
@@ -197,7 +198,7 @@ SETTINGS = {
         ),
         Setting(
             "durable",
-            "LIGHTNING_LITE_DURABLE",
+            DURABLE_VARIABLE,
             Flag(),
             "Whether journal and drives survive the loss of power.",
             default=False,

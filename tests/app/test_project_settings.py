@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -277,6 +278,36 @@ def test_works_use_the_settings_of_their_app_and_read_no_file(
 
     assert flow._answer == (str(Path("data").absolute()), f"Found(value=True, origin={str(file)!r})")
     assert Path("data/drives/shared/root.work/a.txt").read_text() == "text"
+
+
+class AsksProgram(LightningWork):
+    """Starts a program that says whether its drives are durable."""
+
+    def run(self) -> str:
+        code = "from lightning_lite.settings import resolve_durable; print(resolve_durable(None), end='')"
+        return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_program_that_a_work_starts_has_durable_drives_if_its_app_has_them(
+    start_method: str, durable: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LIGHTNING_LITE_DURABLE", str(int(not durable)))
+    answers = []
+
+    class Asks(LightningFlow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.work = AsksProgram()
+
+        def run(self) -> None:
+            answers.append(self.work.run())
+            self.stop()
+
+    LightningApp(Asks(), durable=durable).run(start_method=start_method)
+
+    assert answers[0] == str(durable)
 
 
 def test_a_script_and_the_command_line_agree_on_the_root_of_the_file(monkeypatch: pytest.MonkeyPatch):

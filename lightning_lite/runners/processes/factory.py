@@ -46,6 +46,7 @@ class ProcessFactory:
         self._inherit = inherit
         self._root = options.root_dir
         self._drives = options.drives
+        self._durable = options.durable
         self._preload = options.preload
         self._guardian = Guardian()
         self._numbers = count(1)
@@ -76,10 +77,12 @@ class ProcessFactory:
         number = next(self._numbers)
         inherited = dict(os.environ)
         inherited.pop(settings.NOTIFY_VARIABLE, None)  # it has a password that works do not need
+        inherited.pop(settings.DURABLE_VARIABLE, None)  # the argument of the app goes first
         env = {
             **inherited,
             settings.ROOT_VARIABLE: self._root,
             **({settings.DRIVES_VARIABLE: self._drives} if self._drives else {}),
+            **({settings.DURABLE_VARIABLE: "1"} if self._durable else {}),
             **({TRUSTED_ROOT_VARIABLE: self._root} if is_trusted(self._root) else {}),
             **(request.env or {}),
             VARIABLE: mark_of(self._guardian.token, number),
