@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 
 class ComponentType(ABCMeta):
-    """Metaclass of components: registers when `__init__` begins and ends."""
+    """Metaclass of components: registers when `__init__` begins and ends, and replaces an assigned `run`."""
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        """Assign an attribute of the class; a `run`, as tests assign it, is replaced as a defined one."""
+        super().__setattr__(name, value)
+        if name == "run" and issubclass(cls, Component):
+            cls._replace_run()
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:
         """Create a component; drives refuse all verbs until its `__init__` has ended."""
@@ -105,11 +111,17 @@ def replace_method(
             new method. A static method does not get the component, and a class method gets its class.
     """
     definition = next(vars(base)[name] for base in cls.__mro__ if name in vars(base))
+    if isinstance(definition, MethodOfComponent):
+        return
+    if not hasattr(type(definition), "__get__"):  # a mock, or another object that does not get the component
+        definition = staticmethod(definition)
+    method = getattr(cls, name)
     if isinstance(definition, staticmethod | classmethod):
-        method = replacement_of(_with_component(definition))
-        setattr(cls, name, MethodOfComponent(definition, method))
-    elif not isinstance(definition, MethodOfComponent):
-        setattr(cls, name, replacement_of(getattr(cls, name)))
+        replacement: Any = MethodOfComponent(definition, replacement_of(_with_component(definition)))
+    else:
+        replacement = replacement_of(method)
+    if replacement is not method:  # else the class keeps the method of its base
+        type.__setattr__(cls, name, replacement)  # that of our metaclass would call this function again
 
 
 def _with_component(
@@ -201,6 +213,10 @@ class Component(TreeMember, metaclass=ComponentType):
             for name in vars(cls):
                 if _is_own_method(cls.__base__, name):
                     raise ComponentDefinitionError(_taken(cls, name))
+
+    @classmethod
+    def _replace_run(cls) -> None:
+        """Replace the `run` of the class by one that the framework notices."""
 
     def __init__(self) -> None:
         self._node = Node(self)

@@ -46,10 +46,14 @@ class LightningFlow(ScheduledFlow):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.run is not LightningFlow.run:  # defined in this class, or in a mix-in without our metaclass
-            replace_method(cls, "run", _counting_depth)
+        cls._replace_run()
         if cls.load_state_dict is not LightningFlow.load_state_dict:
             cls.load_state_dict = _counting_depth(cls.load_state_dict)  # type: ignore[method-assign]
+
+    @classmethod
+    def _replace_run(cls) -> None:
+        if cls.run is not LightningFlow.run:  # defined in this class, or in a mix-in without our metaclass
+            replace_method(cls, "run", _counting_depth)
 
     def __init__(self) -> None:
         super().__init__()

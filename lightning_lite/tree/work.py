@@ -92,6 +92,10 @@ class LightningWork(Component):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._replace_run()
+
+    @classmethod
+    def _replace_run(cls) -> None:
         if cls.run is not LightningWork.run:  # defined in this class, or in a mix-in without our metaclass
             replace_method(cls, "run", _requesting_calls)
 

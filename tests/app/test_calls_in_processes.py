@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from unittest import mock
 
 import pytest
 from call_works import Counter, Dies, Echo, Pid, Waits
@@ -49,6 +50,44 @@ def test_a_value_comes_back_as_it_was():
     answer = run_work_isolated(Echo(), 1, [2.5, None], text="é", nested={"a": (1, {2})})
 
     assert answer == ((1, [2.5, None]), {"text": "é", "nested": {"a": (1, {2})}})
+
+
+class Trains(LightningWork):
+    def run(self):
+        return "trained"
+
+
+def pid_of_the_work(self):
+    return os.getpid()
+
+
+def test_a_run_that_is_assigned_to_the_class_runs_in_the_process_of_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    class Local(LightningWork):  # sent by value, so its process has the patched class
+        def run(self):
+            return "as defined"
+
+    class Inherits(Local):
+        pass
+
+    existing = Local()
+    monkeypatch.setattr(Local, "run", pid_of_the_work)
+    pids = [run_work_isolated(work) for work in (existing, Local(), Inherits())]
+    monkeypatch.undo()
+
+    assert all(type(pid) is int and pid != os.getpid() for pid in pids)
+    assert run_work_isolated(Inherits()) == "as defined"
+
+
+def test_a_mock_in_place_of_run_is_called_by_an_inline_work_and_its_value_is_that_of_the_call():
+    flow = Once(Trains(), 7)
+    with mock.patch.object(Trains, "run", return_value="mocked") as run:
+        LightningApp(flow).run(runner="inline")
+
+    assert run.mock_calls == [mock.call(7)]
+    assert flow._answer == "mocked"
+    assert flow.work.num_successes == 1
 
 
 def test_every_work_runs_in_a_process_of_its_own():

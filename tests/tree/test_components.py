@@ -209,6 +209,42 @@ def test_run_may_be_a_static_or_a_class_method():
         AbstractStatic()
 
 
+class Inherits(OfClass):
+    pass
+
+
+class BesideInherits(OfClass):
+    def run(self, number):
+        return -number
+
+
+class OfBoth(Inherits, BesideInherits):
+    pass
+
+
+class Doubles(LightningWork):
+    def run(self, number):
+        return 2 * number
+
+
+class InheritsDoubles(Doubles):
+    pass
+
+
+class Triples(Doubles):
+    def run(self, number):
+        return 3 * number
+
+
+class DoublesOrTriples(InheritsDoubles, Triples):
+    pass
+
+
+def test_a_class_of_two_bases_has_the_run_that_python_finds():
+    assert DoublesOrTriples().run(2) == 6
+    assert OfBoth().run(2) == -2
+
+
 def test_run_of_a_flow_that_does_not_override_it_does_nothing():
     assert Bare().run() is None
 
