@@ -184,5 +184,6 @@ def _perform(answer: Future[Any], job: Callable[[], Any]) -> None:
     except Exception as error:  # noqa: BLE001 - it is the answer
         answer.set_exception(error)
     except BaseException:
-        answer.set_exception(HTTPException(503, _ENDING))
+        if not answer.done():  # a stop may come while the result is being set
+            answer.set_exception(HTTPException(503, _ENDING))
         raise
