@@ -251,13 +251,14 @@ class Supervisor:
             if call is not None:
                 self._attempt_failed(call, ending, now)
         else:
-            self._deaths.add(now.monotonic)
             if failure is None:
                 during = ""
                 if call is not None and self.began is not None:
                     seconds = now.monotonic - self.began.monotonic
                     during = f"{format_seconds(seconds)} in {self._describe(call)}"
                 failure = describe_death(report, self._place, during, was_starting=was == "starting")
+            failure = mask_failure(failure)
+            self._deaths.add(now.monotonic, failure)
             self._died(failure, was, call, now)
         self._place = None
         self._ensure_process(now)
@@ -289,7 +290,7 @@ class Supervisor:
         needed = self._wanted or self._queue.is_due(now.monotonic)
         if not needed or self.error is not None:
             return
-        self.error = self._deaths.error(now.monotonic, self._records.status)
+        self.error = self._deaths.error(now.monotonic)
         if self.error is not None:
             return
         policy = self._policy
@@ -322,7 +323,6 @@ class Supervisor:
 
     def _died(self, failure: Failure, was: str, call: Call | None, now: Moment) -> None:
         """Handle the exit of a process that was not requested."""
-        failure = mask_failure(failure)
         is_lost = failure.reason == WorkFailureReasons.LOST
         if call is None and was == "starting" and self._queue and not is_lost:
             call = self._queue.take()
@@ -486,29 +486,35 @@ class DeathCounter:
     def __init__(self, work: str, policy: WorkPolicy) -> None:
         self._work = work
         self._policy = policy
-        self._moments: deque[float] = deque()
+        self._deaths: deque[tuple[float, Failure]] = deque()
 
-    def add(self, now: float) -> None:
-        """Count one exit, at a monotonic time in seconds."""
-        self._moments.append(now)
+    def add(self, now: float, failure: Failure) -> None:
+        """Count one exit.
 
-    def error(self, now: float, status: WorkStatus) -> RestartLimitReached | None:
+        Args:
+            now: Monotonic time, in seconds.
+            failure: Says how the process died, without secrets.
+        """
+        self._deaths.append((now, failure))
+
+    def error(self, now: float) -> RestartLimitReached | None:
         """Return the error that must end the app if the limit is exceeded, else `None`.
 
         Args:
             now: Monotonic time, in seconds.
-            status: The newest status of the work; its message says how the last process died.
         """
-        moments, policy = self._moments, self._policy
-        while moments and moments[0] <= now - policy.restart_period:
-            moments.popleft()
-        if len(moments) <= policy.max_restarts:
+        deaths, policy = self._deaths, self._policy
+        while deaths and deaths[0][0] <= now - policy.restart_period:
+            deaths.popleft()
+        if len(deaths) <= policy.max_restarts:
             return None
+        _, last = deaths[-1]
         return RestartLimitReached(
-            f"The process of {self._work} died {len(moments)} times within {policy.restart_period:g} s "
-            f"(max_restarts={policy.max_restarts}); last: {status.message or 'see its log'}",
+            f"The process of {self._work} died {len(deaths)} times within {policy.restart_period:g} s "
+            f"(max_restarts={policy.max_restarts}); last: {last.message}. If such deaths are expected, give "
+            "the work a higher max_restarts.",
             work=self._work,
-            reason=status.reason,
+            reason=last.reason,
         )
 
 

@@ -65,7 +65,8 @@ class LightningWork(Component):
         retries: Number of further attempts after the first attempt of a call has failed.
         retry_delay: Seconds before the second attempt; doubled before each further one, up to 60.
         timeout: Seconds that one attempt may take before its process is killed; `None` means no limit.
-        max_restarts: How often a process that died by itself is replaced within `restart_period`.
+        max_restarts: How often a process that died by itself is replaced within `restart_period`. One more
+            death ends the app, also with `retries` and `raise_exception=False`.
         restart_period: Seconds.
 
     Raises:
