@@ -141,9 +141,12 @@ def kill_at(turn: int, moment: str, proxy: Proxy, url: str, cache: Path, here: P
         [sys.executable, script, url, str(cache)], cwd=here / "writer", stdin=subprocess.PIPE
     )
     count = itertools.count(1)
+    has_begun = False
 
     def kill(method: str, path: str) -> tuple[int, str] | None:
-        if next(count) != turn:
+        nonlocal has_begun
+        has_begun |= "/conditions/" in path  # the first request; the process before may have left a late one
+        if not has_begun or next(count) != turn:
             return None
         process.kill()
         process.wait()

@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from no_stores import ANSWERS, HTML, no_store
+from no_stores import ANSWERS, HTML, no_server, no_store
 
 from lightning_lite.errors import SettingError
 from lightning_lite.run_options import RunOptions
@@ -27,7 +27,7 @@ from lightning_lite.storage.object_store.store import ObjectStore, drive_names
 from lightning_lite.store_url import is_url
 
 from tests.support.object_proxy import Proxy
-from tests.support.object_stores import KEYS, ObjectServer, free_port
+from tests.support.object_stores import KEYS, ObjectServer
 from tests.support.processes import run_python
 from tests.support.store_user import User
 
@@ -206,12 +206,13 @@ def test_a_store_that_has_never_answered_is_asked_a_few_times_and_then_for_longe
 
 
 def test_a_dead_endpoint_is_one_clear_error(url: str, own_place: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-    user = User(ObjectStore(url, "d", cache=f"{own_place}/cache"), own_place)
-    for act in (lambda: user.put("a", "text"), lambda: user.get("a"), user.list):
-        with pytest.raises(DriveUnreachable, match="Nothing answers at http://") as caught:
-            act()
-        assert_clean(caught.value)
+    with no_server() as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        user = User(ObjectStore(url, "d", cache=f"{own_place}/cache"), own_place)
+        for act in (lambda: user.put("a", "text"), lambda: user.get("a"), user.list):
+            with pytest.raises(DriveUnreachable, match=f"Nothing answers at {endpoint}") as caught:
+                act()
+            assert_clean(caught.value)
 
 
 @pytest.mark.parametrize("kind", ANSWERS)

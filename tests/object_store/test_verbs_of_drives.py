@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+from no_stores import no_server
 
 from lightning_lite.cli.checks import self_test
 from lightning_lite.cli.checks.result import Finding
@@ -17,7 +18,7 @@ from lightning_lite.storage.stores import drive_names
 
 from tests.cli.verbs import Output, call, is_refused
 from tests.support.files import write
-from tests.support.object_stores import KEYS, ObjectServer, free_port
+from tests.support.object_stores import KEYS, ObjectServer
 from tests.support.pages import PROJECT
 from tests.support.processes import run_python, run_verb
 
@@ -85,8 +86,9 @@ def test_what_is_wrong_is_one_line(
         verb("drive", "ls", "--drives", "gs://bucket"), 2, "must be the path of a folder, or a url such as"
     )
     is_refused(verb("drive", "ls", "--drives", "s3://no-such-bucket"), 1, "'no-such-bucket' does not exist")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-    is_refused(verb("drive", "ls"), 1, "Nothing answers at http://127.0.0.1:")
+    with no_server() as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        is_refused(verb("drive", "ls"), 1, f"Nothing answers at {endpoint}")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     is_refused(verb("drive", "ls"), 1, "AWS_SECRET_ACCESS_KEY is not set")
 

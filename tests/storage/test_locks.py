@@ -159,7 +159,7 @@ def test_a_forked_child_does_not_keep_the_lock_of_a_holder_that_is_killed(quick_
     os.close(reader)
     end(holder, pipe)
     try:
-        with DriveLock(path, timeout=5).held():
+        with DriveLock(path, timeout=LONG).held():
             pass
     finally:
         os.kill(child, signal.SIGKILL)
@@ -196,7 +196,7 @@ def test_a_child_that_was_forked_by_another_thread_keeps_no_lock_either(quick_pl
     stop.set()
     thread.join()
     try:
-        with DriveLock(path, timeout=5).held():
+        with DriveLock(path, timeout=LONG).held():
             pass
     finally:
         for child in children:

@@ -88,7 +88,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _do(self) -> None:
         rules, method = self.rules, self.command
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        size = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(size)
+        if len(body) < size:  # it was killed; the server would wait for the rest, also with other requests
+            self.close_connection = True
+            return
         rules.requests.append((method, self.path))
         rules.before(method, self.path)
         refused = rules.refuse(method, urlsplit(self.path).path)
