@@ -1,8 +1,10 @@
-"""Tracebacks that show the frames of the user's code, and hide or fold the frames of this package.
+"""Tracebacks and warnings that show the frames of the user's code, and hide or fold those of this package.
 
 in each process       text_of                 the text of an exception, also of one that has none
                       add_note                a note, also for an exception that refuses assignments
                       find_user_error         which cause of an exception is of the user, and worth showing
+                      warn_user               a warning with the line of the user that has called this package
+                      warn_at                 a warning with the line at which a function of the user begins
 in a work's process   format_user_frames      text, for the report and for the cause of the raised exception
 in the main process   leave_out_own_frames    the exception, before it leaves `app.run()` or a constructor
                       format_user_stack       text, for `lightning-lite stack`
@@ -11,6 +13,7 @@ in the main process   leave_out_own_frames    the exception, before it leaves `a
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 
@@ -76,6 +79,60 @@ def find_user_error(error: BaseException | None) -> BaseException | None:
     while isinstance(error, Exception) and not _is_of_user(error):
         error = error.__cause__
     return error
+
+
+def warn_user(message: str, category: type[Warning]) -> None:
+    """Warn with the last line of the user's code that led here, in place of a line of this package.
+
+    Args:
+        message: The text.
+        category: The class of the warning.
+    """
+    import warnings  # noqa: PLC0415 - 1 ms in each work, needed only for a warning
+
+    frames: list[FrameType] = []
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        frames.append(frame)
+        frame = frame.f_back
+    frames.reverse()
+    ours = _ours([each.f_code.co_filename for each in frames])
+    shown = [each for each, is_ours in zip(frames, ours, strict=True) if not is_ours]
+    place = (shown or frames)[-1]
+    warnings.warn_explicit(
+        message,
+        category,
+        place.f_code.co_filename,
+        place.f_lineno,
+        module=place.f_globals.get("__name__"),
+        registry=place.f_globals.setdefault("__warningregistry__", {}),  # as `warnings.warn` does
+    )
+
+
+def warn_at(function: Any, message: str, category: type[Warning]) -> None:
+    """Warn with the first line of a function of the user; if it has none, as `warn_user`.
+
+    Args:
+        function: The function or method. This package may have wrapped it.
+        message: The text.
+        category: The class of the warning.
+    """
+    import warnings  # noqa: PLC0415 - as above
+
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_filename.startswith(_PACKAGE):  # a mock, or a flow of this package
+        warn_user(message, category)
+        return
+    warnings.warn_explicit(
+        message,
+        category,
+        code.co_filename,
+        code.co_firstlineno,
+        module=function.__module__,
+        registry=function.__globals__.setdefault("__warningregistry__", {}),
+    )
 
 
 def format_user_frames(error: BaseException) -> str:

@@ -38,11 +38,13 @@ class BigValueWarnings:
         self._counts[attribute] = times, total = times + 1, total + size
         if total >= _MUCH and times >= _OFTEN:
             self._warned.add(attribute)
-            warnings.warn(
+            # Not with the line of this call: it is in this package, and runs after the assignment.
+            warnings.warn_explicit(
                 f"{attribute} has {format_bytes(size)} and has changed {times} times: {format_bytes(total)} "
                 "were sent and written, because a change inside a list or dict costs all of it. Keep only "
                 "the last items, give each item an attribute or a work of its own, or write the items to a "
                 "file and put that into a Drive.",
                 LightningFlowWarning,
-                stacklevel=2,
+                filename=attribute.rpartition(".")[0],
+                lineno=0,
             )

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, assert_never, cast
@@ -55,7 +54,7 @@ from lightning_lite.messages import (
 )
 from lightning_lite.resources import Resources
 from lightning_lite.status import WorkStageStatus
-from lightning_lite.tracebacks import text_of
+from lightning_lite.tracebacks import text_of, warn_at
 from lightning_lite.tree.calls import Call, loaded, unload_dropped
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.hierarchy import connect
@@ -409,12 +408,12 @@ class Machine:
             self._outbox.drop_events()
             raise
         if is_counted and self._num_alone == _MANY_ALONE and self.wants_pass:
-            warnings.warn(
+            warn_at(
+                self.root.run,
                 f"The flow has run {_MANY_ALONE:,} passes in a row, because each of them changed "
                 f"{', '.join(self._outbox.reasons)}: it never comes to rest. Change an attribute only when "
                 f"something has happened, or give it a private name if no line of the flow depends on it.",
                 LightningFlowWarning,
-                stacklevel=2,
             )
         self._refresh_time()
         if not self.ended:

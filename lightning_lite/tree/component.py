@@ -25,9 +25,15 @@ class ComponentType(ABCMeta):
     """Metaclass of components: registers when `__init__` begins and ends, and replaces an assigned `run`."""
 
     def __setattr__(cls, name: str, value: Any) -> None:
-        """Assign an attribute of the class; a `run`, as tests assign it, is replaced as a defined one."""
+        """Assign an attribute of the class; a function as `run` is replaced as if the class had defined it.
+
+        Tests assign one. A mock stays: it records its calls in itself, and its users look there.
+        """
         super().__setattr__(name, value)
-        if name == "run" and issubclass(cls, Component):
+        is_function = isinstance(value, FunctionType | staticmethod | classmethod) and not hasattr(
+            value, "mock"
+        )
+        if name == "run" and is_function and issubclass(cls, Component):
             cls._replace_run()
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:
@@ -113,8 +119,6 @@ def replace_method(
     definition = next(vars(base)[name] for base in cls.__mro__ if name in vars(base))
     if isinstance(definition, MethodOfComponent):
         return
-    if not hasattr(type(definition), "__get__"):  # a mock, or another object that does not get the component
-        definition = staticmethod(definition)
     method = getattr(cls, name)
     if isinstance(definition, staticmethod | classmethod):
         replacement: Any = MethodOfComponent(definition, replacement_of(_with_component(definition)))
@@ -122,6 +126,14 @@ def replace_method(
         replacement = replacement_of(method)
     if replacement is not method:  # else the class keeps the method of its base
         type.__setattr__(cls, name, replacement)  # that of our metaclass would call this function again
+
+
+def is_replacement(method: Callable[..., Any], mark: str) -> bool:
+    """Return whether a method is one of ours: its mark is the method of the user that it calls.
+
+    `functools.wraps`, with which a test may wrap our method, copies the mark too, but not `__wrapped__`.
+    """
+    return getattr(method, mark, None) is getattr(method, "__wrapped__", method)
 
 
 def _with_component(

@@ -15,7 +15,8 @@ from lightning_lite.errors import (
     StateError,
     StopApp,
 )
-from lightning_lite.tree.component import defining_class, refuse_deferred_run, replace_method
+from lightning_lite.harmless_text import one_line
+from lightning_lite.tree.component import defining_class, is_replacement, refuse_deferred_run, replace_method
 from lightning_lite.tree.hierarchy import attach, call_when_attached, find_component
 from lightning_lite.tree.node import STATE_PARTS, TreeMember, check_name, join
 from lightning_lite.tree.outbox import outbox_of
@@ -75,7 +76,8 @@ class LightningFlow(ScheduledFlow):
         """End the pass and the app: `app.run()` returns.
 
         Args:
-            end_msg: A line to print to the standard output.
+            end_msg: A line to print to the standard output. If that is full or closed, the logger
+                `lightning_lite` has it, and the app ends in the same way.
 
         Raises:
             StopApp: Always; it ends the pass.
@@ -89,8 +91,12 @@ class LightningFlow(ScheduledFlow):
             done
         """
         if end_msg and sys.stdout is not None:
-            sys.stdout.write(f"{end_msg}\n")
-            sys.stdout.flush()
+            try:
+                sys.stdout.write(f"{end_msg}\n")
+                sys.stdout.flush()
+            except (AttributeError, OSError, ValueError) as error:
+                # It is full, closed or an object of the user: no reason for a failure of the app.
+                _warn_not_printed(end_msg, error)
         self._end(StopApp(end_msg))
 
     def _exit(self, end_msg: str = "") -> NoReturn:
@@ -444,7 +450,7 @@ def _set_own_state(component: TreeMember, *, state: dict[str, Any]) -> None:
 
 def _counting_depth(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return a method with a count of its executions: only `run` and `load_state_dict` attach components."""
-    if getattr(method, "_counts_depth", False):
+    if is_replacement(method, "_counts_depth"):
         return method
 
     @wraps(method)
@@ -455,7 +461,7 @@ def _counting_depth(method: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             self._node.depth -= 1
 
-    counting._counts_depth = True  # type: ignore[attr-defined]
+    counting._counts_depth = method  # type: ignore[attr-defined]
     return counting
 
 
@@ -488,6 +494,14 @@ class RootFlow(LightningFlow):
             if call.failure is not None:
                 self.fail(call.failure.message)
             self.stop()
+
+
+def _warn_not_printed(end_msg: str, error: Exception) -> None:
+    import logging  # noqa: PLC0415 - works of a script load this module, too
+
+    logging.getLogger("lightning_lite").warning(
+        "The message of stop can't be printed (%s): %s", error, one_line(str(end_msg), 500)
+    )
 
 
 def _unpacking(argument: object) -> str:

@@ -21,8 +21,9 @@ from lightning_lite.late_import import late_import
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.sockets import ALL_ADDRESSES, find_free_port, is_loopback, machine_addresses, node_address
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
+from lightning_lite.tracebacks import warn_user
 from lightning_lite.tree.cloud import BuildConfig, CloudCompute
-from lightning_lite.tree.component import Component, refuse_deferred_run, replace_method
+from lightning_lite.tree.component import Component, is_replacement, refuse_deferred_run, replace_method
 from lightning_lite.tree.node import Node, TreeMember
 from lightning_lite.tree.policy import WorkPolicy, expect, expect_kind
 from lightning_lite.values.codec import SCALARS
@@ -125,13 +126,7 @@ class LightningWork(Component):
         super().__init__()
         _check_run(type(self))
         if run_once is not None:
-            import warnings  # noqa: PLC0415 - 1 ms for each child
-
-            warnings.warn(
-                "LightningWork(run_once=...) is the old name of cache_calls=...",
-                DeprecationWarning,
-                stacklevel=2,
-            )
+            warn_user("LightningWork(run_once=...) is the old name of cache_calls=...", DeprecationWarning)
             cache_calls = run_once
         what = type(self).__qualname__
         expect(isinstance(host, str), what, "host", host, "an address as text")
@@ -611,7 +606,7 @@ class LightningWork(Component):
 
 def _requesting_calls(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return a `run` that requests a call if the flow calls it, and else calls `method`."""
-    if getattr(method, "_requests_calls", False):
+    if is_replacement(method, "_requests_calls"):
         return method
 
     @wraps(method)
@@ -626,7 +621,7 @@ def _requesting_calls(method: Callable[..., Any]) -> Callable[..., Any]:
             )
         return method(self, *args, **kwargs)
 
-    run._requests_calls = True  # type: ignore[attr-defined]
+    run._requests_calls = method  # type: ignore[attr-defined]
     return run
 
 

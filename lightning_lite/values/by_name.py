@@ -142,19 +142,13 @@ def _find_importable(name: str) -> bool:
         return False
     if name.partition(".")[0] == _PACKAGE:
         return True  # each work has imported this package, and to ask the finders takes 0.5 ms
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    if spec is None:
+        return name in sys.builtin_module_names
     parent, _, _ = name.rpartition(".")
     if parent and not is_importable(parent):
         return False
-    if parent and name not in sys.modules:
-        # A package may give a class the name of a module that it imports late, as numpy does for `recarray`.
-        # `pickle` imports it, too.
-        try:
-            __import__(name)
-        except Exception:  # noqa: BLE001 - a module may raise anything
-            return False
-    spec = getattr(sys.modules.get(name), "__spec__", None)
-    if spec is None:
-        return name in sys.builtin_module_names
     path = getattr(sys.modules[parent], "__path__", None) if parent else None
     for finder in sys.meta_path:
         find_spec = getattr(finder, "find_spec", None)  # some programs add objects without it

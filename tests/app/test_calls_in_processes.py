@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -72,22 +73,41 @@ def test_a_run_that_is_assigned_to_the_class_runs_in_the_process_of_the_work(
         pass
 
     existing = Local()
-    monkeypatch.setattr(Local, "run", pid_of_the_work)
-    pids = [run_work_isolated(work) for work in (existing, Local(), Inherits())]
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:  # `undo` would take back the root and the working directory, too
+        patch.setattr(Local, "run", pid_of_the_work)
+        pids = [run_work_isolated(work) for work in (existing, Local(), Inherits())]
 
     assert all(type(pid) is int and pid != os.getpid() for pid in pids)
     assert run_work_isolated(Inherits()) == "as defined"
 
 
-def test_a_mock_in_place_of_run_is_called_by_an_inline_work_and_its_value_is_that_of_the_call():
-    flow = Once(Trains(), 7)
-    with mock.patch.object(Trains, "run", return_value="mocked") as run:
+def test_a_function_that_wraps_the_run_of_a_class_is_called_by_an_inline_work_in_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    original = Trains.run
+
+    @functools.wraps(original)
+    def spy(self):
+        return f"seen: {original(self)}"
+
+    flow = Once(Trains())
+    monkeypatch.setattr(Trains, "run", spy)
+    LightningApp(flow).run(runner="inline")
+
+    assert flow._answer == "seen: trained"
+    assert flow.work.num_successes == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"autospec": True}])
+def test_a_mock_in_place_of_run_stays_a_mock_with_the_calls_of_the_flow(options: dict[str, bool]):
+    flow = Once(Trains())
+    with mock.patch.object(Trains, "run", return_value="mocked", **options) as run:
         LightningApp(flow).run(runner="inline")
 
-    assert run.mock_calls == [mock.call(7)]
+        assert Trains.run is run
+        run.assert_called_once()
+        flow.work.run.assert_called_once()
     assert flow._answer == "mocked"
-    assert flow.work.num_successes == 1
 
 
 def test_every_work_runs_in_a_process_of_its_own():

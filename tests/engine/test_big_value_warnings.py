@@ -23,8 +23,9 @@ def test_a_list_that_grows_gives_one_warning_that_says_what_to_do():
     for _ in range(67):
         big_values.count("root.items", 1_000_000)
 
-    with pytest.warns(LightningFlowWarning, match=r"root\.items has .* changed 68 times: .*Drive"):
+    with pytest.warns(LightningFlowWarning, match=r"root\.items has .* changed 68 times: .*Drive") as caught:
         big_values.count("root.items", 1_000_000)
+    assert caught[0].filename == "root"  # not a file of the package
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for _ in range(100):

@@ -226,9 +226,9 @@ def test_a_process_that_dies_too_often_ends_the_app():
     assert type(error) is RestartLimitReached
     assert error.reason == "crashed"
     assert re.fullmatch(
-        r"The process of root\.work died 3 times within 60 s \(max_restarts=2\); last: The process of "
-        r"root\.work \(pid \d+\) ended with SIGKILL \(signal 9\) after .* in root\.work\.run\(.*\)\. If such "
-        r"deaths are expected, give the work a higher max_restarts\.",
+        r"The process of root\.work died 3 times within 60 s \(max_restarts=2; if such deaths are expected, "
+        r"give the work a higher one\); last: The process of root\.work \(pid \d+\) ended with SIGKILL "
+        r"\(signal 9\) after .* in root\.work\.run\(.*\)",
         str(error),
     )
     assert len(only(driver.sent, StartWork)) == 3
@@ -949,9 +949,15 @@ def test_environment_and_directory_travel_with_the_start(tmp_path):
     assert (start.env, start.cwd) == ({"A": "b"}, str(tmp_path))
 
 
+class Plain(LightningWork):
+    def run(self):
+        pass
+
+
 def test_run_once_is_the_old_name_of_cache_calls():
-    with pytest.warns(DeprecationWarning, match="run_once"):
-        assert Work(run_once=False).cache_calls is False
+    with pytest.warns(DeprecationWarning, match="run_once") as caught:
+        assert Plain(run_once=False).cache_calls is False
+    assert caught[0].filename == __file__  # though the user's class has no `__init__`
 
 
 def test_a_work_has_the_defaults_of_lightning_app():

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 import traceback
+from unittest.mock import Mock
 
 import pytest
 
 from lightning_lite import LightningWork
 from lightning_lite.errors import ArgumentError, StateError
+from lightning_lite.testing import EmptyFlow
 from lightning_lite.tracebacks import (
     RemoteTraceback,
     find_user_error,
     format_user_frames,
     leave_out_own_frames,
+    warn_at,
 )
 from lightning_lite.values.call_key import call_key
 from lightning_lite.values.pickling import pack, unpack
@@ -163,3 +166,11 @@ def test_an_interruption_ends_with_the_line_of_the_user(ending):
     leave_out_own_frames(error)
 
     assert names(error.__traceback__) == ["caught"]
+
+
+@pytest.mark.parametrize("function", [EmptyFlow().run, Mock()], ids=["of the package", "mock"])
+def test_a_warning_about_a_function_without_a_line_of_the_user_shows_who_called_the_package(function):
+    with pytest.warns(UserWarning, match="slow") as shown:
+        warn_at(function, "slow", UserWarning)
+
+    assert [warning.filename for warning in shown] == [__file__]

@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections import deque
 from contextlib import suppress
+from inspect import unwrap
 from typing import Any
 
 import pytest
@@ -350,6 +351,31 @@ def test_reports_do_not_hide_that_a_flow_changes_the_state_in_each_pass(monkeypa
 
     (warning,) = caught
     assert "1,000 passes in a row, because each of them changed root.count: it never" in str(warning.message)
+    assert (warning.filename, warning.lineno) == (__file__, unwrap(Spins.run).__code__.co_firstlineno)
+
+
+class Slow(LightningFlow):
+    """Takes two seconds for each of six passes."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.count = 0
+
+    def run(self) -> None:
+        self._clock.advance(2.0)
+        self.count += 1
+        if self.count == 6:
+            self.stop()
+
+
+def test_the_warning_about_slow_passes_shows_the_flow():
+    clock = ManualClock()
+    with pytest.warns(LightningFlowWarning, match=r"last 5 passes of the flow took more than 1 s") as caught:
+        LightningApp(Slow(clock), clock=clock).run("inline")
+
+    (warning,) = caught
+    assert (warning.filename, warning.lineno) == (__file__, unwrap(Slow.run).__code__.co_firstlineno)
 
 
 def test_a_flow_that_changes_the_state_after_each_report_is_not_warned(monkeypatch):

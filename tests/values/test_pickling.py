@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 import sys
 import textwrap
 import threading
 import types
 
-import numpy
 import pytest
 
 from lightning_lite.values.pickling import PackingError, is_importable, pack, unpack
@@ -153,50 +151,6 @@ def test_importable_modules_are_recognised(name):
 @pytest.mark.parametrize("name", ["__main__", "__mp_main__", "no_such_module"])
 def test_modules_that_are_not_importable_are_recognised(name):
     assert not is_importable(name)
-
-
-LATE_PACKAGE = {
-    "__init__.py": "from late_package._table import Table",
-    "_table.py": "class Table:\n    x = 5\nTable.__module__ = 'late_package.public'",
-    "public.py": "from late_package._table import Table",
-    "broken.py": "raise RuntimeError('not here')",
-}
-
-
-def test_a_class_with_the_name_of_a_module_that_its_package_imports_late_is_pickled_by_reference(
-    tmp_path, monkeypatch
-):
-    (tmp_path / "late_package").mkdir()
-    for name, text in LATE_PACKAGE.items():
-        (tmp_path / "late_package" / name).write_text(text)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    table = importlib.import_module("late_package").Table
-    assert "late_package.public" not in sys.modules
-
-    try:
-        program = "import late_package; answer = [value, type(value) is late_package.Table]"
-        answer = unpack(elsewhere(program, pack(table()), tmp_path))
-        assert type(answer[0]) is table
-        assert answer[1]
-        assert is_importable("late_package.public")
-        assert not is_importable("late_package.broken")
-        assert not is_importable("late_package.missing")
-    finally:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "late_package"]:
-            del sys.modules[name]
-
-
-def test_a_record_array_is_the_same_kind_of_array_in_another_process(tmp_path):
-    table = numpy.recarray(2, dtype=[("x", "f8")])
-    table.x = 1.5
-
-    answer = unpack(
-        elsewhere("import numpy; answer = [value, isinstance(value, numpy.recarray)]", pack(table), tmp_path)
-    )
-
-    assert answer[1]
-    assert type(answer[0]) is numpy.recarray
-    assert answer[0].x.tolist() == [1.5, 1.5]
 
 
 class Endless:

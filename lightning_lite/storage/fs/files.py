@@ -22,7 +22,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from stat import S_IMODE, S_IRGRP, S_ISDIR, S_ISLNK, S_ISREG, S_ISVTX, S_IWGRP, S_IWOTH, S_IWUSR
-from warnings import warn
 
 from lightning_lite.storage.base import OnProgress
 from lightning_lite.storage.errors import (
@@ -37,6 +36,7 @@ from lightning_lite.storage.errors import (
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.attributes import copy_attributes
 from lightning_lite.storage.fs.symlinks import Links, broken_link
+from lightning_lite.tracebacks import warn_user
 
 #: Size in bytes up to which `read` and `write` are faster than every other way.
 SMALL = 64 * 1024
@@ -645,11 +645,10 @@ def warn_of_loss(path: str, lost: set[str]) -> None:
         lost: Descriptions of it.
     """
     if lost:
-        warn(
+        warn_user(
             f"The copy of {shown(path)} does not keep {', '.join(sorted(lost))}; to keep that, copy it as an "
             f"archive.",
             DriveWarning,
-            stacklevel=2,
         )
 
 

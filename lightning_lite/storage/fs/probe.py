@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 import sys
 from functools import cache
-from warnings import warn
 
 from lightning_lite.file_system_types import MOUNTS, file_system_type, read_mounts
 from lightning_lite.storage.errors import DriveUnsupportedFS, DriveWarning, shown
 from lightning_lite.storage.fs import syscalls
+from lightning_lite.tracebacks import warn_user
 
 #: File systems whose files other machines can change.
 NETWORK = frozenset(
@@ -58,12 +58,11 @@ def check_file_system(folder: str, mounts: str = MOUNTS) -> None:
     kind = file_system_type(folder, mounts)
     if kind not in NETWORK:
         return
-    warn(
+    warn_user(
         f"The root of the drive {shown(folder)} is on a network file system ({kind}): changes of "
         f"other machines are visible late, and waiting is slower. Use a local folder if one machine is "
         f"enough.",
         DriveWarning,
-        stacklevel=2,
     )
     broken = try_out(folder)
     if broken:

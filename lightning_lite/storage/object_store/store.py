@@ -14,7 +14,6 @@ from json import dumps
 from operator import attrgetter
 from select import select
 from typing import BinaryIO, TypeVar
-from warnings import warn
 
 from lightning_lite.storage.base import (
     CheckedFile,
@@ -70,6 +69,7 @@ from lightning_lite.storage.transfer.move import (
     warn_that_it_stays,
 )
 from lightning_lite.storage.transfer.staging import SourceCopy, Staged
+from lightning_lite.tracebacks import warn_user
 
 T = TypeVar("T")
 
@@ -299,10 +299,9 @@ class ObjectStore:
         try:
             self.sweep()
         except DriveError as error:  # the put is done
-            warn(
+            warn_user(
                 f"Old versions in {self._client.url} could not be deleted: {error.message}",
                 DriveWarning,
-                stacklevel=3,
             )
 
     def _view(self, node: Node, name: str) -> str:

@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from stat import S_IMODE, S_IRWXU, S_ISDIR, S_ISLNK
 from typing import NamedTuple
-from warnings import warn
 
 from lightning_lite.storage.base import Destination, OnProgress
 from lightning_lite.storage.errors import (
@@ -39,6 +38,7 @@ from lightning_lite.storage.fs.sqlite import PAGE, log_of
 from lightning_lite.storage.fs.symlinks import Links, broken_link
 from lightning_lite.storage.names import RESERVED
 from lightning_lite.storage.transfer.staging import Staged, StagingFolder
+from lightning_lite.tracebacks import warn_user
 
 #: Name of the folder next to a destination in which files are staged that cannot be staged in the drive.
 STAGING = f"{RESERVED}.staging"
@@ -179,12 +179,11 @@ class Delivery:
         with self._parent() as (parent, missing):
             log = None if missing else log_of(fd, self._name, parent.fd)
         if log is not None:
-            warn(
+            warn_user(
                 f"{shown(self.path)} is an SQLite database, and {shown(log)} next to it is the log of "
                 f"another one, which SQLite would apply to it: remove that log when no process uses the old "
                 f"database, unless you get it, too.",
                 DriveWarning,
-                stacklevel=2,
             )
 
     def _move(self, staged: Staged, staging: StagingFolder, *, is_folder: bool) -> None:

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from stat import S_IMODE, S_ISDIR, S_ISREG, S_ISVTX
-from warnings import warn
 
 from lightning_lite.storage.base import Source
 from lightning_lite.storage.errors import DriveWarning, shown
 from lightning_lite.storage.fs import probe, syscalls
 from lightning_lite.storage.fs.files import Bounds, empty_folder, restored_mode, stored_mode
 from lightning_lite.storage.transfer.staging import SourceCopy, StagingFolder
+from lightning_lite.tracebacks import warn_user
 
 #: Device and inode of a file or folder.
 _Identity = tuple[int, int]
@@ -296,10 +296,9 @@ def warn_that_it_stays(path: str, reason: str) -> None:
         path: Its path.
         reason: Why.
     """
-    warn(
+    warn_user(
         f"put(..., move=True) copies {shown(path)} and does not remove it: {reason}.",
         DriveWarning,
-        stacklevel=2,
     )
 
 

@@ -15,7 +15,6 @@ from itertools import count
 from stat import S_ISDIR
 from types import TracebackType
 from typing import Self
-from warnings import warn
 
 from lightning_lite.root_access import SHARED
 from lightning_lite.storage.base import OnProgress, Source
@@ -33,6 +32,7 @@ from lightning_lite.storage.fs.sqlite import PAGE, log_of
 from lightning_lite.storage.fs.symlinks import Links
 from lightning_lite.storage.names import RESERVED
 from lightning_lite.storage.transfer.snapshot import compare, complete_folder, states_of_folder
+from lightning_lite.tracebacks import warn_user
 
 #: Prefix of the names of all staged files and folders.
 PREFIX = f"{RESERVED}-"
@@ -222,12 +222,11 @@ class SourceCopy:
             return
         log = log_of(self.fd, self.source.path)
         if log is not None and log not in self.source.others:
-            warn(
+            warn_user(
                 f"{shown(self.source.path)} is an SQLite database, and changes of it are still in "
                 f"{shown(log)}, which is not put. Close all its connections first, put both in one list, or "
                 f"put their folder.",
                 DriveWarning,
-                stacklevel=2,
             )
 
     def copy_to(
@@ -299,11 +298,10 @@ class SourceCopy:
         warn_of_loss(source.path, copier.lost)
         if grown:
             others = f" and {len(grown) - 1} more" if len(grown) > 1 else ""
-            warn(
+            warn_user(
                 f"{shown(grown[0])}{others} grew while {shown(source.path)} was put: the drive has the "
                 f"content up to then. If that is not a log but a file that was not finished, put it again.",
                 DriveWarning,
-                stacklevel=2,
             )
 
     def _compare(self, staged: Staged) -> None:
