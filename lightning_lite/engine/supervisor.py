@@ -511,8 +511,8 @@ class DeathCounter:
         _, last = deaths[-1]
         return RestartLimitReached(
             f"The process of {self._work} died {len(deaths)} times within {policy.restart_period:g} s "
-            f"(max_restarts={policy.max_restarts}); last: {last.message}. If such deaths are expected, give "
-            "the work a higher max_restarts.",
+            f"(max_restarts={policy.max_restarts}; if such deaths are expected, give the work a higher one); "
+            f"last: {last.message}",
             work=self._work,
             reason=last.reason,
         )

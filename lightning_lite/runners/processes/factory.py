@@ -77,12 +77,11 @@ class ProcessFactory:
         number = next(self._numbers)
         inherited = dict(os.environ)
         inherited.pop(settings.NOTIFY_VARIABLE, None)  # it has a password that works do not need
-        inherited.pop(settings.DURABLE_VARIABLE, None)  # the argument of the app goes first
         env = {
             **inherited,
             settings.ROOT_VARIABLE: self._root,
             **({settings.DRIVES_VARIABLE: self._drives} if self._drives else {}),
-            **({settings.DURABLE_VARIABLE: "1"} if self._durable else {}),
+            settings.DURABLE_VARIABLE: str(int(self._durable)),
             **({TRUSTED_ROOT_VARIABLE: self._root} if is_trusted(self._root) else {}),
             **(request.env or {}),
             VARIABLE: mark_of(self._guardian.token, number),
