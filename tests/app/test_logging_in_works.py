@@ -259,4 +259,91 @@ class Work(LightningWork):
     assert done.returncode == 0, done.stderr
     assert ("root.work | hello from the class" in done.stdout) is travels
     assert ("The class Logger of logging.setLoggerClass can't be sent to works" in done.stderr) is not travels
+    assert "lightning_lite/" not in done.stderr  # the warning shows a line of the script
     assert "root.work | hello" in done.stdout
+
+
+ROTATION = """
+import logging.handlers, os, shutil
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+os.mkdir("logs")
+handler = logging.handlers.{handler}
+logging.basicConfig(level="INFO", format="%(message)s", handlers=[handler])
+
+class Work(LightningWork):
+    def run(self, number):
+        logging.info("work %d", number)
+
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work()
+
+    def run(self):
+        for number in range(9):
+            self.work.run(number)
+            if number in (3, 6):
+                {rotate}
+            logging.info("flow %d", number)
+        self.stop()
+
+LightningApp(Flow()).run({options})
+"""
+
+
+SIZED = "RotatingFileHandler('logs/log', maxBytes=50, backupCount=9)"
+TIMED = "TimedRotatingFileHandler('logs/log', 'D')"
+RENAME = "os.rename('logs/log', f'logs/log.{number}')"
+
+
+@pytest.mark.parametrize(
+    ("handler", "rotate", "options"),
+    [
+        (SIZED, "pass", ""),
+        (SIZED, "pass", "start_method='forkserver'"),
+        (SIZED, "pass", "runner='inline'"),
+        (TIMED, "handler.suffix = str(number); handler.doRollover()", ""),
+        ("WatchedFileHandler('logs/log', delay=True)", RENAME, ""),
+        ("WatchedFileHandler('logs/log', 'w')", RENAME, ""),
+        ("WatchedFileHandler('logs/log', 'x')", RENAME, ""),
+    ],
+)
+def test_no_line_is_lost_when_the_file_is_rotated(
+    forked_scripts: ForkedScripts, tmp_path: Path, handler: str, rotate: str, options: str
+) -> None:
+    (tmp_path / "app.py").write_text(ROTATION.format(handler=handler, rotate=rotate, options=options))
+
+    forked_scripts.run(tmp_path / "app.py", cwd=tmp_path)
+
+    files = list((tmp_path / "logs").iterdir())
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    assert len(files) > 2
+    assert sorted(lines) == [f"{name} {number}" for name in ("flow", "work") for number in range(9)]
+    if rotate != "pass":
+        assert (tmp_path / "logs" / "log").read_text().splitlines()[-2:] == ["work 8", "flow 8"]
+
+
+@pytest.mark.parametrize(
+    ("handler", "is_open"),
+    [
+        ("RotatingFileHandler('logs/log', maxBytes=9999, backupCount=1)", True),
+        ("RotatingFileHandler('logs/log', maxBytes=9999, backupCount=1)", False),
+        ("logging.FileHandler('logs/log')", False),
+    ],
+)
+def test_a_call_goes_on_if_its_line_can_not_be_written_to_the_file(
+    forked_scripts: ForkedScripts, tmp_path: Path, handler: str, is_open: bool
+) -> None:
+    script = ROTATION.format(handler=handler, rotate="shutil.rmtree('logs', True)", options="view=False")
+    if not is_open:
+        script = script.replace(
+            "for number in range(9):", "for number in (3,):\n            shutil.rmtree('logs', True)"
+        )
+    (tmp_path / "app.py").write_text(script)
+
+    done = forked_scripts.run_to_end(tmp_path / "app.py", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "root.work | --- Logging error ---\n" in done.stdout
+    assert re.search(r"root\.work \| FileNotFoundError: .*/logs/log'\n", done.stdout)

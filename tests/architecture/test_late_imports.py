@@ -26,6 +26,7 @@ LATE = {
     "runners.remote.ray_cluster": "an app on one machine needs nothing of it",
     "runners.remote.runner": "an app on one machine needs nothing of it",
     "runners.wire.interpreter_settings": "only works with other settings than the defaults need it",
+    "runners.wire.log_file": "only works of a script that logs to a file need it; it imports `logging`",
     "runners.worker.descriptor_channel": "only works that share file descriptors with the app need it",
     "secret_forms": "only processes with a secret need it",
     "storage.mount": "few apps have a mount, and each work loads `tree.cloud`",

@@ -13,6 +13,8 @@ import os
 import sys
 from typing import Any, NamedTuple
 
+from lightning_lite.late_import import late_import
+from lightning_lite.tracebacks import warn_user
 from lightning_lite.values.pickling import PackingError, is_importable, pack, unpack
 
 _DEFAULT_RECURSION_LIMIT = 1000
@@ -31,6 +33,9 @@ _NOT_OF_THE_USER = frozenset({"dill"})
 
 #: Targets of handlers: a standard stream, or the path of a file.
 _STREAMS = ("stdout", "stderr")
+
+#: Imported by name, if the script logs to a file: it imports `logging`.
+_LOG_FILE = "lightning_lite.runners.wire.log_file"
 
 
 class _Handler(NamedTuple):
@@ -289,13 +294,15 @@ def _target(handler: Any) -> str | None:
 def _append_to_file(handler: Any) -> None:
     """Let a handler of this process append to its file, as works do, also with the mode "w".
 
-    Otherwise it would write at its own position, over the lines of works; and if it opened its file later, it
-    would remove them.
+    Otherwise it would write at its own position, over the lines of works; and if it opened its file later, or
+    again after a rotation, it would remove them.
     """
     handler.acquire()
     try:
         if handler.stream is None and "a" not in handler.mode and not getattr(handler, "_closed", False):
             handler.stream = handler._open()
+        if type(handler) is not sys.modules["logging"].FileHandler:  # one of that class never opens it again
+            handler.mode = handler.mode.replace("w", "a").replace("x", "a")
         if handler.stream is not None:
             fd = handler.stream.fileno()
             fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
@@ -338,9 +345,7 @@ def _warn_once(text: str) -> None:
     """Warn at the start of the first work, not of each."""
     if text not in _warned:
         _warned.add(text)
-        import warnings  # noqa: PLC0415 - only where it is needed
-
-        warnings.warn(text[0].upper() + text[1:], stacklevel=2)
+        warn_user(text[0].upper() + text[1:], UserWarning)
 
 
 def _plain(logging: Any, formatter: Any) -> Any:
@@ -390,8 +395,8 @@ def _make_handler(logging: Any, settings: _Handler) -> Any:
     if settings.target in _STREAMS:
         handler = logging.StreamHandler(getattr(sys, settings.target))
     else:
-        # Appended to, as other processes write to it, too; a handler that rotates would rename it for all.
-        handler = logging.FileHandler(settings.target, "a", settings.encoding, delay=True)
+        # Not of the same class: a handler that rotates would rename the file for all processes.
+        handler = late_import(_LOG_FILE).LogFile(settings.target, settings.encoding)
     handler.setLevel(settings.level)
     handler.setFormatter(settings.formatter)
     for each in settings.filters:
