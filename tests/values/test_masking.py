@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
+import re
 import urllib.parse
 
 import pytest
@@ -32,7 +33,19 @@ def printed(chunks, releases=()) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "text", ["simple-key", "quo\"te's and \\", "line\nof two", "é日本語-key", "tab\tand \x1b", "a b&c=d/e"]
+    "text",
+    [
+        "simple-key",
+        "quo\"te's and \\",
+        "it's-a-key",
+        "line\nof two",
+        "é日本語-key",
+        'päss"wort-1',
+        "tab\tand \x1b",
+        "a b&c=d/e",
+        "wJalrXUtnFEMI/K7MDENG+bPx",
+        "correct horse battery",
+    ],
 )
 @pytest.mark.parametrize(
     "write",
@@ -43,8 +56,16 @@ def printed(chunks, releases=()) -> bytes:
         json.dumps,
         lambda text: json.dumps(text, ensure_ascii=False),
         lambda text: repr([{"key": text}]),
+        lambda text: repr(f"the 'key' is \"{text}\""),
+        lambda text: ascii(f"the 'key' is \"{text}\""),
         lambda text: repr(text.encode()),
+        lambda text: repr(f"the 'key' is \"{text}\"".encode()),
         lambda text: urllib.parse.quote(text, safe=""),
+        lambda text: f"postgres://me:{urllib.parse.quote(text)}@db/app",
+        lambda text: re.sub("%..", lambda escape: escape[0].lower(), urllib.parse.quote(text)),
+        urllib.parse.quote_plus,
+        lambda text: urllib.parse.urlencode({"user": "me", "password": text, "next": "/"}),
+        lambda text: urllib.parse.quote(f"https://x/?key={text}", safe="!#$%&'()*+,/:;=?@[]~"),  # requests
         lambda text: f"https://x/?key={urllib.parse.quote(text, safe='')}&a=1",
         lambda text: f"before{text}after{text}",
     ],
@@ -56,6 +77,15 @@ def test_a_text_is_found_in_the_forms_that_programs_write(text, write):
     for part in (text, repr(text)[1:-1], json.dumps(text)[1:-1], urllib.parse.quote(text, safe="")):
         assert part not in mask(write(text))
         assert part.encode() not in printed([write(text).encode()])
+
+
+def test_equal_forms_are_searched_for_once():
+    register("simple-key")
+    register("wJalrXUtnFEMI/K7MDENG+bPx")
+
+    assert masking.forms.count("simple-key") == 1
+    assert sorted(masking.forms) == sorted(set(masking.forms))
+    assert len(masking.forms) == len(masking.byte_forms) == 6
 
 
 def test_each_line_of_a_text_is_masked():
