@@ -235,7 +235,7 @@ class LightningApp(Generic[F]):
             KeyboardInterrupt: Ctrl-C, after the works have been shut down. Python then shows
                 it in one line, without a traceback, if it ends the program.
             SystemExit: SIGTERM, SIGHUP, or the reader of the output closed its pipe, after the works have
-                been shut down; the code is 128 plus the number of the signal.
+                been shut down; the code is 128 plus the number of the signal. Or the flow called `sys.exit`.
         """
         if _is_imported_by_a_child() or _is_process_of_a_frontend():
             return
@@ -396,13 +396,14 @@ class LightningApp(Generic[F]):
                     raise session.error
             except BaseException as raised:
                 error = raised
+                hooks.is_interrupted = signals.error is not None
                 if isinstance(raised, Exception) and signals.has_caused(raised):
                     error = signals.error
                     signals.check()
                 raise
             finally:
                 self.stage = AppStage.STOPPING
-                state = state_after(error)
+                state = state_after(error, is_interrupted=hooks.is_interrupted)
                 try:
                     session.close(state, error)
                 finally:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import sys
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Coroutine, MutableMapping, Sequence
 from contextlib import suppress
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_lite.api import Route
 from lightning_lite.app.flow_requests import TIME_LIMIT, FlowRequests
+from lightning_lite.app.reporting import print_notice
 from lightning_lite.errors import AppEnding, ComponentDefinitionError, HandlerError, NoAnswer
 from lightning_lite.tracebacks import format_user_frames
 from lightning_lite.tree.component import Component
@@ -258,6 +258,4 @@ def _report(request: Message, error: BaseException) -> None:
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in _CALLERS:
         trace = trace.tb_next
     text = format_user_frames(error.with_traceback(trace or error.__traceback__))
-    if sys.stderr is not None:
-        sys.stderr.write(f"{request['method']} {request['path']} has failed:\n{text}")
-        sys.stderr.flush()
+    print_notice(f"{request['method']} {request['path']} has failed:\n{text}".removesuffix("\n"))

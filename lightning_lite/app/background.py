@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from lightning_lite import timeouts
+from lightning_lite.app.end_hooks import state_after
 from lightning_lite.app.reporting import print_notice
 from lightning_lite.colour_codes import without_colours
 from lightning_lite.errors import ComponentError
@@ -82,7 +83,8 @@ class RunningApp:
     def state(self) -> str:
         """`running`, or `stopping` after `stop`; then `stopped`, `failed` or `interrupted`.
 
-        `stopped` means that the flow ended the app; `interrupted`, that `stop`, a signal or a command did.
+        `stopped` means that the flow ended the app, also with `sys.exit(0)`; `interrupted`, that `stop`, a
+        signal or a command did.
         """
         return "stopping" if self._stop_requested and self.running else self._state
 
@@ -102,7 +104,7 @@ class RunningApp:
         Raises:
             TimeoutError: The app is still running.
             Exception: The error of a failed app, see `LightningApp.run`.
-            SystemExit: A signal or a command, not `stop`, has ended the app.
+            SystemExit: A signal or a command, not `stop`, has ended the app; or the flow called `sys.exit`.
         """
         self._num_waiting += 1
         try:
@@ -179,13 +181,12 @@ class RunningApp:
         try:
             self._run_app(self._take_session)
             self._state = "stopped"
-        except (SystemExit, KeyboardInterrupt) as error:
-            self._state = "interrupted"
-            self._error = None if self._stop_requested else error
         except BaseException as error:  # noqa: BLE001 - `wait` raises it
             leave_out_own_frames(error)
-            self._state, self._error, self._trace = "failed", error, error.__traceback__
-            if not self._num_waiting:
+            self._state, self._error, self._trace = state_after(error), error, error.__traceback__
+            if self._state == "interrupted" and self._stop_requested:
+                self._error = None
+            if self._state == "failed" and not self._num_waiting:
                 what = traceback.format_exception_only(error)[0].strip()
                 line = mask(f"{self._name} failed: {what}; its handle's wait() raises it.")
                 print_notice(one_line(line, 500))

@@ -10,6 +10,7 @@ sent changes how the app ends.
 from __future__ import annotations
 
 import inspect
+import signal
 import traceback
 from collections.abc import Callable, Sequence
 from time import monotonic
@@ -18,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from lightning_lite.app.reporting import print_notice
 from lightning_lite.errors import ComponentError
+from lightning_lite.harmless_text import one_line
 from lightning_lite.masking import mask
 from lightning_lite.run_options import RunOptions
-from lightning_lite.tracebacks import leave_out_own_frames
+from lightning_lite.tracebacks import find_user_error, leave_out_own_frames, text_of
 
 if TYPE_CHECKING:
     from lightning_lite.app.session import Session
@@ -35,8 +37,8 @@ class RunEnd(NamedTuple):
         name: Name of the run, or `None`.
         tags: Tags of the run.
         folder: Absolute path of the folder of the run, with `logs`; "" if it could not begin.
-        state: `stopped` by its flow; `failed`; or `interrupted` by Ctrl-C, a signal, `lightning-lite stop` or
-            the handle of `app.start()`.
+        state: `stopped` by its flow, also with `sys.exit(0)`; `failed`; or `interrupted` by Ctrl-C, a signal,
+            `lightning-lite stop` or the handle of `app.start()`.
         error: The exception that `app.run()` raises after the hooks, or `None`.
         duration: Seconds since `app.run()` was called; for a resumed run, since it was resumed.
 
@@ -59,6 +61,9 @@ class RunEnd(NamedTuple):
     error: BaseException | None
     duration: float
 
+
+#: The exit codes of an app that Ctrl-C, a signal or the end of the reader of its output has ended.
+_SIGNAL_CODES = tuple(128 + each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE))
 
 #: A hook of an app.
 Hook = Callable[[RunEnd], object]
@@ -110,6 +115,7 @@ class EndHooks:
 
     Attributes:
         session: The run, once it has begun.
+        is_interrupted: Whether Ctrl-C or another signal has ended the app.
     """
 
     def __init__(
@@ -127,6 +133,7 @@ class EndHooks:
         self._send = send
         self._began = monotonic()
         self.session: Session | None = None
+        self.is_interrupted = False
 
     def __enter__(self) -> Self:
         return self
@@ -153,17 +160,35 @@ class EndHooks:
             name=run.name if run is not None else self._options.name,
             tags=tuple(run.tags if run is not None else self._options.tags),
             folder=run.folder if run is not None else "",
-            state=state_after(error),
+            state=state_after(error, is_interrupted=self.is_interrupted),
             error=error,
             duration=monotonic() - self._began,
         )
 
 
-def state_after(error: BaseException | None) -> Literal["stopped", "failed", "interrupted"]:
-    """Return the state of a run that has ended with an exception, or without."""
+def state_after(
+    error: BaseException | None, *, is_interrupted: bool = False
+) -> Literal["stopped", "failed", "interrupted"]:
+    """Return the state of a run that has ended with an exception, or without.
+
+    Args:
+        error: The exception, or `None`.
+        is_interrupted: Whether a signal has ended the app, so that an exit with another code is the answer of
+            the flow to it.
+
+    Example:
+        >>> [state_after(SystemExit(code)) for code in (None, 0, 3, "no data", 143)]
+        ['stopped', 'stopped', 'failed', 'failed', 'interrupted']
+    """
     if error is None:
         return "stopped"
-    return "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed"
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if not isinstance(error, SystemExit):
+        return "failed"
+    if is_interrupted or error.code in _SIGNAL_CODES:
+        return "interrupted"
+    return "stopped" if error.code in (None, 0) else "failed"
 
 
 def _call(argument: str, hook: Hook, end: RunEnd) -> None:
@@ -185,12 +210,13 @@ def _call(argument: str, hook: Hook, end: RunEnd) -> None:
                 raise
             print_notice(f"{argument} of {end.app} was ended by {type(error).__name__}.")
             return
+        what = f"{argument} of {end.app} raised an error, which does not change how the app ends:"
+        if find_user_error(error) is None:  # no line of the user is in it, as if a message was not sent
+            print_notice(one_line(mask(f"{what} {type(error).__name__}: {text_of(error)}")))
+            return
         leave_out_own_frames(error)
         _leave_out_context(error, end.error)
-        text = "".join(traceback.format_exception(error))
-        print_notice(
-            mask(f"{argument} of {end.app} raised an error, which does not change how the app ends:\n{text}")
-        )
+        print_notice(mask(f"{what}\n{''.join(traceback.format_exception(error))}"))
 
 
 def _leave_out_context(error: BaseException, shown: BaseException | None) -> None:

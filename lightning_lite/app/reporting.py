@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from lightning_lite.messages import Failure
 from lightning_lite.runners.output.log_reader import read_tail
@@ -45,10 +46,11 @@ def add_last_output(error: BaseException, work: str, logs: str, began: float | N
 
 
 def print_notice(line: str) -> None:
-    """Write a line to standard error, if there is one."""
+    """Write a line to standard error, unless there is none, or it is full or closed."""
     if sys.stderr is not None:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
+        with suppress(OSError, ValueError):  # a notice must not end the app
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
 
 
 def _read_last_output(work: str, logs: str, began: float | None) -> str:

@@ -15,7 +15,6 @@ import os
 import signal
 import sys
 import threading
-import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -38,7 +37,7 @@ from lightning_lite.app.running_apps import add_running, remove_running
 from lightning_lite.app.shown_layout import ShownLayout
 from lightning_lite.app.terminal_view import TerminalView
 from lightning_lite.app.web_page import WebPage
-from lightning_lite.app.work_rows import snapshot_work
+from lightning_lite.app.work_rows import snapshot_work, state_to_record
 from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
@@ -58,7 +57,7 @@ from lightning_lite.runners.output.flow_log import FlowLog
 from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.runs.retention import clean_runs
-from lightning_lite.tracebacks import find_user_error, format_user_frames, text_of
+from lightning_lite.tracebacks import find_user_error, format_user_frames, text_of, warn_at
 from lightning_lite.tree.calls import CallRecords
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.trusted_roots import TRUSTED, trust
@@ -421,7 +420,7 @@ class Session:
                 raise
 
     def _count_works(self) -> Counter[str]:
-        return Counter(row.state for row in self.snapshot_works())
+        return Counter(map(state_to_record, self._machine.supervisors()))
 
     def on_suspend(self) -> None:
         """Hide the view before Ctrl-Z suspends the app; called in the signal handler."""
@@ -560,11 +559,11 @@ class Session:
         self._durations.append(seconds)
         if sum(self._durations) > _SLOW_SECONDS * _SLOW_SAMPLES and len(self._durations) == _SLOW_SAMPLES:
             self._durations.clear()
-            warnings.warn(
+            warn_at(
+                self._root.run,
                 f"The last {_SLOW_SAMPLES} passes of the flow took more than {_SLOW_SECONDS:g} s each on "
                 "average. During a pass the app handles no reports: move slow code into a LightningWork.",
                 LightningFlowWarning,
-                stacklevel=2,
             )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from contextlib import suppress
 from threading import Thread
 from typing import Self
 
@@ -71,5 +70,4 @@ class WebPage:
         for line in self._process.stdout:
             text = harmless(line.rstrip(b"\r\n"))
             if text:
-                with suppress(OSError, ValueError):  # the terminal is gone, or the stream is closed
-                    self._say(f"The page of this run: {text}" if text.startswith("http") else text)
+                self._say(f"The page of this run: {text}" if text.startswith("http") else text)

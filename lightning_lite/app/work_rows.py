@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from lightning_lite.engine.supervisor import Supervisor
 from lightning_lite.process_places import Place
+from lightning_lite.status import WorkStageStatus
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.work_row import WorkRow, read_progress
 
@@ -35,6 +36,21 @@ def snapshot_work(supervisor: Supervisor, places: Mapping[str, Place]) -> WorkRo
         since=status.timestamp or None,
         place=places.get(supervisor.name),
     )
+
+
+def state_to_record(supervisor: Supervisor) -> str:
+    """Return the state of a work for `run.json`, which is shown when its process has ended.
+
+    Then the journal shows the newest call of a work whose process has started again after that call, as after
+    `lightning-lite restart`.
+
+    Args:
+        supervisor: The supervisor of the work.
+    """
+    state, newest = snapshot_work(supervisor, {}).state, supervisor.work._records.newest
+    if state == WorkStageStatus.STARTED and newest is not None:
+        return newest.stage.replace("_", " ")
+    return state
 
 
 def read_work_progress(work: LightningWork) -> float | None:

@@ -24,6 +24,7 @@ from lightning_lite.cli.options import BadInput
 from lightning_lite.cli.output import say
 from lightning_lite.client_command import ClientCommand
 from lightning_lite.errors import CommandError
+from lightning_lite.harmless_text import one_line
 from lightning_lite.lightning_app.finder import install
 from lightning_lite.regular_files import open_regular
 from lightning_lite.runners.command_channel import ask
@@ -35,6 +36,14 @@ _INSTALLER = "lightning_lite.lightning"
 
 #: Seconds to wait for the app; it answers within 30, unless it is suspended.
 _ANSWER_LIMIT = 40.0
+
+
+#: The status of an answer of FastAPI about arguments that are missing or wrong.
+_WRONG_ARGUMENTS = 422
+
+
+class _WrongArguments(CommandError):
+    """The app refuses the arguments of a command; `ClientCommand.run` may catch it as `CommandError`."""
 
 
 class AppCommand(NamedTuple):
@@ -85,7 +94,8 @@ def give_command(run: RunSummary, name: str, words: Sequence[str], *, may_be_ver
         may_be_verb: Whether the user may have meant a verb, for the error about an unknown command.
 
     Raises:
-        BadInput: The app has no such command, or the command has no such option.
+        BadInput: The app has no such command, or the command has no such option, needs another one, or does
+            not take its value.
         CommandError: The app refuses it, or does not answer.
     """
     commands = {command.name: command for command in read_commands(run)}
@@ -104,15 +114,30 @@ def give_command(run: RunSummary, name: str, words: Sequence[str], *, may_be_ver
         say(f"{command_line_of(command.name)} {shown}".rstrip())
         say(command.about or "The app says nothing about it.")
         return
-    if command.client is not None:
-        _run_client(run, command, words)
-        return
+    try:
+        if command.client is not None:
+            _run_client(run, command, words)
+        else:
+            _show(_ask_with_options(run, command, words))
+    except _WrongArguments as error:
+        raise BadInput(one_line(str(error), limit=2000)) from None
+
+
+def _ask_with_options(run: RunSummary, command: AppCommand, words: Sequence[str]) -> Any:
+    """Return the answer of an app to a command.
+
+    Raises:
+        BadInput: The command has no such option.
+        CommandError: The app refuses it, or does not answer.
+    """
     options = read_options(words)
     unknown = [option for option in options if option not in command.options]
     if unknown:
         taken = ", ".join(f"--{option}" for option in command.options) or "none"
-        raise BadInput(f"the command {name} of the app has no option --{unknown[0]}; it takes {taken}.")
-    _show(_ask(run, "POST", f"{COMMANDS}{command.name}", urlencode(options)))
+        raise BadInput(
+            f"the command {command.name} of the app has no option --{unknown[0]}; it takes {taken}."
+        )
+    return _ask(run, "POST", f"{COMMANDS}{command.name}", urlencode(options))
 
 
 def _join_name(name: str, words: Sequence[str], known: Collection[str]) -> tuple[str, Sequence[str]]:
@@ -153,7 +178,11 @@ def read_options(words: Sequence[str]) -> dict[str, str]:
 
 
 def _run_client(run: RunSummary, command: AppCommand, words: Sequence[str]) -> None:
-    """Run the terminal part of a command; one whose `run` takes no options reads `sys.argv` itself."""
+    """Run the terminal part of a command; one whose `run` takes no options reads `sys.argv` itself.
+
+    Raises:
+        BadInput: The class can't be loaded, or its `run` does not take these options.
+    """
     assert command.client is not None
     kind = _load(command.client["file"], command.client["class"])
     client = kind(_call_nothing)
@@ -165,7 +194,16 @@ def _run_client(run: RunSummary, command: AppCommand, words: Sequence[str]) -> N
 
     client._answer = answer
     sys.argv = [command.name, *words]
-    client.run(**(read_options(words) if inspect.signature(client.run).parameters else {}))
+    signature = inspect.signature(client.run)
+    options = read_options(words) if signature.parameters else {}
+    try:
+        signature.bind(**options)
+    except TypeError as error:
+        taken = ", ".join(f"--{option}" for option in signature.parameters)
+        raise BadInput(
+            f"wrong options for the command {command.name} of the app: {error}; it takes {taken}."
+        ) from None
+    client.run(**options)
 
 
 def _call_nothing() -> None:
@@ -223,7 +261,8 @@ def _ask(run: RunSummary, method: str, path: str, query: str = "", body: bytes =
         return None
     data = json.loads(content) if content else None
     if answer["status"] >= 400:
-        raise CommandError(_describe(data, answer["status"]))
+        kind = _WrongArguments if answer["status"] == _WRONG_ARGUMENTS else CommandError
+        raise kind(_describe(data, answer["status"]))
     return data
 
 

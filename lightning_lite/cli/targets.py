@@ -13,6 +13,7 @@ from lightning_lite.monitor.run_status import read_status
 from lightning_lite.process_places import Place
 from lightning_lite.runs.catalog import (
     LINK_TROUBLE,
+    START_TROUBLE,
     RunSummary,
     list_named,
     list_runs,
@@ -36,7 +37,7 @@ def find_run(root: str, text: str | None, *, running: bool = False) -> RunSummar
     Args:
         root: The root folder.
         text: Its id, its name or a part of its id; `None` for the run that is still running, or else the
-            latest.
+            latest whose start was not cut short.
         running: Whether the run must be still running.
 
     Raises:
@@ -202,7 +203,8 @@ def _choose(root: str) -> RunSummary:
         raise BadInput(
             f"{len(running)} runs are still running; name one of them: {list_with_names(running)}."
         )
-    return (running or newest_first)[0]
+    begun = [run for run in newest_first if run.trouble != START_TROUBLE]  # the others have nothing to show
+    return (running or begun or newest_first)[0]
 
 
 def find_running(root: str) -> list[RunSummary]:

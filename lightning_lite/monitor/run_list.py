@@ -10,9 +10,10 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from lightning_lite.errors import CommandError, RootRefused
+from lightning_lite.harmless_text import one_line
 from lightning_lite.monitor.resume_command import resume_command
 from lightning_lite.monitor.run_status import ask_app, state_at_the_end
-from lightning_lite.runs.catalog import RunSummary, is_run, list_runs, read_run, runs_folder
+from lightning_lite.runs.catalog import RunSummary, is_run, is_run_id, list_runs, read_run, runs_folder
 
 #: Runs of one answer, at most.
 MAX_RUNS = 1000
@@ -75,10 +76,12 @@ class RunList:
             limit: Maximum number of runs.
 
         Raises:
-            ValueError: `limit` is not between 1 and 1000.
+            ValueError: `limit` is not between 1 and 1000, or `before` is not the id of a run.
         """
         if not 1 <= limit <= MAX_RUNS:
             raise ValueError(f"limit must be from 1 to {MAX_RUNS}; found {limit}")
+        if before and not is_run_id(before):
+            raise ValueError(f"before must be the id of a run; found {one_line(before, 100)!r}")
         words = text.casefold().split()
         with self._lock:
             try:

@@ -26,6 +26,13 @@ from lightning_lite.runs.lock import Holder, find_holder
 #: Why a run is refused whose folder is a link: the target may belong to another user, or be missing.
 LINK_TROUBLE = "it is a symbolic link; move the folder of the run back to that place, or remove the link"
 
+#: Why a run can't be shown that has neither a `run.json` nor a journal: its process died when it had just
+#: created the folder, or is about to write both.
+START_TROUBLE = "it has no run.json: its start was cut short, or has not ended yet"
+
+#: The states of runs, see `RunSummary`.
+RUN_STATES = ("running", "stopped", "failed", "interrupted", "killed", "died", "unknown")
+
 _RUN_ID = re.compile(r"[0-9]{8}-[0-9]{9}-[0-9a-f]{6}")
 
 #: Seconds within which a new run takes its lock.
@@ -145,8 +152,8 @@ def read_run(path: str) -> RunSummary:
         details = load_details(path)
     except (OSError, ValueError) as error:
         details = {}
-        if not isinstance(error, FileNotFoundError):
-            troubles.append(f"its run.json can't be read: {_describe(error)}")
+        is_begun = not isinstance(error, FileNotFoundError) or has_journal(path)
+        troubles.append(f"its run.json can't be read: {_describe(error)}" if is_begun else START_TROUBLE)
     state = str(details.get("state", "unknown"))
     if holder is not None:
         state = "running"
@@ -220,6 +227,16 @@ def list_runs(runs: str) -> list[str]:
         return []
 
 
+def is_run_id(text: str) -> bool:
+    """Return whether a text has the form of the id of a run.
+
+    Example:
+        >>> is_run_id("20261122-035501123-9f3ac2"), is_run_id("9f3ac2")
+        (True, False)
+    """
+    return _RUN_ID.fullmatch(text) is not None
+
+
 def is_run(runs: str, run_id: str) -> bool:
     """Return whether a folder has a run with an id, or a link in its place.
 
@@ -227,7 +244,7 @@ def is_run(runs: str, run_id: str) -> bool:
         runs: The folder of the runs.
         run_id: Any text.
     """
-    return _RUN_ID.fullmatch(run_id) is not None and _is_run(os.path.join(runs, run_id))
+    return is_run_id(run_id) and _is_run(os.path.join(runs, run_id))
 
 
 def tags_of(details: Mapping[str, Any]) -> list[str]:
@@ -259,7 +276,7 @@ def run_path(root: str, run_id: str) -> str:
         RootRefused: Another user could have written into the root or into the run, or that is a link.
     """
     runs = runs_folder(root)
-    named = [] if _RUN_ID.fullmatch(run_id) else list_named(runs, run_id)
+    named = [] if is_run_id(run_id) else list_named(runs, run_id)
     if len(named) > 1:
         raise NothingToResume(
             f"{len(named)} runs have the name {run_id!r}: {', '.join(named[::-1])}; give the id of one",

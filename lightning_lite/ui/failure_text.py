@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TextIO
 
 from lightning_lite.harmless_text import harmless, one_line
@@ -50,7 +51,7 @@ def describe_output(work: str, printed: str) -> str:
 
 
 def show_failure(work: str, failure: Failure, stream: TextIO | None = None, *, printed: str = "") -> None:
-    """Write the report of a failure; on a terminal, its first line is red.
+    """Write the report of a failure, its first line red on a terminal; a full or closed stream gets none.
 
     Args:
         work: Name of the work.
@@ -62,8 +63,9 @@ def show_failure(work: str, failure: Failure, stream: TextIO | None = None, *, p
     if stream is None:  # a program without a console
         return
     headline, newline, rest = describe_failure(work, failure, printed).partition("\n")
-    stream.write(in_colour(stream, headline, "bold red") + newline + rest)
-    stream.flush()
+    with suppress(OSError, ValueError):  # the app goes on after this failure
+        stream.write(in_colour(stream, headline, "bold red") + newline + rest)
+        stream.flush()
 
 
 def _indent(text: str, head: str = "") -> str:

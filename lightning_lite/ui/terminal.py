@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import select
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TextIO
 
@@ -16,6 +18,8 @@ from lightning_lite.ui.footer import Footer
 from lightning_lite.ui.recorded_stream import RecordedStream
 from lightning_lite.ui.terminal_colours import Palette, in_colour, shows_colours
 from lightning_lite.ui.whole_lines import WholeLines
+
+_log = logging.getLogger("lightning_lite")
 
 #: Maximum number of characters in one write: a pipe or terminal that is ready accepts them without blocking.
 _WRITE_SIZE = 1024
@@ -32,7 +36,8 @@ class Terminal:
 
     Lines begin with `root.work_2 | `; on a terminal, each work has its colour. They use the same buffer as
     the prints of the flow, so the order of prints is kept. If no process reads the output any more, nothing
-    more is written, and `broken` and `gone` are true.
+    more is written, and `broken` and `gone` are true. If the disk is full, nothing more is written either,
+    and a warning says so.
 
     `show` and `write` block while the terminal blocks; all other methods return at once. All methods can be
     called from any thread.
@@ -94,8 +99,9 @@ class Terminal:
     def write_unrecorded(self, line: str) -> None:
         """Write a line to standard error that the log of the flow must not have: it has a token."""
         if sys.stderr is not None:
-            self._write_only(sys.stderr, f"{line}\n")
-            sys.stderr.flush()
+            with suppress(OSError, ValueError):  # it is full or closed: the app needs no such line
+                self._write_only(sys.stderr, f"{line}\n")
+                sys.stderr.flush()
 
     def _show(self, make_text: Callable[[TextIO], str]) -> None:
         stream: TextIO | None = sys.stdout
@@ -115,6 +121,10 @@ class Terminal:
                 self.gone = True
                 _discard_rest(stream)
                 self.on_gone()
+            elif isinstance(error, OSError):
+                _log.warning(
+                    "The output of works is not shown any more, only written to their logs: %s", error
+                )
 
     def keep_lines_whole(self) -> None:
         """Let neither prints of the flow nor prints of works split a line, if there is no footer."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from lightning_lite.runners.output.log_pages import LogPage, LogPages, PageLine
+from lightning_lite.runners.output.flow_log import FLOW
+from lightning_lite.runners.output.log_pages import LogPage, LogPages, LogState, PageLine
 from lightning_lite.runners.output.log_search import LogQuery, search_logs
+from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.web.answers import Tagged
 from lightning_lite.web.endpoints import Endpoint
 from lightning_lite.web.parameters import Parameter
@@ -32,6 +35,7 @@ def show_logs(
         raise Refused(400, "Only one of before, after, at and around may be given.")
     pages, to_end = LogPages(run.path), run.state != "running"
     states = pages.logs(work)
+    _check_works(server_context, run, work, states)
 
     def make() -> dict[str, Any]:
         with refusing():
@@ -62,8 +66,10 @@ def search(
 ) -> dict[str, Any]:
     """Return lines that have a text, and how far the logs were looked through."""
     run = server_context.find_run(id)
+    pages = LogPages(run.path)
+    _check_works(server_context, run, work, pages.logs(work))
     with refusing():
-        result = search_logs(LogPages(run.path), LogQuery(q, regex, case), limit, place["from"], work)
+        result = search_logs(pages, LogQuery(q, regex, case), limit, place["from"], work)
     return {
         "hits": [
             {"work": hit.work, "time": hit.time, "text": hit.text, "place": hit.place, "cursor": hit.cursor}
@@ -73,6 +79,32 @@ def search(
         "next": result.next,
         "done": result.next is None,
     }
+
+
+def _check_works(
+    server_context: ServerContext, run: RunSummary, works: Collection[str], logs: Collection[LogState]
+) -> None:
+    """Refuse the name of a work that the run does not have.
+
+    A work that has printed nothing has no log, so only the journal says that it exists.
+
+    Args:
+        server_context: The data of the server.
+        run: The run.
+        works: The names that were asked for.
+        logs: The logs with these names.
+
+    Raises:
+        Refused: The run has no such work. While its journal is not read to the end, that is not known.
+    """
+    missing = {*works} - {FLOW, *(log.name for log in logs)}
+    if not missing:
+        return
+    follower = server_context.readers.reader_of(run).follower
+    with follower.lock:
+        unknown = sorted(missing - follower.history.works.keys())
+        if unknown and follower.is_complete and not follower.trouble:
+            raise Refused(404, f"The run has no work {unknown[0][:100]!r}.")
 
 
 def _describe_page(page: LogPage) -> dict[str, Any]:

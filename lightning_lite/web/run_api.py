@@ -259,7 +259,7 @@ ENDPOINTS = (
             Parameter(
                 "attribute",
                 "text",
-                "Full name of an attribute, as root.train.loss; may be repeated.",
+                "Full name of an attribute, as root.train.loss; may be repeated. Others are left out.",
                 most=_MAX_ATTRIBUTES,
             ),
         ),

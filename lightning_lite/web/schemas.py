@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lightning_lite.runs.catalog import RUN_STATES
+
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
@@ -99,7 +101,7 @@ SCHEMAS: dict[str, Schema] = {
         name=nullable(TEXT),
         tags=array(TEXT),
         app=TEXT,
-        state={"enum": ["running", "stopped", "failed", "interrupted", "killed", "died", "unknown"]},
+        state={"enum": list(RUN_STATES)},
         started=nullable(TIME),
         resumed=nullable(TIME),
         ended=nullable(TIME),

@@ -9,12 +9,13 @@ from typing import Any
 
 from lightning_lite.distribution import __version__
 from lightning_lite.process_places import this_host
+from lightning_lite.runs.catalog import RUN_STATES
 from lightning_lite.web.downloads import log_download, trace_download
 from lightning_lite.web.drive_api import file_download
 from lightning_lite.web.endpoints import Endpoint
 from lightning_lite.web.page_frames import frame_of
 from lightning_lite.web.parameters import Parameter
-from lightning_lite.web.refusals import Refused
+from lightning_lite.web.refusals import Refused, refusing
 from lightning_lite.web.server_context import PERIOD, ServerContext, user_name
 
 #: Maximum number of runs in one question about activity.
@@ -44,7 +45,8 @@ def list_runs(
 ) -> dict[str, Any]:
     """Return the runs that match, the newest first."""
     given = {name: text for name, text in filters.items() if text is not None}
-    return server_context.runs.page(before=before or "", limit=limit, **given)
+    with refusing():
+        return server_context.runs.page(before=before or "", limit=limit, **given)
 
 
 def show_activity(server_context: ServerContext, run: tuple[str, ...]) -> dict[str, Any]:
@@ -90,7 +92,7 @@ ENDPOINTS = (
         "Runs",
         (
             Parameter("text", "text", "Words, each of which is in id, name, app, tags, error or command."),
-            Parameter("state", "text", "State of the runs."),
+            Parameter("state", "text", "State of the runs.", choices=RUN_STATES),
             Parameter("app", "text", "Name of their app."),
             Parameter("tag", "text", "A tag that they have."),
             Parameter("before", "text", "Id of a run: only older ones."),

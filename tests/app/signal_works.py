@@ -63,7 +63,7 @@ class Work(LightningWork):
         signal.signal(signal.SIGTERM, lambda *_: received.append("handler"))
         self.is_ready = True
         while not received:
-            signal.pause()
+            threading.Event().wait(0.1)  # not signal.pause(), see `Waiting`
         self.note("saved")
 
 
@@ -192,6 +192,11 @@ class InDel(Noting):
 
 
 class Waiting(LightningWork):
+    """Waits until a signal comes that is sent only once.
+
+    If that comes just before `signal.pause()` begins, Python would handle it only after the end of the pause.
+    """
+
     def __init__(self) -> None:
         super().__init__(parallel=True)
         self.pid = 0
@@ -201,6 +206,6 @@ class Waiting(LightningWork):
         try:
             self.pid = os.getpid()
             while True:
-                signal.pause()
+                threading.Event().wait(0.1)
         finally:
             self.cleaned = True

@@ -76,6 +76,87 @@ def test_stop_ends_the_app_well_and_the_script_goes_on(script):
     assert (code, out, err) == (0, "Application End!\nNone\n", "")
 
 
+@pytest.mark.parametrize("runner", ["processes", "inline"])
+def test_a_message_of_stop_that_can_not_be_printed_becomes_a_warning(script, runner):
+    with open("/dev/full", "w") as full:
+        code, _, err = finish(
+            script(
+                f"""
+                class Flow(LightningFlow):
+                    def run(self):
+                        self.stop("Application End!")
+                print(LightningApp(Flow()).run(runner={runner!r}), file=sys.stderr)
+                """,
+                stdout=full,
+            )
+        )
+
+    warning = "The message of stop can't be printed ([Errno 28] No space left on device): Application End!"
+    assert (code, err) == (0, f"{warning}\nNone\n")
+
+
+@pytest.mark.parametrize("closing", ["sys.stdout.close()", "sys.stdout = None"])
+def test_stop_ends_the_app_well_without_a_standard_output(script, closing):
+    code, out, err = finish(
+        script(
+            f"""
+            class Flow(LightningFlow):
+                def run(self):
+                    {closing}
+                    self.stop("Application End!")
+            LightningApp(Flow()).run()
+            sys.stderr.write("the script goes on")
+            """
+        )
+    )
+
+    assert (code, out) == (0, "")
+    assert err.splitlines()[-1] == "the script goes on"
+    assert "Traceback" not in err
+
+
+def test_a_print_of_the_flow_to_a_full_disk_raises_as_in_any_program(script):
+    with open("/dev/full", "w") as full:
+        code, _, err = finish(
+            script(
+                """
+                class Flow(LightningFlow):
+                    def run(self):
+                        print("text")
+                LightningApp(Flow()).run()
+                """,
+                stdout=full,
+            )
+        )
+
+    assert code == 1
+    assert "OSError: [Errno 28] No space left on device\n" in err
+
+
+def test_an_app_goes_on_after_a_failure_that_can_not_be_shown(script):
+    with open("/dev/full", "w") as full:
+        code, out, _ = finish(
+            script(
+                """
+                class Broken(LightningWork):
+                    def run(self):
+                        raise KeyError
+                class Flow(LightningFlow):
+                    def __init__(self):
+                        super().__init__()
+                        self.work = Broken(raise_exception=False)
+                    def run(self):
+                        self.work.run()
+                        self.stop(self.work.status.stage)
+                LightningApp(Flow()).run()
+                """,
+                stderr=full,
+            )
+        )
+
+    assert (code, out) == (0, "failed\n")
+
+
 def test_fail_raises_app_failed(script):
     code, out, err = finish(
         script(

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from lightning_lite.runners.processes.environment_marks import VARIABLE, kill_marked, mark_of
+from lightning_lite.testing import poll_until
 
 from tests.support.forked_scripts import ForkedScripts
-from tests.support.processes import wait_until_gone
+from tests.support.processes import DEADLINE, wait_until_gone
 
 APP = """
 import multiprocessing, os, signal, subprocess, sys
 from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.testing import ManualClock
 
 def sleep_in_a_session(writer):
     os.setsid()
@@ -53,6 +55,7 @@ def start_forks():
 
 ENDING, START_METHOD, SLEEP = sys.argv[1], sys.argv[2], ["sleep", "600"]
 NUM_FORKS = 4 if ENDING in ("time limit", "kill of the flow") else 2
+CLOCK = ManualClock() if ENDING == "time limit" else None  # the limit comes after the work has started all
 
 class Work(LightningWork):
     def __init__(self):
@@ -88,11 +91,13 @@ class Flow(LightningFlow):
                 self.stop()
             elif ENDING == "kill of the flow":
                 os.kill(os.getpid(), 9)
+            elif ENDING == "time limit":
+                CLOCK.advance(3.0)
         if self.work.has_stopped or self.work.has_failed:
             print("others:", open("pids").read(), flush=True)
             self.stop()
 
-LightningApp(Flow()).run(start_method=START_METHOD)
+LightningApp(Flow(), clock=CLOCK).run(start_method=START_METHOD)
 """
 
 
@@ -205,7 +210,13 @@ def test_only_processes_with_the_mark_are_killed() -> None:
         mark_of("app", 1), mark_of("app", 12), mark_of("app", 2), mark_of("apple", 1), mark_of("other", 1)
     )  # fmt: skip
     processes = {mark: start(mark) for mark in marks}
+
+    def have_marks() -> bool:
+        environments = {mark: Path(f"/proc/{each.pid}/environ") for mark, each in processes.items()}
+        return all(mark.encode() in file.read_bytes() for mark, file in environments.items())
+
     try:
+        poll_until(have_marks, DEADLINE)  # `execve` shows the environment a moment after `Popen` returns
         kill_marked("app", {1, 2})
         killed = {mark for mark, process in processes.items() if mark in (app_1, app_2) and process.wait()}
         assert killed == {app_1, app_2}

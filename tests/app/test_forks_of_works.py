@@ -145,13 +145,15 @@ class Work(LightningWork):
             self.table[0][0] += 1  # most of the time, the helper thread looks for changes in all of it
             pid = os.fork()
             if pid == 0:
-                signal.alarm(5)  # ends a child that hangs
+                signal.alarm(30)  # ends a child that hangs
                 try:
                     self.number = i + 1
                 except RunnerError:
                     pass  # it is refused, unless another change has not been acknowledged yet
                 os._exit(0)
             statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+            if statuses[-1]:
+                break
         return statuses
 """
 

@@ -289,6 +289,7 @@ def test_a_page_of_another_program_on_the_chosen_port_is_never_shown(serve, site
         port = port_of(servers)
         assert port != other.server_port
         assert ask(port, "/root/") == (200, "<h1>Home</h1>")
+        poll_until(lambda: shown, DEADLINE)  # `changed` is called just after the address is set
     assert said == []
     assert shown == [f"http://127.0.0.1:{port}/root"]
 
@@ -591,7 +592,9 @@ class Named(LightningFlow):
         return StaticWebFrontend("site")
 
 
-def test_the_frontends_of_a_run_are_known_to_the_app(own_place, capfd):
+def test_the_frontends_of_a_run_are_known_to_the_app(own_place, capfd, monkeypatch):
+    for limit in ("PROGRAM_STOP_TIMEOUT", "FRONTEND_STOP_TIMEOUT"):
+        monkeypatch.setattr(timeouts, limit, DEADLINE)  # the page is not killed before it prints its address
     app = LightningApp(Named())
     app.run()
     assert not app.is_headless

@@ -60,6 +60,12 @@ class Flow(LightningFlow):
                 raise KeyboardInterrupt
             case "exits":
                 raise SystemExit(3)
+            case "exits with a text":
+                sys.exit("no data")
+            case "exits well":
+                sys.exit()
+            case "exits as after a signal":
+                sys.exit(128 + signal.SIGTERM)
 
 
 class Seen:
@@ -81,7 +87,10 @@ class Seen:
         ("raises", EOFError, "failed"),
         ("work", ValueError, "failed"),
         ("interrupted", KeyboardInterrupt, "interrupted"),
-        ("exits", SystemExit, "interrupted"),
+        ("exits", SystemExit, "failed"),
+        ("exits with a text", SystemExit, "failed"),
+        ("exits well", SystemExit, "stopped"),
+        ("exits as after a signal", SystemExit, "interrupted"),
     ],
 )
 def test_hooks_get_the_error_that_the_app_raises(how: str, error: type[BaseException], state: str):
@@ -144,6 +153,18 @@ def test_a_run_that_can_not_begin_is_a_failure_without_id(resume: str):
     assert isinstance(raised.value, JournalError | NothingToResume)
 
 
+@pytest.mark.parametrize(("how", "state", "code"), [("exits", "failed", 3), ("exits well", "stopped", None)])
+def test_an_app_in_the_background_has_the_state_of_its_run_after_an_exit(how: str, state: str, code: object):
+    seen = Seen()
+
+    running_app = seen.app(how).start("inline")
+    with pytest.raises(SystemExit) as raised:
+        running_app.wait()
+
+    assert (running_app.state, raised.value.code) == (state, code)
+    assert [end.state for end in seen.ends] == [state]
+
+
 def test_hooks_are_called_for_an_app_in_the_background():
     seen = Seen()
 
@@ -166,6 +187,13 @@ class Root(LightningFlow):
                 # Not at once: Python would handle a signal that comes just before the wait only after it.
                 while True:
                     threading.Event().wait(0.1)
+            case "cleans up":
+                try:
+                    print("up", flush=True)
+                    while True:
+                        threading.Event().wait(0.1)
+                except BaseException:
+                    sys.exit(3)
             case "fails":
                 self.fail("not good enough")
             case "stops":
@@ -203,6 +231,19 @@ def test_on_end_is_called_after_a_signal(tmp_path: Path, signum: signal.Signals,
         assert app.code() == code
         assert f"on_end interrupted {error}\n" in app.output
         assert "on_failure failed" not in app.output
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_flow_that_exits_in_its_own_way_after_a_signal_was_interrupted(
+    tmp_path: Path, signum: signal.Signals
+):
+    with running(tmp_path, "cleans up", source=SCRIPT) as app:
+        app.wait_for_output("up\n")
+        app.process.send_signal(signum)
+
+        assert app.code() == 3
+        assert "on_end interrupted SystemExit(3)\n" in app.output
+        assert "on_failure" not in app.output
 
 
 def test_no_hook_is_called_if_the_process_is_killed(tmp_path: Path):
@@ -477,21 +518,26 @@ def test_a_message_that_is_not_taken_is_reported_without_the_address(capfd: pyte
 
     error = capfd.readouterr().err
     assert len(got) == 1
-    assert "notify of Flow raised an error, which does not change how the app ends:" in error
-    assert "ConnectionError: the message was not sent: " in error
+    (line,) = (line for line in error.splitlines() if "notify of Flow" in line)
+    assert line.startswith(
+        "notify of Flow raised an error, which does not change how the app ends: "
+        "ConnectionError: the message was not sent: "
+    )
+    assert "Traceback" not in error
     assert "s3cret" not in error
     assert "a-token" not in error
 
 
 def test_a_service_that_is_not_there_is_reported_without_the_address(capfd: pytest.CaptureFixture[str]):
-    with service() as (address, _):
-        pass
-
-    with pytest.raises(AppFailed):
-        LightningApp(Flow("fails"), notify=address).run("inline")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # it does not listen, and no other program gets its port
+        address = f"json://user:s3cret-word@127.0.0.1:{silent.getsockname()[1]}/a-token-of-the-path"
+        with pytest.raises(AppFailed):
+            LightningApp(Flow("fails"), notify=address).run("inline")
 
     error = capfd.readouterr().err
     assert "ConnectionError: the message was not sent: " in error
+    assert "Traceback" not in error
     assert "a-token" not in error
 
 

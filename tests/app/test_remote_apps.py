@@ -15,7 +15,7 @@ import pytest
 from node_works import Hang, Serve, Square
 
 from lightning_lite import CloudCompute, LightningApp, LightningFlow, storage
-from lightning_lite.app import ray_runner
+from lightning_lite.app import app, ray_runner
 from lightning_lite.errors import SettingError, WorkStartFailed, WorkTimeout
 from lightning_lite.run_options import RunOptions
 from lightning_lite.runs.catalog import read_runs
@@ -58,7 +58,8 @@ class Visit(LightningFlow):
 
     def run(self):
         self.work.run()
-        if self.work.url and not self._seen:
+        # The port may answer, so that there is a url, before the work has said what it sees.
+        if self.work.url and self.work.seen and not self._seen:
             address, _, port = self.work.url.removeprefix("http://").rpartition(":")
             with socket.create_connection((address, int(port)), DEADLINE) as connection:
                 assert connection.recv(1) == b"!"
@@ -189,7 +190,8 @@ def test_the_folder_that_is_sent_is_that_of_the_script_unless_another_or_none_is
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch):
-    monkeypatch.undo()
+    # Not undo(), which would take back the root and the working directory of the test, too.
+    monkeypatch.setattr(app, "check_ray_is_installed", ray_runner.check_ray_is_installed)
     monkeypatch.setitem(sys.modules, "ray", None)
 
     with pytest.raises(SettingError) as refused:

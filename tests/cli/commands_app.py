@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.client_command import ClientCommand
@@ -14,6 +14,12 @@ from lightning_lite.client_command import ClientCommand
 class Config(BaseModel):
     name: str
     age: int
+
+
+class CheckedConfig(Config):
+    """The same in the app, which takes no empty name."""
+
+    name: str = Field(min_length=1)
 
 
 class AddGuest(ClientCommand):
@@ -50,7 +56,7 @@ class Root(LightningFlow):
         self.names += [name] * times
         return self.names
 
-    def add_guest(self, config: Config) -> list[str]:
+    def add_guest(self, config: CheckedConfig) -> list[str]:
         self.names.append(f"{config.name} {config.age}")
         return self.names
 

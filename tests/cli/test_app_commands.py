@@ -143,10 +143,26 @@ def test_unknown_commands_and_options_are_refused_with_a_list(app, capfd):
 
 def test_wrong_values_are_refused_with_the_option(app, capfd):
     is_refused(
-        call(capfd, "add_name", "--name=x", "--times=many"), 1, "times: Input should be a valid integer"
+        call(capfd, "add_name", "--name=x", "--times=many"), 2, "times: Input should be a valid integer"
     )
-    is_refused(call(capfd, "add_name"), 1, "name: Field required")
+    is_refused(call(capfd, "add_name"), 2, "name: Field required")
     is_refused(call(capfd, "add_name", "--name=worse"), 1, "The handler has failed")
+
+
+@pytest.mark.parametrize(
+    ("option", "what"),
+    [
+        ("--nam=Ada", "missing a required argument: 'name'; it takes --name, --age."),
+        ("--name=", "name: String should have at least 1 character"),
+    ],
+)
+def test_wrong_options_of_the_part_of_a_command_in_the_terminal_are_refused(app, option, what):
+    done = run_verb("add_guest", option)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: ")
+    assert what in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_word_that_is_no_verb_is_refused_where_no_app_runs(own_place, capfd):

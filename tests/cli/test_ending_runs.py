@@ -66,6 +66,39 @@ def test_stop_ends_a_run_in_order_even_if_it_is_busy_or_ignores_commands(
         is_refused(call(capfd, "stop", "--root", app.root), 2, "is not running", "was interrupted")
 
 
+#: A flow with a work that has had a call, one that has had none, and one that starts with its first call.
+RESTED = """
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+class Once(LightningWork):
+    def run(self):
+        return 1
+
+class Root(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.once, self.idle, self.late = Once(), Once(), Once(start_with_flow=False)
+    def run(self):
+        print("up", self.once.run(), flush=True)
+
+LightningApp(Root()).run(on_idle="wait")
+"""
+
+
+def test_ps_and_status_agree_on_a_work_that_was_restarted_after_its_call(tmp_path: Path, capfd: Capture):
+    with running(tmp_path, source=RESTED) as app:
+        app.wait_for_output("up 1")
+        assert call(capfd, "restart", "once", "--root", app.root).code == 0
+        poll_until(lambda: works_of(app, capfd)["once"]["state"] == "started", DEADLINE)
+
+        assert call(capfd, "stop", "--root", app.root).code == 0
+
+        states = {name: work["state"] for name, work in works_of(app, capfd).items()}
+        assert states == {"once": "succeeded", "idle": "not started", "late": "not started"}
+        (run,) = call(capfd, "ps", "--json", "--root", app.root).data
+        assert run["works"] == {"not started": 2, "succeeded": 1}
+
+
 def test_kill_ends_a_run_at_once_with_all_its_works_and_it_can_be_resumed(tmp_path: Path, capfd: Capture):
     with running(tmp_path, "--busy") as app:
         app.wait_for_output("up")
@@ -136,12 +169,13 @@ def test_the_status_of_a_run_without_a_channel_is_read_from_its_files(tmp_path: 
 def test_stop_says_that_it_waits_for_a_run_that_does_not_end(
     tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("lightning_lite.monitor.control._PATIENCE", 0.2)
-    monkeypatch.setattr("lightning_lite.monitor.control._EXIT_TIMEOUT", 0.5)
     with running(tmp_path, source=SWALLOWING) as app:
         app.wait_for_output("up")
 
-        output = call(capfd, "stop", "--root", app.root)
+        with monkeypatch.context() as patch:
+            patch.setattr("lightning_lite.monitor.control._PATIENCE", 0.2)
+            patch.setattr("lightning_lite.monitor.control._EXIT_TIMEOUT", 0.5)
+            output = call(capfd, "stop", "--root", app.root)
 
         advice = f"`lightning-lite kill {app.run.id}` ends it at once"
         assert (output.code, output.out) == (1, "")

@@ -86,6 +86,38 @@ def test_a_run_with_a_damaged_run_json_is_listed_as_unknown(tmp_path: Path, capf
     is_refused(call(capfd, "stop", "--root", tmp_path), 2, "run.json can't be read: it is not JSON")
 
 
+def test_a_run_whose_start_was_cut_short_says_so_and_is_not_the_latest_run(tmp_path: Path, capfd: Capture):
+    runs, cut_short = tmp_path / "runs", "20991201-021714367-dd9aac"
+    (runs / cut_short / "logs").mkdir(parents=True)
+    (runs / cut_short / "run.json.new").touch()
+    why = "it has no run.json: its start was cut short"
+
+    assert why in call(capfd, "status", "--root", tmp_path).out  # there is no other run
+    earlier = "20260101-000000000-abcdef"
+    make_run_folder(runs, earlier, {"root.train": "a line\n"}, state="stopped")
+
+    latest, _ = call(capfd, "ps", "--json", "--root", tmp_path).data
+    assert (latest["id"], latest["state"]) == (cut_short, "unknown")
+    assert latest["trouble"].startswith(why)
+    assert f"{cut_short}: {why}" in call(capfd, "ps", "--root", tmp_path).out
+    assert why in call(capfd, "status", cut_short, "--root", tmp_path).out
+    assert call(capfd, "logs", "--root", tmp_path).out == "root.train | a line\n"
+    assert earlier in call(capfd, "status", "--root", tmp_path).out
+    is_refused(call(capfd, "resume", cut_short, "--root", tmp_path), 2, why)
+
+    assert call(capfd, "clean", "--all", "--yes", "--root", tmp_path).code == 0
+    assert os.listdir(runs) == []
+
+
+def test_a_run_json_that_was_removed_is_told(tmp_path: Path, capfd: Capture):
+    path = make_run_folder(tmp_path / "runs", "20260101-000000000-abcdef")
+    (path / "run.json").unlink()
+    (path / "journal.log").touch()
+
+    (run,) = call(capfd, "ps", "--json", "--root", tmp_path).data
+    assert run["trouble"] == "its run.json can't be read: No such file or directory"
+
+
 def test_control_characters_in_a_run_are_escaped(tmp_path: Path, capfd: Capture):
     make_run_folder(
         tmp_path / "runs",

@@ -79,3 +79,10 @@ def test_a_program_without_a_console_shows_no_report(monkeypatch):
     monkeypatch.setattr("sys.stderr", None)
 
     show_failure("root.train", Failure("crashed", "gone"))  # raises nothing
+
+
+def test_a_report_that_can_not_be_written_is_left_out():
+    closed = io.StringIO()
+    closed.close()
+
+    show_failure("root.train", Failure("crashed", "gone"), closed)  # raises nothing

@@ -152,6 +152,22 @@ def test_a_missing_or_closed_stdout_breaks_only_the_terminal(monkeypatch, closed
     assert terminal.broken
 
 
+def test_a_full_disk_breaks_only_the_terminal_and_is_said_once():
+    script = "t.show('a', 'text')\nt.show('a', 'text')\nassert t.broken and not t.gone"
+    env = {"PYTHONUNBUFFERED": "1"}  # else Python, at its end, would try to write again
+    with (
+        open("/dev/full", "w") as full,
+        start(script, stdout=full, stderr=subprocess.PIPE, env=env) as program,
+    ):
+        errors = program.stderr.read().decode()
+
+    assert program.returncode == 0
+    assert errors == (
+        "The output of works is not shown any more, only written to their logs: "
+        "[Errno 28] No space left on device\n"
+    )
+
+
 def test_the_end_of_the_reader_breaks_the_terminal_without_a_message():
     script = (
         "import sys\n"

@@ -114,6 +114,7 @@ def test_each_address_answers_what_its_schema_says(site: Site, method: str, path
         ("/api/drives/{id}/preview", {"path": "page.html"}),
         ("/api/drives/{id}", {"path": "nothing"}),
         ("/api/runs", {"state": "running", "text": "root", "limit": 1}),
+        ("/api/runs", {"before": "20991201-000000000-abcdef"}),
         ("/api/runs", {"before": "2"}),
     ],
 )
@@ -128,6 +129,41 @@ def test_other_answers_are_what_the_schema_says(site: Site, path: str, values: d
         assert str(reply.status) in site.document["paths"][path]["get"]["responses"]
         schema = {"$ref": "#/components/schemas/Error"}
     site.check(reply, schema)
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "status"),
+    [
+        ("/api/runs", {"state": "bogus"}, 400),
+        ("/api/runs", {"before": "bogus"}, 400),
+        *(
+            (path, {"work": "root.nope", **more}, 404)
+            for path, more in {
+                "/api/runs/{id}/logs": {},
+                "/api/runs/{id}/logs/search": {"q": "a"},
+                "/api/runs/{id}/calls": {},
+                "/api/runs/{id}/call": {"number": 1},
+                "/api/runs/{id}/timeline": {},
+            }.items()
+        ),
+        ("/api/compare", {"run": "nope"}, 404),
+        ("/api/drives/{id}", {"after": "nope"}, 400),
+    ],
+)
+def test_a_name_of_nothing_is_refused(site: Site, path: str, values: dict[str, Any], status: int):
+    reply = site.ask("get", path, values)
+
+    assert reply.status == status, reply
+    assert next(value for value in values.values() if value != "a") in reply.error
+
+
+@pytest.mark.parametrize("work", ["root", "root.train", "root.bad"])  # `root.bad` has printed nothing
+def test_each_component_with_output_may_be_asked_for_its_log(site: Site, work: str):
+    for path, more in {
+        "/api/runs/{id}/logs": {},
+        "/api/runs/{id}/logs/search": {"q": "no such text"},
+    }.items():
+        assert site.ask("get", path, {"work": work, **more}).status == 200
 
 
 #: They have the time in their answers, measure, or give a ticket; the first ones are not about a run.

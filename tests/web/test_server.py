@@ -178,12 +178,16 @@ def test_a_hundred_ports_in_use_are_an_error(monkeypatch: pytest.MonkeyPatch, tm
 
 def test_a_port_can_be_taken_again_at_once():
     make_run_folder(runs_folder(), RUN)
-    with serving() as first:
-        first.get("/api/server")
-        first.process.terminate()
-        finish(first.process)
+    host = "127.0.0.3"  # at this address, no other test takes the port in between
+    with serving("--host", host) as first:
+        with socket.create_connection((host, first.port)) as client:
+            client.sendall(f"GET / HTTP/1.1\r\nHost: {first.host}\r\n\r\n".encode())
+            assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+            first.process.terminate()  # it closes the connection, so the system keeps the port for a while
+            finish(first.process)
         with starting() as start:
-            process = start("-m", "lightning_lite", "ui", "--no-browser", "--port", first.port)
+            words = ("ui", "--no-browser", "--port", first.port, "--host", host)
+            process = start("-m", "lightning_lite", *words)
             assert Server(process, read_address(process)).port == first.port
 
 
@@ -243,7 +247,7 @@ def test_the_browser_gets_a_private_file_and_not_the_address(own_place: Path):
     make_run_folder(runs_folder(), RUN)
     program, browser = own_place / "browser.py", own_place / "browser"
     # A shell starts it, because the path of Python after `#!` may have no space.
-    browser.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {program} "$@"\n')
+    browser.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, str(program)])} "$@"\n')
     program.write_text(
         "import os, sys\n"
         "path = sys.argv[1].removeprefix('file://')\n"
@@ -260,7 +264,8 @@ def test_the_browser_gets_a_private_file_and_not_the_address(own_place: Path):
         "main(['ui', '--port', '0', '--plain'])\n"
     )
     with starting() as start:
-        process = start("-c", code, env={**os.environ, "BROWSER": f"{browser} %s", "DISPLAY": ":9"})
+        command = f"{shlex.quote(str(browser))} %s"
+        process = start("-c", code, env={**os.environ, "BROWSER": command, "DISPLAY": ":9"})
         server = Server(process, read_address(process))
         poll_until(Path("opened").exists, DEADLINE)
         argument, mode, text = Path("opened").read_text().split("\n", 2)
@@ -461,7 +466,21 @@ def test_only_ids_of_runs_are_runs(shared: Server, run: str):
 def test_only_names_of_logs_are_logs(shared: Server, work: str):
     reply = shared.post("/api/tickets", kind="log", run=RUN, work=work)
     assert reply.status == 404
-    assert shared.get(f"/api/runs/{RUN}/logs?work={work}".replace("\0", "%00")).data["lines"] == []
+    for path in ("logs?", "logs/search?q=a&"):
+        assert shared.get(f"/api/runs/{RUN}/{path}work={work}".replace("\0", "%00")).status == 404
+
+
+def test_a_log_of_a_work_that_is_in_no_journal_is_shown(shared: Server, run: Path):
+    (run / "logs" / "root.earlier.log").write_text("from before\n")
+
+    (line,) = shared.get(f"/api/runs/{run.name}/logs?work=root.earlier").data["lines"]
+    assert line["text"] == "from before"
+
+
+def test_while_the_journal_cannot_be_read_each_name_may_be_a_work(shared: Server, run: Path):
+    (run / "journal.log").write_text("no journal")
+
+    assert shared.get(f"/api/runs/{run.name}/logs?work=root.any").status == 200
 
 
 def test_a_linked_log_is_not_read(shared: Server, run: Path, tmp_path: Path):
@@ -595,7 +614,8 @@ def test_a_suspended_app_does_not_delay_other_answers(own_place: Path):
         app.wait_for_output("up")
         make_run_folder(Path(app.root, "runs"), RUN, state="stopped")
         with serving("--root", app.root) as server:
-            assert server.get(f"/api/runs/{app.run.id}").data["answering"]
+            # A busy machine may not let the app answer in time.
+            poll_until(lambda: server.get(f"/api/runs/{app.run.id}").data["answering"], DEADLINE)
             os.kill(app.process.pid, signal.SIGSTOP)
             with ExitStack() as hanging:
                 hanging.callback(os.kill, app.process.pid, signal.SIGCONT)

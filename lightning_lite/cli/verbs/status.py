@@ -50,7 +50,7 @@ def command(root: str, target: tuple[str, ...], as_json: bool) -> None:
 
 def _say_head(status: RunStatus) -> None:
     run, details = status.run, status.run.details
-    when = f"started {show_moment(run.started)}"
+    when = f"started {show_moment(run.started) if run.started is not None else '?'}"
     if run.state == "running" and run.started is not None:
         when += f", {format_seconds(time() - run.started)} ago"
     elif run.ended is not None:
