@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from http.server import HTTPServer, SimpleHTTPRequestHandler
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,8 @@ class Late(LightningWork):
                 self.end_headers()
                 self.wfile.write(b"<h1>The work serves</h1>")
 
-        HTTPServer((self.host, self.port), Answer).serve_forever()
+        # With threads: a browser may open a connection on which it asks nothing.
+        ThreadingHTTPServer((self.host, self.port), Answer).serve_forever()
 
 
 class Root(LightningFlow):

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -113,10 +114,13 @@ class TwoAtOnePort(LightningFlow):
 
 
 class Late(Shout):
-    """Another socket takes the port that it has chosen."""
+    """Another socket takes the port that it has chosen, unless another program has it already."""
 
     def on_start(self) -> None:
-        self._other = socket.create_server((self.host, self.port))
+        self._other: socket.socket | None = None
+        with suppress(OSError):
+            self._other = socket.create_server((self.host, self.port))
 
     def on_exit(self) -> None:
-        self._other.close()
+        if self._other is not None:
+            self._other.close()

@@ -58,8 +58,20 @@ def working_in(folder: Path) -> Iterator[None]:
 def post(url: str, **options: Any) -> httpx.Response:
     """Do the same as `httpx.post`, which reads the certificates of all authorities each time.
 
+    It waits for up to `DEADLINE`; httpx alone waits for 5 seconds.
+
     Args:
         url: The address, of `http`.
         options: Options of `httpx.post`.
     """
-    return httpx.post(url, verify=False, **options)
+    return httpx.post(url, verify=False, **{"timeout": DEADLINE, **options})
+
+
+def get(url: str, **options: Any) -> httpx.Response:
+    """Do the same as `post` with `httpx.get`.
+
+    Args:
+        url: The address, of `http`.
+        options: Options of `httpx.get`.
+    """
+    return httpx.get(url, verify=False, **{"timeout": DEADLINE, **options})

@@ -160,7 +160,8 @@ def check_what_it_says(scaler: Any, num_requests: int) -> None:
 
 
 def test_a_server_without_batches_gets_each_request_as_it_is():
-    with scaled(Shout, endpoint="shout") as (scaler, url):
+    # No second server: on a busy machine, the first one may be ready only after `scale_out_interval`.
+    with scaled(Shout, endpoint="shout", max_replicas=1) as (scaler, url):
         assert url.endswith("/shout")
         with httpx.Client(timeout=DEADLINE) as client, ThreadPoolExecutor(8) as threads:
             answers = threads.map(lambda n: client.post(url, json={"payload": f"n{n}"}).json(), range(50))
@@ -171,9 +172,9 @@ def test_a_server_without_batches_gets_each_request_as_it_is():
 
 
 def test_a_request_that_takes_too_long_is_a_504_and_the_next_one_is_answered():
-    options = OPTIONS | {"min_replicas": 2, "max_replicas": 2, "timeout_inference_request": 1.5}
+    options = OPTIONS | {"min_replicas": 2, "max_replicas": 2, "timeout_inference_request": 5.0}
     with scaled(Square, **options) as (_, url), Clients(url) as clients:
-        assert clients.ask(-5) == (504, {"detail": "there was no answer in 1.5 s"})
+        assert clients.ask(-5) == (504, {"detail": "there was no answer in 5 s"})
         assert clients.ask(3) == square(3)
 
 
@@ -221,8 +222,9 @@ def test_requests_under_way_are_answered_by_servers_that_leave(tmp_path):
     app, scaler = LightningApp(root), root.scaler
     scaler.wanted = 2
     with app.start(ui=False) as running:
+        # The load balancer itself says `in_use`; it may not have `servers` of the flow yet.
         url = poll_until(
-            lambda: len(scaler.load_balancer.servers) == 2 and scaler.load_balancer.url, timeout=DEADLINE
+            lambda: len(scaler.load_balancer.in_use) == 2 and scaler.load_balancer.url, timeout=DEADLINE
         )
         with Clients(f"{url}/api/predict") as clients:
             asked = [clients.submit(number) for number in (5, 6)]

@@ -133,9 +133,9 @@ from lightning_lite.testing import poll_until
 
 class Node(LightningWork):
     def run(self, main_address, main_port, num_nodes, node_rank):
-        Path(f"new {node_rank}").write_text(f"{os.getpid()} {main_port}")
-        os.rename(f"new {node_rank}", f"node {node_rank}")
         print("run", node_rank, file=open("runs", "a"))
+        Path(f"new {node_rank}").write_text(f"{os.getpid()} {main_port}")
+        os.rename(f"new {node_rank}", f"node {node_rank}")  # the last one: the test waits for it
         if node_rank == 1:
             poll_until(lambda: os.path.exists("go on"), timeout=100)
 

@@ -17,6 +17,13 @@ from lightning_lite.storage.path import Path
 from lightning_lite.values.pickling import is_reference, pack
 
 from tests.monitor.histories import Story
+from tests.support.processes import DEADLINE
+
+
+@pytest.fixture(autouse=True)
+def _with_time_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let one look read all calls, also on a busy machine."""
+    monkeypatch.setattr(call_graph, "_BUDGET", DEADLINE)
 
 
 def look(story: Story, *, running: bool = True) -> dict:
@@ -200,9 +207,9 @@ def test_a_look_that_has_no_time_is_continued_by_the_next_one(monkeypatch):
         story.call("a", second, second, second, value=f"model-{second}.ckpt")
         story.call("b", second, second, second, f"model-{second}.ckpt")
     graph = CallGraph(story.history)
-    monkeypatch.setattr(call_graph, "_BUDGET", 0.0)
-    read = [graph.describe(is_running=True)["read"] for _ in range(3)]
-    monkeypatch.undo()
+    with monkeypatch.context() as patches:
+        patches.setattr(call_graph, "_BUDGET", 0.0)
+        read = [graph.describe(is_running=True)["read"] for _ in range(3)]
 
     found = graph.describe(is_running=True)
 

@@ -28,6 +28,7 @@ from lightning_lite.storage.errors import (
     DriveSymlink,
 )
 
+from tests.support.processes import DEADLINE
 from tests.support.users import ALICE, EVE, LAB, Refused, act_as, folder_for_all, make_group_root, needs_users
 
 
@@ -39,6 +40,13 @@ def root(own_place: Path) -> str:
 @pytest.fixture
 def contents(root: str) -> DriveContents:
     return DriveContents(root)
+
+
+@pytest.fixture(autouse=True)
+def _with_time_to_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a list of drives have all sizes, and keep them, also on a busy machine."""
+    monkeypatch.setattr(drive_contents, "COUNTING_TIME", DEADLINE)
+    monkeypatch.setattr(drive_contents, "_SHORTEST_PERIOD", DEADLINE)
 
 
 @pytest.fixture

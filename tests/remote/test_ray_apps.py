@@ -89,10 +89,10 @@ def works_of(path: str) -> list[psutil.Process]:
     for process in psutil.process_iter():
         try:
             environment = Path("/proc", str(process.pid), "environ").read_bytes().decode().split("\0")
-        except (OSError, UnicodeDecodeError):
+            if root in environment and process.pid != os.getpid() and "worker" in str(process.cmdline()):
+                found.append(process)
+        except (OSError, UnicodeDecodeError, psutil.Error):  # it may end between these two lines
             continue
-        if root in environment and process.pid != os.getpid() and "worker" in str(process.cmdline()):
-            found.append(process)
     return found
 
 
@@ -202,7 +202,10 @@ def is_of_this_test(connection):
     if connection.status != "LISTEN" or not connection.pid:
         return False
     mark = "LIGHTNING_LITE_TEST"
-    return psutil.Process(connection.pid).environ().get(mark) == os.environ[mark]
+    try:
+        return psutil.Process(connection.pid).environ().get(mark) == os.environ[mark]
+    except psutil.Error:  # it has ended since then, or belongs to another user
+        return False
 
 LightningApp(Flow()).run(runner="ray")
 """

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -256,14 +255,15 @@ def peers(folder: Path, count: int, sends: bytes = b"") -> Iterator[list[socket.
 
 @pytest.mark.parametrize("count", [31, 32, 33, 100])
 @pytest.mark.parametrize("sends", [b"", b"{", b'{"version": 1, "command": "greet"}'])
-def test_silent_peers_shut_out_no_other(tmp_path: Path, count: int, sends: bytes):
+def test_silent_peers_shut_out_no_other(
+    tmp_path: Path, count: int, sends: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(command_channel, "_TIMEOUT", 3600.0)  # the silent peers stay
     channel = CommandChannel(str(tmp_path), echo)
     try:
         with peers(tmp_path, count, sends):
-            began = monotonic()
             for number in range(5):
                 assert ask(str(tmp_path), "greet", number=number)["heard"]["number"] == number
-            assert monotonic() - began < command_channel._TIMEOUT
     finally:
         channel.close()
 
@@ -319,22 +319,22 @@ def send_all(connection: socket.socket, data: bytes, pause: float = 0.0) -> None
 
 
 @pytest.mark.parametrize(
-    ("data", "pause", "words"),
+    ("data", "pause", "patience", "words"),
     [
-        (b"x" * 65536, 0.0, "more than|does not answer within"),
-        (b"x", 0.01, "does not answer within 0.3 s"),
-        (b"not JSON\n", 0.01, "not JSON"),
-        (b"[" * 50_000 + b"\n", 0.01, "not JSON"),
+        (b"x" * 65536, 0.0, 30.0, "more than|does not answer within"),
+        (b"x", 0.01, 0.3, "does not answer within 0.3 s"),
+        (b"not JSON\n", 0.01, 30.0, "not JSON"),
+        (b"[" * 50_000 + b"\n", 0.01, 30.0, "not JSON"),
     ],
 )
 def test_an_answer_without_end_or_sense_ends_the_question(
-    tmp_path: Path, data: bytes, pause: float, words: str
+    tmp_path: Path, data: bytes, pause: float, patience: float, words: str
 ):
     with (
         server(tmp_path, lambda connection: send_all(connection, data, pause)),
         pytest.raises(CommandError, match=words),
     ):
-        ask(str(tmp_path), "greet", patience=0.3 if pause else 30.0)
+        ask(str(tmp_path), "greet", patience=patience)
 
 
 def test_an_app_that_accepts_no_connection_does_not_answer(tmp_path: Path):
@@ -418,10 +418,10 @@ def test_a_peer_that_goes_before_its_answer_harms_no_other(tmp_path: Path):
         str(tmp_path), lambda request: Later(make) if request["command"] == "slow" else {}
     )
     try:
-        with pytest.raises(CommandError, match="does not answer within") as caught:
-            ask(str(tmp_path), "slow", 0.05)
-        assert caught.value.is_late
-        begun.wait(DEADLINE)
+        while not begun.is_set():  # a busy machine may send no request in that time
+            with pytest.raises(CommandError, match="does not answer within") as caught:
+                ask(str(tmp_path), "slow", 0.05)
+            assert caught.value.is_late
         poll_until(lambda: not channel._peers, DEADLINE)
         go.set()
         assert ask(str(tmp_path), "quick", DEADLINE)["ok"]
@@ -429,7 +429,8 @@ def test_a_peer_that_goes_before_its_answer_harms_no_other(tmp_path: Path):
         channel.close()
 
 
-def test_an_answer_that_is_nearly_ready_is_sent_at_the_end(tmp_path: Path):
+def test_an_answer_that_is_nearly_ready_is_sent_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(command_channel, "_END_TIMEOUT", DEADLINE)
     go, begun = threading.Event(), threading.Event()
 
     def make() -> dict[str, Any]:

@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from main_thread import ctrl_c_within
 from real_works import Root, Worker
 
 from lightning_lite.engine.work_machine import WorkMachine
@@ -16,6 +18,7 @@ from lightning_lite.main_messages import DumpStack, KillWork, StartWork, WorkExi
 from lightning_lite.messages import RunCall, RunEnded, StartFailed, StateChanged, StopWork, WorkStarted
 from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.inline.runner import InlineRunner
+from lightning_lite.testing import poll_until
 from lightning_lite.values.codec import decode
 from lightning_lite.values.pickling import pack, unpack
 
@@ -206,10 +209,8 @@ def test_a_second_ctrl_c_cuts_an_on_exit_that_hangs(make_runner, tmp_path):
     until(runner, RunEnded)
     handler = signal.signal(signal.SIGINT, lambda *_: runner.kill_all())
     try:
-        main = threading.main_thread().ident
-        threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT)).start()
-
-        messages = runner.close(DEADLINE)
+        with ctrl_c_within(Talker.sleep):
+            messages = runner.close(DEADLINE)
     finally:
         signal.signal(signal.SIGINT, handler)
 
@@ -221,12 +222,26 @@ def test_ctrl_c_ends_a_wait(make_runner):
     runner = make_runner()
     handler = signal.signal(signal.SIGINT, lambda *_: runner.interrupt(KeyboardInterrupt()))
     try:
-        main = threading.main_thread().ident
-        threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGINT)).start()
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt), ctrl_c_within(InlineRunner._take):
             runner.wait(None)
     finally:
         signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def asleep(bed):
+    """Let a work sleep for the block: it has opened the FIFO for reading, and reads until the end."""
+
+    def open_for_writing():
+        with suppress(OSError):  # no work has opened it
+            return os.open(bed, os.O_WRONLY | os.O_NONBLOCK)
+        return None
+
+    end = poll_until(open_for_writing, DEADLINE)
+    try:
+        yield
+    finally:
+        os.close(end)
 
 
 def test_a_thread_that_can_not_be_stopped_is_reported_and_left(make_runner, tmp_path, caplog):
@@ -234,13 +249,12 @@ def test_a_thread_that_can_not_be_stopped_is_reported_and_left(make_runner, tmp_
     runner = make_runner()
     start(runner, parallel=True)
     call(runner, "sleep", str(tmp_path / "bed"))
-    until(runner, WorkStarted)
 
-    messages = runner.close(0.05)
+    with asleep(tmp_path / "bed"):
+        messages = runner.close(0.05)
 
     assert messages[-1] == WorkExited("root.a", None, "its thread still runs")
     assert "root.a still runs in its thread" in caplog.text
-    (tmp_path / "bed").write_text("")  # wakes it
 
 
 def test_killing_all_ends_the_wait_for_threads(make_runner, tmp_path):
@@ -248,12 +262,12 @@ def test_killing_all_ends_the_wait_for_threads(make_runner, tmp_path):
     runner = make_runner()
     start(runner, parallel=True)
     call(runner, "sleep", str(tmp_path / "bed"))
-    until(runner, WorkStarted)
-    threading.Timer(0.05, runner.kill_all).start()
 
-    assert runner.close(DEADLINE)[-1].detail == "its thread still runs"
+    with asleep(tmp_path / "bed"):
+        threading.Timer(0.05, runner.kill_all).start()
+        messages = runner.close(DEADLINE)
 
-    (tmp_path / "bed").write_text("")
+    assert messages[-1].detail == "its thread still runs"
 
 
 def test_the_stacks_of_all_threads_are_written_into_the_log(make_runner, tmp_path):

@@ -3,12 +3,12 @@
 import logging
 import os
 import resource
-import signal
 import stat
 import threading
 from contextlib import suppress
 
 import pytest
+from main_thread import ctrl_c_within
 
 from lightning_lite.runners.output.display_queue import DisplayQueue, Piece
 from lightning_lite.runners.output.log_reader import read_tail
@@ -386,10 +386,8 @@ def test_ctrl_c_ends_the_wait_for_a_display_that_blocks(pump, pipe, display):
     display.hold()
     os.write(pipe, b"never seen\n")
     pump.flush("root.a")
-    main = threading.main_thread().ident
-    threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT)).start()
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), ctrl_c_within(DisplayQueue.close, threading.Event.wait):
         pump.close()
 
     assert display.broken

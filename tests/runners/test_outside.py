@@ -6,7 +6,7 @@ import threading
 
 import pytest
 import tasks
-from harness import Harness
+from harness import DEADLINE, Harness
 
 from lightning_lite.main_messages import ExternalRequest, RestartWanted, StopWanted, WorkExited
 from lightning_lite.process_places import Place
@@ -26,7 +26,11 @@ def begin(harness: Harness, external: ExternalRequest) -> None:
 
 @pytest.mark.parametrize(
     ("external", "exitcode"),
-    [(StopWanted("root.a", 5.0), 0), (StopWanted("root.a", 0.0), -9), (RestartWanted("root.a", 5.0), 0)],
+    [
+        (StopWanted("root.a", DEADLINE), 0),
+        (StopWanted("root.a", 0.0), -9),
+        (RestartWanted("root.a", DEADLINE), 0),
+    ],
 )
 def test_a_work_ends_without_a_wait_and_the_request_comes_before_its_exit(
     harness: Harness, external: ExternalRequest, exitcode: int

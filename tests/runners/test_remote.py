@@ -351,12 +351,12 @@ def test_a_server_that_can_not_be_reached_is_called_a_few_times_in_a_second(by_c
     lost = cluster.faults = AllLost()
     remote.call(tasks.answer, 7)
     until = read_clock() + 1.5
-    poll_until(lambda: read_clock() > until, timeout=DEADLINE)
+    poll_until(lambda: read_clock() > until and lost.count >= 5, timeout=DEADLINE)
 
     cluster.faults = Faults()
 
     assert unpack(remote.until(RunEnded).value) == 7
-    assert 5 <= lost.count < 50
+    assert lost.count < 50
 
 
 def test_output_arrives_in_order_and_a_work_that_prints_faster_than_the_network_waits(remote, cluster):
@@ -503,7 +503,7 @@ def elsewhere(tmp_path, monkeypatch):
 
     def hide_root(method, value):
         for probe in (tmp_path / "logs").glob(".seen-*"):
-            probe.unlink()
+            probe.unlink(missing_ok=True)  # each server has a thread here, and another one may be quicker
         return value
 
     cluster = SubprocessCluster(change=hide_root)

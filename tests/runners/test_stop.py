@@ -15,6 +15,7 @@ from work_sides import BrokenSide, Unloadable
 
 from lightning_lite.main_messages import KillWork, WorkExited
 from lightning_lite.messages import RunEnded, StateChanged, StopWork, WorkStarted
+from lightning_lite.runners.processes import shutdown
 from lightning_lite.runners.wire.work_signals import ENDED_BY_SIGTERM
 from lightning_lite.testing import poll_until
 
@@ -70,7 +71,11 @@ def test_a_second_signal_does_not_cut_what_cleans_up(harness: Harness):
 
 
 @pytest.mark.parametrize("task", STUBBORN)
-def test_a_work_that_does_not_listen_is_killed_when_its_time_is_over(harness: Harness, task):
+def test_a_work_that_does_not_listen_is_killed_when_its_time_is_over(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, task
+):
+    if STUBBORN[task] == 0:
+        monkeypatch.setattr(shutdown, "TERMINATE_PAUSE", DEADLINE)  # it may need long to end
     pid = harness.up()["root.a"]
     harness.call(task)
     harness.hangs()
@@ -133,10 +138,11 @@ def test_reports_of_others_arrive_while_one_is_being_stopped(harness: Harness):
     harness.up("root.a", "root.b")
     harness.call(tasks.hang_ignoring_everything)
     harness.hangs()
-    harness.runner.send(StopWork("root.a", 0.5))
+    harness.runner.send(StopWork("root.a", 3600.0))
 
     assert harness.run(tasks.answer, "here", name="root.b") == "here"
     assert not any(isinstance(message, WorkExited) for message in harness.messages)
+    harness.runner.send(KillWork("root.a"))
     harness.exit_of()
 
 
@@ -175,7 +181,8 @@ def test_a_stop_that_gets_lost_in_the_interpreter_is_sent_again(harness: Harness
     assert stop(harness) == WorkExited("root.a", 0)
 
 
-def test_close_keeps_its_time_with_works_of_every_kind(harness: Harness):
+def test_close_keeps_its_time_with_works_of_every_kind(harness: Harness, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shutdown, "TERMINATE_PAUSE", 2.0)  # on a busy machine, half a second is not enough
     names = {f"root.{task.__name__}": task for task in (*STUBBORN, tasks.hang, tasks.hang_with_grandchildren)}
     harness.up(*names)
     for name, task in names.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from helper_works import Square
 
-from lightning_lite import LightningApp
+from lightning_lite import LightningApp, timeouts
 from lightning_lite.testing import (
     EmptyFlow,
     EmptyWork,
@@ -17,6 +17,7 @@ from lightning_lite.testing import (
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.work import LightningWork
 
+from tests.support.processes import DEADLINE
 from tests.support.waiting_works import Never
 
 
@@ -62,7 +63,10 @@ def test_a_parallel_work_runs_alone_too():
 
 @pytest.mark.dependencies
 @pytest.mark.parametrize("start_server", [True, False])
-def test_a_work_that_runs_alone_may_have_a_page(start_server, capfd):
+def test_a_work_that_runs_alone_may_have_a_page(start_server, capfd, monkeypatch):
+    # So that the page is not killed before it has printed its address.
+    monkeypatch.setattr(timeouts, "PROGRAM_STOP_TIMEOUT", DEADLINE)
+
     assert run_work_isolated(Square(), 3, runner="inline", start_server=start_server) == 9
 
     assert ("The page of this run: http://" in capfd.readouterr().err) is start_server

@@ -134,7 +134,7 @@ def test_a_value_whose_file_was_removed_is_written_again(tmp_path: Path):
 
 
 def test_a_value_with_a_secret_is_pickled_again_so_that_the_text_of_the_secret_travels(tmp_path: Path):
-    value = [Secret("hidden"), "a" * BIG]
+    value = [Secret("text beside a big text"), "a" * BIG]
     packed = pack(value, folder=str(tmp_path))
 
     assert in_place_of(value, packed) is value

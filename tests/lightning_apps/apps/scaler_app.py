@@ -32,7 +32,7 @@ class TwoServers(AutoScaler):
 
 class Client(L.LightningWork):
     def run(self, url):
-        print(*(httpx.post(url, json={"text": text}).json() for text in ("four", "five")))
+        print(*(httpx.post(url, json={"text": text}, timeout=60).json() for text in ("four", "five")))
 
 
 class Root(L.LightningFlow):

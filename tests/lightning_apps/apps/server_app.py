@@ -19,7 +19,7 @@ class Length(PythonServer):
 
 class Client(L.LightningWork):
     def run(self, url):
-        print(httpx.post(url + "/predict", json={"text": "four"}).json())
+        print(httpx.post(url + "/predict", json={"text": "four"}, timeout=60).json())
 
 
 class Root(L.LightningFlow):
