@@ -247,3 +247,14 @@ print(child.wait())
 """
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert output.stdout == "-9\n"
+
+
+def test_a_process_that_has_just_been_started_is_killed() -> None:
+    """In the middle of `execve`, it has no environment: one of some hundred needs a second look."""
+    for _ in range(150):
+        processes = [
+            subprocess.Popen(["sleep", "600"], env={**os.environ, VARIABLE: mark_of("started", 1)})
+            for _ in range(2)
+        ]
+        kill_marked("started", {1})
+        assert [process.wait(DEADLINE) for process in processes] == [-9, -9]

@@ -11,11 +11,15 @@ The guardian imports this module by its name alone, so it knows the standard lib
 from __future__ import annotations
 
 import os
+from time import monotonic
 
 #: The variable. Its value is the mark: `<token of the app>.<number of the work>`.
 VARIABLE = "LIGHTNING_LITE_MARK"
 
 _KILL = 9
+
+#: Seconds that a search waits for a process in the middle of `execve` to have an environment.
+_EXECVE_TIMEOUT = 0.2
 
 
 def mark_of(app: str, work: int) -> str:
@@ -70,10 +74,33 @@ def _kill_if_marked(pid: int, app: str, works: set[int] | None) -> None:
 
 def _is_marked(pid: int, app: str, works: set[int] | None) -> bool:
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            environment = b"\0" + file.read()
+        environment = b"\0" + _read_environment(pid)
     except OSError:
         return False  # it is gone, or belongs to another user
     _, found, rest = environment.partition(f"\0{VARIABLE}={app}.".encode())
     number = rest.partition(b"\0")[0]
     return bool(found) and (works is None or (number.isdigit() and int(number) in works))
+
+
+def _read_environment(pid: int) -> bytes:
+    """Return the first environment of a process.
+
+    In the middle of `execve`, the kernel shows neither environment nor arguments: then it is asked again.
+
+    Raises:
+        OSError: The process is gone, is a thread of the kernel, or belongs to another user.
+    """
+    until = monotonic() + _EXECVE_TIMEOUT
+    while True:
+        environment = _read(pid, "environ")
+        if environment or monotonic() > until:
+            return environment
+        os.readlink(f"/proc/{pid}/exe")  # a thread of the kernel has none
+        if _read(pid, "cmdline"):
+            return environment  # it was started with an empty one
+        os.sched_yield()
+
+
+def _read(pid: int, name: str) -> bytes:
+    with open(f"/proc/{pid}/{name}", "rb") as file:
+        return file.read()
