@@ -138,8 +138,8 @@ def opened(
         for part in parts:
             path = f"{path}/{part}"
             inner = _open_inner(fd, part, path, checked, SHARED if is_shared else CLOSED, make)
-            os.close(fd)
-            fd = inner
+            outer, fd = fd, inner  # first, else a Ctrl-C between the two would close the outer one twice
+            os.close(outer)
             if fd < 0:
                 break
             _check_folder(fd, path, checked, is_shared=is_shared)

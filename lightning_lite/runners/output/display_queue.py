@@ -122,10 +122,10 @@ class DisplayQueue:
 
     def close(self) -> None:
         """Wait until all is shown, for any time; `limit_close` and Ctrl-C end the waiting."""
-        with self._lock:
-            self._closing = True
-            self._changed.notify_all()
         try:
+            with self._lock:
+                self._closing = True
+                self._changed.notify_all()
             # With a limit, because a signal just before the wait does not end it. Not `Thread.join`: before
             # Python 3.13, it returns after Ctrl-C as if the thread had ended.
             while not self._has_ended.wait(_NOTICE):
