@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import psutil
 import pytest
 from click.shell_completion import ShellComplete
 
@@ -27,6 +28,7 @@ from lightning_lite.storage.transfer.staging import StagingFolder
 from lightning_lite.testing import poll_until
 
 from tests.cli.verbs import Output, call, is_refused
+from tests.support.processes import DEADLINE
 
 pytestmark = pytest.mark.dependencies
 
@@ -231,7 +233,9 @@ def test_ctrl_c_ends_a_get_that_waits():
     get = [sys.executable, "-m", "lightning_lite", "drive", "get", "shared", "never.txt", "--timeout", "600"]
 
     with subprocess.Popen(get, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        poll_until((root() / "drives/shared/.lightning_lite/aside").exists)
+        poll_until((root() / "drives/shared/.lightning_lite/aside").exists, DEADLINE)
+        # Before it waits, it imports `ctypes`. Python may ignore a Ctrl-C in an import, with a traceback.
+        poll_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_SLEEPING, DEADLINE)
         process.send_signal(signal.SIGINT)
         assert process.stdout is not None
         assert b"Traceback" not in process.stdout.read()

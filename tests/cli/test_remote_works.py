@@ -113,6 +113,8 @@ def test_the_journal_alone_names_its_host(app: RunningApp):
 
 def test_its_output_and_its_stacks_arrive_here(verb: Verb):
     poll_until(lambda: "train 2" in verb("logs", "train").out, DEADLINE)
+    # The line is there a moment before the work waits.
+    poll_until(lambda: "in wait_for_ever" in verb("stack", "train").out, DEADLINE)
     output = verb("stack", "train")
 
     assert output.code == 0, output

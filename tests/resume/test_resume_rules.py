@@ -699,7 +699,7 @@ SCRIPT = """
 
     class Answer:
         def __init__(self, number):
-            self.number, self.fill = number, b"x" * 1_000_000
+            self.number, self.fill = number, bytes([number]) * 1_000_000
         def __setstate__(self, state):
             print("read", state["number"], flush=True)
             self.__dict__.update(state)
@@ -731,6 +731,15 @@ def run_app(forked_scripts: ForkedScripts, *arguments: str) -> tuple[int, str, s
     app.write_text(textwrap.dedent(SCRIPT))
     done = forked_scripts.run_to_end(app, *arguments)
     return done.returncode, done.stdout, done.stderr
+
+
+def files_of_big_values() -> list[Path]:
+    """Return the files of the values of `Big`, in the order of their numbers, which fill them.
+
+    Their names are random, and their times are equal if the system has counted no tick in between.
+    """
+    files = Path(os.environ["LIGHTNING_LITE_ROOT"]).glob("runs/*/values/*.bin")
+    return sorted(files, key=lambda file: file.read_bytes()[500_000])
 
 
 def launch(*arguments):
@@ -792,7 +801,7 @@ def test_a_big_value_is_read_when_it_is_used_as_an_instance_of_the_scripts_class
     forked_scripts: ForkedScripts,
 ):
     assert run_app(forked_scripts, "Big")[0] == -signal.SIGKILL
-    values = sorted(Path(os.environ["LIGHTNING_LITE_ROOT"]).glob("runs/*/values/*.bin"), key=os.path.getmtime)
+    values = files_of_big_values()
     assert len(values) == 3
     for value in values[:2]:
         value.write_bytes(bytes(value.stat().st_size))  # a reader of these detects it
@@ -804,7 +813,7 @@ def test_a_big_value_is_read_when_it_is_used_as_an_instance_of_the_scripts_class
 
 def test_a_damaged_big_value_is_refused_by_name_when_it_is_used(forked_scripts: ForkedScripts):
     assert run_app(forked_scripts, "Big")[0] == -signal.SIGKILL
-    values = sorted(Path(os.environ["LIGHTNING_LITE_ROOT"]).glob("runs/*/values/*.bin"), key=os.path.getmtime)
+    values = files_of_big_values()
     values[0].write_bytes(bytes(values[0].stat().st_size))
 
     code, _, err = run_app(forked_scripts, "Big")

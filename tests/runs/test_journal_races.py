@@ -263,7 +263,10 @@ def leave_a_copy(run: Path) -> int:
     return theirs
 
 
-def test_the_run_of_a_dead_process_is_free_when_what_it_was_starting_has_started(run: Path):
+def test_the_run_of_a_dead_process_is_free_when_what_it_was_starting_has_started(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lock, "_DEAD_HOLDER_TIMEOUT", 60.0)  # a bound on hanging
     copy = leave_a_copy(run)
     threading.Timer(0.1, os.close, [copy]).start()
 

@@ -204,9 +204,13 @@ while True:
 
 
 def test_a_killed_process_leaves_a_file_that_the_next_one_continues(tmp_path: Path):
-    """The kills hit appends and rewrites: the file is written again every 200 points or so."""
-    rng, last = random.Random(7), -1.0
-    for _ in range(12):
+    """The kills hit appends and rewrites: the file is written again every 200 points or so.
+
+    A slow machine needs more than twelve processes for so many points that there were rewrites.
+    """
+    rng, last, num_kills = random.Random(7), -1.0, 0
+    while num_kills < 12 or last <= 1000:
+        num_kills += 1
         with subprocess.Popen(
             [sys.executable, "-c", PROGRAM, str(tmp_path)], stdout=subprocess.PIPE
         ) as process:
@@ -220,5 +224,4 @@ def test_a_killed_process_leaves_a_file_that_the_next_one_continues(tmp_path: Pa
         assert values == sorted(set(values))
         assert not values or values[-1] >= last
         last = values[-1] if values else last
-    assert last > 1000
     assert {path.name for path in tmp_path.glob("numbers*")} <= {NUMBERS_NAME, f"{NUMBERS_NAME}.new"}
