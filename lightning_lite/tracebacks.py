@@ -97,14 +97,19 @@ def warn_user(message: str, category: type[Warning]) -> None:
         frame = frame.f_back
     frames.reverse()
     ours = _ours([each.f_code.co_filename for each in frames])
-    shown = [each for each, is_ours in zip(frames, ours, strict=True) if not is_ours]
+    shown = [
+        each
+        for each, is_ours in zip(frames, ours, strict=True)
+        if not is_ours and not _is_standard(each.f_code.co_filename)  # those that start a thread
+    ]
     place = (shown or frames)[-1]
     warnings.warn_explicit(
         message,
         category,
         place.f_code.co_filename,
         place.f_lineno,
-        module=place.f_globals.get("__name__"),
+        # Without a name, as in code of `exec` with a namespace of its own, Python would drop the warning.
+        module=place.f_globals.get("__name__") or "<unknown>",
         registry=place.f_globals.setdefault("__warningregistry__", {}),  # as `warnings.warn` does
     )
 
@@ -130,7 +135,7 @@ def warn_at(function: Any, message: str, category: type[Warning]) -> None:
         category,
         code.co_filename,
         code.co_firstlineno,
-        module=function.__module__,
+        module=function.__module__ or "<unknown>",
         registry=function.__globals__.setdefault("__warningregistry__", {}),
     )
 

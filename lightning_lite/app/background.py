@@ -184,7 +184,7 @@ class RunningApp:
         except BaseException as error:  # noqa: BLE001 - `wait` raises it
             leave_out_own_frames(error)
             self._state, self._error, self._trace = state_after(error), error, error.__traceback__
-            if self._state == "interrupted" and self._stop_requested:
+            if self._state != "failed" and self._stop_requested:
                 self._error = None
             if self._state == "failed" and not self._num_waiting:
                 what = traceback.format_exception_only(error)[0].strip()

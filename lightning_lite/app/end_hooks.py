@@ -186,9 +186,10 @@ def state_after(
         return "interrupted"
     if not isinstance(error, SystemExit):
         return "failed"
-    if is_interrupted or error.code in _SIGNAL_CODES:
+    code = 0 if error.code is None else error.code
+    if is_interrupted or (isinstance(code, int) and code in _SIGNAL_CODES):
         return "interrupted"
-    return "stopped" if error.code in (None, 0) else "failed"
+    return "stopped" if isinstance(code, int) and code == 0 else "failed"
 
 
 def _call(argument: str, hook: Hook, end: RunEnd) -> None:

@@ -349,7 +349,7 @@ def _check_run(path: str) -> None:
 
 
 def can_resume(path: str) -> bool:
-    """Return whether a run has a journal and was not ended by `flow.stop`.
+    """Return whether a run has a journal and was not ended by its flow, with `stop` or `sys.exit(0)`.
 
     If its folder is a link, that may be broken for a while, so it counts as a run with a journal.
     """

@@ -94,8 +94,7 @@ class LightningFlow(ScheduledFlow):
             try:
                 sys.stdout.write(f"{end_msg}\n")
                 sys.stdout.flush()
-            except (AttributeError, OSError, ValueError) as error:
-                # It is full, closed or an object of the user: no reason for a failure of the app.
+            except Exception as error:  # noqa: BLE001 - it may be full, closed, or an object of the user
                 _warn_not_printed(end_msg, error)
         self._end(StopApp(end_msg))
 

@@ -62,10 +62,21 @@ class Flow(LightningFlow):
                 raise SystemExit(3)
             case "exits with a text":
                 sys.exit("no data")
+            case "exits with an odd object":
+                sys.exit(NotComparable())
             case "exits well":
                 sys.exit()
             case "exits as after a signal":
                 sys.exit(128 + signal.SIGTERM)
+
+
+class NotComparable:
+    """An exit code that can't be compared with a number."""
+
+    __hash__ = None
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("it can't be compared")
 
 
 class Seen:
@@ -89,6 +100,7 @@ class Seen:
         ("interrupted", KeyboardInterrupt, "interrupted"),
         ("exits", SystemExit, "failed"),
         ("exits with a text", SystemExit, "failed"),
+        ("exits with an odd object", SystemExit, "failed"),
         ("exits well", SystemExit, "stopped"),
         ("exits as after a signal", SystemExit, "interrupted"),
     ],

@@ -347,3 +347,41 @@ def test_a_call_goes_on_if_its_line_can_not_be_written_to_the_file(
     assert done.returncode == 0, done.stderr
     assert "root.work | --- Logging error ---\n" in done.stdout
     assert re.search(r"root\.work \| FileNotFoundError: .*/logs/log'\n", done.stdout)
+
+
+CLOSED = """
+import logging
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+logging.basicConfig(level="INFO", filename="log")
+
+class Work(LightningWork):
+    def run(self):
+        (handler,) = [each for each in logging.getLogger().handlers if isinstance(each, logging.FileHandler)]
+        logging.info("one")
+        handler.stream.close()
+        logging.info("two")
+        return "done"
+
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work()
+
+    def run(self):
+        self.stop(self.work.run())
+
+LightningApp(Flow()).run()
+"""
+
+
+def test_a_call_goes_on_if_it_has_closed_the_file_itself(
+    forked_scripts: ForkedScripts, tmp_path: Path
+) -> None:
+    (tmp_path / "app.py").write_text(CLOSED)
+
+    done = forked_scripts.run_to_end(tmp_path / "app.py", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("done\n")
+    assert "root.work | ValueError: I/O operation on closed file." in done.stdout

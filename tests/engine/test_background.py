@@ -12,6 +12,7 @@ import pytest
 from talking_work import DEADLINE, Talker
 
 from lightning_lite import LightningApp, LightningFlow
+from lightning_lite.app.session import Session
 from lightning_lite.errors import (
     AppFailed,
     ComponentError,
@@ -323,3 +324,25 @@ def test_an_app_that_has_failed_shows_that():
 def test_a_component_whose_constructor_has_not_run_has_a_text():
     assert "Two object" in repr(Two.__new__(Two))
     assert repr(EmptyWork()) == "<not attached (EmptyWork)>"
+
+
+def test_an_exit_of_the_flow_after_stop_ends_the_block_of_the_handle_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    has_begun, is_asked, end_from_outside = threading.Event(), threading.Event(), Session.end_from_outside
+
+    def ask(session: Session) -> None:
+        end_from_outside(session)
+        is_asked.set()
+
+    class Exits(LightningFlow):
+        def run(self):
+            has_begun.set()
+            is_asked.wait(DEADLINE)
+            sys.exit(0)
+
+    monkeypatch.setattr(Session, "end_from_outside", ask)
+    with LightningApp(Exits()).start(runner="inline") as running:
+        has_begun.wait(DEADLINE)
+
+    assert (running.done, running.state) == (True, "stopped")

@@ -174,3 +174,22 @@ def test_a_warning_about_a_function_without_a_line_of_the_user_shows_who_called_
         warn_at(function, "slow", UserWarning)
 
     assert [warning.filename for warning in shown] == [__file__]
+
+
+def test_a_warning_for_code_without_the_name_of_a_module_is_shown():
+    code = """
+from lightning_lite.tracebacks import warn_at, warn_user
+def user(): pass
+def warn():
+    warn_user("one", UserWarning)
+    warn_at(user, "two", UserWarning)
+"""
+    space = {}
+    exec(compile(code, "user.py", "exec"), space)
+    with pytest.warns(UserWarning, match="one|two") as shown:
+        space["warn"]()
+
+    assert [(str(each.message), each.filename, each.lineno) for each in shown] == [
+        ("one", "user.py", 5),
+        ("two", "user.py", 3),
+    ]

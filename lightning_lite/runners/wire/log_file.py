@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import TextIO
 
 
 class LogFile(logging.FileHandler):
@@ -24,15 +25,19 @@ class LogFile(logging.FileHandler):
         """Write a record; an error is printed as all errors of handlers are, and fails no call."""
         try:
             stream = self.stream
-            if stream is not None and not self._is_at_path(stream.fileno()):
+            if stream is not None and not self._is_at_path(stream):
                 self.stream = None  # as after `close`: the base class opens the file
                 stream.close()
             super().emit(record)
         except OSError:  # the folder was removed, or is not on this machine
             self.handleError(record)
 
-    def _is_at_path(self, fd: int) -> bool:
+    def _is_at_path(self, stream: TextIO) -> bool:
         try:
-            return os.path.samestat(os.stat(self.baseFilename), os.fstat(fd))
-        except FileNotFoundError:
+            return os.path.samestat(os.stat(self.baseFilename), os.fstat(stream.fileno()))
+        except (
+            ValueError
+        ):  # the user has closed the stream, or set one without a file: the base class uses it
+            return True
+        except OSError:  # there is no file at the path, or a server of files has forgotten the open one
             return False
