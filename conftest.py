@@ -23,6 +23,8 @@ import hypothesis
 import psutil
 import pytest
 
+from lightning_lite.runners.processes.environment_marks import read_environment
+
 from tests.support.object_stores import ObjectServer, any_server
 
 #: Seconds that a process or a thread which is ending already may take. A bound on hanging, not on speed.
@@ -222,9 +224,9 @@ def processes_of_the_test(pids: frozenset[int], mark: str) -> tuple[set[psutil.P
             process = psutil.Process(pid)
             if process.ppid() == os.getpid():
                 children.add(process)
-            elif mark.encode() in environment(Path("/proc", str(pid))):
+            elif mark.encode() in read_environment(pid, PATIENCE):
                 descendants.add(process)
-        except (OSError, psutil.NoSuchProcess):  # see `environment`
+        except (OSError, psutil.NoSuchProcess):  # see `read_environment`
             continue
     return children, descendants
 
@@ -248,22 +250,6 @@ def has_ended(process: psutil.Process) -> bool:
         return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
-
-
-def environment(folder: Path) -> bytes:
-    """Return the environment of the process with this folder in /proc.
-
-    In the middle of `execve`, the kernel shows neither environment nor arguments: then it is asked again.
-
-    Raises:
-        OSError: The process is gone, is a zombie or a thread of the kernel, or belongs to another user.
-    """
-    until = time.monotonic() + PATIENCE
-    while not (found := (folder / "environ").read_bytes()) and time.monotonic() < until:
-        os.readlink(folder / "exe")  # a thread of the kernel has none
-        if (folder / "cmdline").read_bytes():
-            break  # its environment is empty
-    return found
 
 
 def wait_for_sockets(files: set[tuple[int, str]]) -> set[tuple[int, str]]:

@@ -88,8 +88,6 @@ def warn_user(message: str, category: type[Warning]) -> None:
         message: The text.
         category: The class of the warning.
     """
-    import warnings  # noqa: PLC0415 - 1 ms in each work, needed only for a warning
-
     frames: list[FrameType] = []
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -100,18 +98,10 @@ def warn_user(message: str, category: type[Warning]) -> None:
     shown = [
         each
         for each, is_ours in zip(frames, ours, strict=True)
-        if not is_ours and not _is_standard(each.f_code.co_filename)  # those that start a thread
+        if not is_ours and not _is_standard(each.f_code.co_filename)  # as those that start a thread
     ]
     place = (shown or frames)[-1]
-    warnings.warn_explicit(
-        message,
-        category,
-        place.f_code.co_filename,
-        place.f_lineno,
-        # Without a name, as in code of `exec` with a namespace of its own, Python would drop the warning.
-        module=place.f_globals.get("__name__") or "<unknown>",
-        registry=place.f_globals.setdefault("__warningregistry__", {}),  # as `warnings.warn` does
-    )
+    _warn(message, category, place.f_code.co_filename, place.f_lineno, place.f_globals)
 
 
 def warn_at(function: Any, message: str, category: type[Warning]) -> None:
@@ -122,21 +112,27 @@ def warn_at(function: Any, message: str, category: type[Warning]) -> None:
         message: The text.
         category: The class of the warning.
     """
-    import warnings  # noqa: PLC0415 - as above
-
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
     code = getattr(function, "__code__", None)
     if code is None or code.co_filename.startswith(_PACKAGE):  # a mock, or a flow of this package
         warn_user(message, category)
         return
+    _warn(message, category, code.co_filename, code.co_firstlineno, function.__globals__)
+
+
+def _warn(message: str, category: type[Warning], file: str, line: int, space: dict[str, Any]) -> None:
+    """Warn with a line of a file; `space` has the globals of its code."""
+    import warnings  # noqa: PLC0415 - 1 ms in each work, needed only for a warning
+
     warnings.warn_explicit(
         message,
         category,
-        code.co_filename,
-        code.co_firstlineno,
-        module=function.__module__ or "<unknown>",
-        registry=function.__globals__.setdefault("__warningregistry__", {}),
+        file,
+        line,
+        # Without a name, as in code of `exec` with a namespace of its own, Python would drop the warning.
+        module=space.get("__name__") or "<unknown>",
+        registry=space.setdefault("__warningregistry__", {}),  # as `warnings.warn` does
     )
 
 

@@ -184,9 +184,10 @@ class RunningApp:
         except BaseException as error:  # noqa: BLE001 - `wait` raises it
             leave_out_own_frames(error)
             self._state, self._error, self._trace = state_after(error), error, error.__traceback__
-            if self._state != "failed" and self._stop_requested:
-                self._error = None
-            if self._state == "failed" and not self._num_waiting:
+            if self._state != "failed":
+                if self._stop_requested:
+                    self._error = None
+            elif not self._num_waiting:
                 what = traceback.format_exception_only(error)[0].strip()
                 line = mask(f"{self._name} failed: {what}; its handle's wait() raises it.")
                 print_notice(one_line(line, 500))

@@ -22,6 +22,8 @@ from lightning_lite.errors import ComponentError
 from lightning_lite.harmless_text import one_line
 from lightning_lite.masking import mask
 from lightning_lite.run_options import RunOptions
+from lightning_lite.runners.exit_status import exit_code_of
+from lightning_lite.runners.signals import ENDING
 from lightning_lite.tracebacks import find_user_error, leave_out_own_frames, text_of
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ class RunEnd(NamedTuple):
 
 
 #: The exit codes of an app that Ctrl-C, a signal or the end of the reader of its output has ended.
-_SIGNAL_CODES = tuple(128 + each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE))
+_SIGNAL_CODES = tuple(128 + each for each in (*ENDING, signal.SIGPIPE))
 
 #: A hook of an app.
 Hook = Callable[[RunEnd], object]
@@ -173,8 +175,8 @@ def state_after(
 
     Args:
         error: The exception, or `None`.
-        is_interrupted: Whether a signal has ended the app, so that an exit with another code is the answer of
-            the flow to it.
+        is_interrupted: Whether a signal has ended the app. Then an exit with another code, too, is an
+            interruption: the flow has caught what the signal raised.
 
     Example:
         >>> [state_after(SystemExit(code)) for code in (None, 0, 3, "no data", 143)]
@@ -186,10 +188,10 @@ def state_after(
         return "interrupted"
     if not isinstance(error, SystemExit):
         return "failed"
-    code = 0 if error.code is None else error.code
-    if is_interrupted or (isinstance(code, int) and code in _SIGNAL_CODES):
+    code = exit_code_of(error)
+    if is_interrupted or code in _SIGNAL_CODES:
         return "interrupted"
-    return "stopped" if isinstance(code, int) and code == 0 else "failed"
+    return "failed" if code else "stopped"
 
 
 def _call(argument: str, hook: Hook, end: RunEnd) -> None:
@@ -212,7 +214,7 @@ def _call(argument: str, hook: Hook, end: RunEnd) -> None:
             print_notice(f"{argument} of {end.app} was ended by {type(error).__name__}.")
             return
         what = f"{argument} of {end.app} raised an error, which does not change how the app ends:"
-        if find_user_error(error) is None:  # no line of the user is in it, as if a message was not sent
+        if find_user_error(error) is None:  # no line of the user is in it: a message was not sent
             print_notice(one_line(mask(f"{what} {type(error).__name__}: {text_of(error)}")))
             return
         leave_out_own_frames(error)

@@ -14,7 +14,7 @@ import json
 import os
 import sys
 from base64 import b64decode, b64encode
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -36,7 +36,6 @@ _INSTALLER = "lightning_lite.lightning"
 
 #: Seconds to wait for the app; it answers within 30, unless it is suspended.
 _ANSWER_LIMIT = 40.0
-
 
 #: The status of an answer of FastAPI about arguments that are missing or wrong.
 _WRONG_ARGUMENTS = 422
@@ -133,9 +132,9 @@ def _ask_with_options(run: RunSummary, command: AppCommand, words: Sequence[str]
     options = read_options(words)
     unknown = [option for option in options if option not in command.options]
     if unknown:
-        taken = ", ".join(f"--{option}" for option in command.options) or "none"
         raise BadInput(
-            f"the command {command.name} of the app has no option --{unknown[0]}; it takes {taken}."
+            f"the command {command.name} of the app has no option --{unknown[0]}; it takes "
+            f"{_list_options(command.options)}."
         )
     return _ask(run, "POST", f"{COMMANDS}{command.name}", urlencode(options))
 
@@ -199,11 +198,15 @@ def _run_client(run: RunSummary, command: AppCommand, words: Sequence[str]) -> N
     try:
         signature.bind(**options)
     except TypeError as error:
-        taken = ", ".join(f"--{option}" for option in signature.parameters)
         raise BadInput(
-            f"wrong options for the command {command.name} of the app: {error}; it takes {taken}."
+            f"wrong options for the command {command.name} of the app: {error}; it takes "
+            f"{_list_options(signature.parameters)}."
         ) from None
     client.run(**options)
+
+
+def _list_options(names: Iterable[str]) -> str:
+    return ", ".join(f"--{name}" for name in names) or "none"
 
 
 def _call_nothing() -> None:

@@ -27,7 +27,7 @@ from lightning_lite.work_lookup import find_work_name, list_names
 _DATE = re.compile(r"\d{6,}")
 
 #: How similar an id that is suggested must be to the text, from 0 to 1. Ids of one year share a third of
-#: their characters, so two of them that have nothing to do with each other reach 0.7.
+#: their characters, so two unrelated ones reach 0.7.
 _ID_CUTOFF = 0.75
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightning_lite.errors import ComponentError, ScriptFailed
+from lightning_lite.runners.exit_status import exit_code_of
 
 
 def check_script(path: str, folder: str | None = None) -> None:
@@ -96,7 +97,7 @@ def check_end(script: str, end: SystemExit) -> None:
     if code is None or code == 0:
         return
     text = "" if isinstance(code, int) else f": {code}"
-    number = int(code) if isinstance(code, int) else 1
+    number = exit_code_of(end)
     raise ScriptFailed(
         f"The script {script!r} has ended with exit code {number}{text}", script=script, exit_code=number
     ) from end

@@ -42,6 +42,18 @@ def _counters() -> Iterator[str]:
     yield "/proc/vmstat"
 
 
+def exit_code_of(end: SystemExit) -> int:
+    """Return the exit code with which Python ends after `sys.exit`; 1 for a text, which Python prints.
+
+    Example:
+        >>> [exit_code_of(SystemExit(code)) for code in (None, 0, 3, "no data")]
+        [0, 0, 3, 1]
+    """
+    if end.code is None:
+        return 0
+    return int(end.code) if isinstance(end.code, int) else 1
+
+
 def describe_exit(exitcode: int | None) -> str:
     """Return how a process ended.
 

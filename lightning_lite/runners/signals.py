@@ -19,7 +19,8 @@ from typing import Any, Self
 from lightning_lite.runners.base import Runner
 from lightning_lite.runners.wire.work_signals import SignalHold
 
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: The signals that shut an app down.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class EndingSignals:
@@ -55,7 +56,7 @@ class EndingSignals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for signum in _ENDING:
+            for signum in ENDING:
                 self._handle(signum, self._end)
             _entered.append(self)
             can_suspend = self._runner.can_suspend
@@ -145,7 +146,7 @@ class EndingSignals:
 #: The objects of this class whose `with` block runs now, the innermost last.
 _entered: list[EndingSignals] = []
 
-_signal_hold = SignalHold(_ENDING)
+_signal_hold = SignalHold(ENDING)
 
 #: Whether the main thread is in one of the functions below, whose exceptions Python ignores.
 _is_forking = False

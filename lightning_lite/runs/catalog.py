@@ -26,8 +26,8 @@ from lightning_lite.runs.lock import Holder, find_holder
 #: Why a run is refused whose folder is a link: the target may belong to another user, or be missing.
 LINK_TROUBLE = "it is a symbolic link; move the folder of the run back to that place, or remove the link"
 
-#: Why a run can't be shown that has neither a `run.json` nor a journal: its process died when it had just
-#: created the folder, or is about to write both.
+#: Why a run without `run.json` and journal can't be shown: its process died when it had just created the
+#: folder, or is about to write both.
 START_TROUBLE = "it has no run.json: its start was cut short, or has not ended yet"
 
 #: The states of runs, see `RunSummary`.

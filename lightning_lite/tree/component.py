@@ -30,10 +30,9 @@ class ComponentType(ABCMeta):
         Tests assign one. A mock stays: it records its calls in itself, and its users look there.
         """
         super().__setattr__(name, value)
-        is_function = isinstance(value, FunctionType | staticmethod | classmethod) and not hasattr(
-            value, "mock"
-        )
-        if name == "run" and is_function and issubclass(cls, Component):
+        if name != "run" or not issubclass(cls, Component) or hasattr(value, "mock"):
+            return
+        if isinstance(value, FunctionType | staticmethod | classmethod):
             cls._replace_run()
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:

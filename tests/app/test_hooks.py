@@ -28,6 +28,7 @@ from lightning_lite.storage import Drive
 from tests.cli.short_apps import running
 from tests.cli.verbs import call
 from tests.support.forked_scripts import ForkedScripts
+from tests.support.ports import closed_port
 from tests.support.processes import DEADLINE, run_python, run_script
 
 pytestmark = pytest.mark.dependencies
@@ -541,9 +542,8 @@ def test_a_message_that_is_not_taken_is_reported_without_the_address(capfd: pyte
 
 
 def test_a_service_that_is_not_there_is_reported_without_the_address(capfd: pytest.CaptureFixture[str]):
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))  # it does not listen, and no other program gets its port
-        address = f"json://user:s3cret-word@127.0.0.1:{silent.getsockname()[1]}/a-token-of-the-path"
+    with closed_port() as port:
+        address = f"json://user:s3cret-word@127.0.0.1:{port}/a-token-of-the-path"
         with pytest.raises(AppFailed):
             LightningApp(Flow("fails"), notify=address).run("inline")
 

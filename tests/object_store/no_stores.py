@@ -1,11 +1,10 @@
-"""What is at the address of an object store, but is none: a console, a sign-in page, or no server at all."""
+"""Servers at the address of an object store that are none: a console, a sign-in page, another protocol."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from socket import socket
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 
@@ -66,11 +65,3 @@ def no_store(answer: bytes) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-@contextmanager
-def no_server() -> Iterator[str]:
-    """Give an address at which nothing listens for the `with` block: no other process gets its port."""
-    with socket() as one:
-        one.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{one.getsockname()[1]}"

@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from no_stores import ANSWERS, HTML, no_server, no_store
+from no_stores import ANSWERS, HTML, no_store
 
 from lightning_lite.errors import SettingError
 from lightning_lite.run_options import RunOptions
@@ -28,6 +28,7 @@ from lightning_lite.store_url import is_url
 
 from tests.support.object_proxy import Proxy
 from tests.support.object_stores import KEYS, ObjectServer
+from tests.support.ports import closed_port
 from tests.support.processes import run_python
 from tests.support.store_user import User
 
@@ -206,7 +207,8 @@ def test_a_store_that_has_never_answered_is_asked_a_few_times_and_then_for_longe
 
 
 def test_a_dead_endpoint_is_one_clear_error(url: str, own_place: Path, monkeypatch: pytest.MonkeyPatch):
-    with no_server() as endpoint:
+    with closed_port() as port:
+        endpoint = f"http://127.0.0.1:{port}"
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         user = User(ObjectStore(url, "d", cache=f"{own_place}/cache"), own_place)
         for act in (lambda: user.put("a", "text"), lambda: user.get("a"), user.list):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 import pytest
-from no_stores import no_server
 
 from lightning_lite.cli.checks import self_test
 from lightning_lite.cli.checks.result import Finding
@@ -20,6 +19,7 @@ from tests.cli.verbs import Output, call, is_refused
 from tests.support.files import write
 from tests.support.object_stores import KEYS, ObjectServer
 from tests.support.pages import PROJECT
+from tests.support.ports import closed_port
 from tests.support.processes import run_python, run_verb
 
 pytestmark = pytest.mark.dependencies
@@ -86,7 +86,8 @@ def test_what_is_wrong_is_one_line(
         verb("drive", "ls", "--drives", "gs://bucket"), 2, "must be the path of a folder, or a url such as"
     )
     is_refused(verb("drive", "ls", "--drives", "s3://no-such-bucket"), 1, "'no-such-bucket' does not exist")
-    with no_server() as endpoint:
+    with closed_port() as port:
+        endpoint = f"http://127.0.0.1:{port}"
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         is_refused(verb("drive", "ls"), 1, f"Nothing answers at {endpoint}")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")

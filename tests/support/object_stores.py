@@ -16,6 +16,8 @@ from obstore.store import S3Store
 
 from lightning_lite.testing import poll_until
 
+from tests.support.ports import free_port
+
 #: Keys that are none of a real store; tests look for the second one in texts.
 KEYS = {"AWS_ACCESS_KEY_ID": "an-access-key", "AWS_SECRET_ACCESS_KEY": "a-secret-key-of-the-tests"}
 
@@ -132,10 +134,3 @@ def answers(port: int) -> bool:
     """Return whether a server accepts connections on a port of this machine."""
     with socket.socket() as one:
         return one.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    """Return a port on which no server listens at the moment."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -74,7 +74,7 @@ def _kill_if_marked(pid: int, app: str, works: set[int] | None) -> None:
 
 def _is_marked(pid: int, app: str, works: set[int] | None) -> bool:
     try:
-        environment = b"\0" + _read_environment(pid)
+        environment = b"\0" + read_environment(pid)
     except OSError:
         return False  # it is gone, or belongs to another user
     _, found, rest = environment.partition(f"\0{VARIABLE}={app}.".encode())
@@ -82,15 +82,19 @@ def _is_marked(pid: int, app: str, works: set[int] | None) -> bool:
     return bool(found) and (works is None or (number.isdigit() and int(number) in works))
 
 
-def _read_environment(pid: int) -> bytes:
+def read_environment(pid: int, timeout: float = _EXECVE_TIMEOUT) -> bytes:
     """Return the first environment of a process.
 
     In the middle of `execve`, the kernel shows neither environment nor arguments: then it is asked again.
 
+    Args:
+        pid: Id of the process.
+        timeout: Seconds after which it is not asked any more.
+
     Raises:
-        OSError: The process is gone, is a thread of the kernel, or belongs to another user.
+        OSError: The process is gone, is a zombie or a thread of the kernel, or belongs to another user.
     """
-    until = monotonic() + _EXECVE_TIMEOUT
+    until = monotonic() + timeout
     while True:
         environment = _read(pid, "environ")
         if environment or monotonic() > until:

@@ -35,9 +35,7 @@ class LogFile(logging.FileHandler):
     def _is_at_path(self, stream: TextIO) -> bool:
         try:
             return os.path.samestat(os.stat(self.baseFilename), os.fstat(stream.fileno()))
-        except (
-            ValueError
-        ):  # the user has closed the stream, or set one without a file: the base class uses it
-            return True
-        except OSError:  # there is no file at the path, or a server of files has forgotten the open one
-            return False
+        except ValueError:
+            return True  # the user has closed the stream, or set one without a file: the base class uses it
+        except OSError:
+            return False  # there is no file at the path, or a server of files has forgotten the open one
