@@ -90,7 +90,7 @@ class WorkPolicy(NamedTuple):
                 what,
                 "env",
                 self.env,
-                "a dict of strings, or of Secrets under strings",
+                "a dict of strings, or of Secrets under strings, without '=' in a name or null characters",
             )
         expect(self.cwd is None or isinstance(self.cwd, str), what, "cwd", self.cwd, "the path of a folder")
         expect(

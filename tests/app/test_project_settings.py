@@ -17,6 +17,7 @@ from lightning_lite.settings import SETTINGS, Settings, resolve_root
 from lightning_lite.storage import Drive
 
 from tests.support.files import write
+from tests.support.flows import Steps, run_steps
 from tests.support.odd_files import is_root
 from tests.support.processes import run_python, run_script, run_verb
 
@@ -205,7 +206,9 @@ def test_a_root_that_is_no_path_is_refused(value: object):
         LightningApp(Ends()).run("inline")
 
 
-@pytest.mark.parametrize(("name", "value"), [("view", "no"), ("retry_failed", 1), ("start_method", "fork")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("view", "no"), ("retry_failed", 1), ("start_method", "fork"), ("resume", "")]
+)
 def test_a_wrong_argument_of_run_is_refused(name: str, value: object):
     with pytest.raises(SettingError, match=rf"{name} must be .* Found {value!r}"):
         LightningApp(Ends()).run("inline", **{name: value})
@@ -242,73 +245,50 @@ class Ends(LightningFlow):
         self.stop()
 
 
-class Elsewhere(LightningWork):
-    """Puts a file into a drive, from a folder whose own file with settings is not valid."""
-
-    def run(self, folder: str) -> tuple[str, str]:
-        os.chdir(folder)
-        Path("a.txt").write_text("text")
-        drive = Drive("lit://shared")
-        drive.put("a.txt")
-        return os.environ["LIGHTNING_LITE_ROOT"], str(Settings({}).find("durable"))
-
-
-class AsksElsewhere(LightningFlow):
-    def __init__(self, folder: str) -> None:
-        super().__init__()
-        self.work = Elsewhere()
-        self._folder = folder
-        self._answer: object = None
-
-    def run(self):
-        self._answer = self.work.run(self._folder)
-        self.stop()
-
-
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
 def test_works_use_the_settings_of_their_app_and_read_no_file(
     start_method: str, monkeypatch: pytest.MonkeyPatch
 ):
+    class Elsewhere(LightningWork):
+        """Puts a file into a drive, from a folder whose own file with settings is not valid."""
+
+        def run(self, folder: str) -> tuple[str, str]:
+            os.chdir(folder)
+            Path("a.txt").write_text("text")
+            drive = Drive("lit://shared")
+            drive.put("a.txt")
+            return os.environ["LIGHTNING_LITE_ROOT"], str(Settings({}).find("durable"))
+
     monkeypatch.delenv("LIGHTNING_LITE_ROOT")
     file = project(f"root_dir = 'data'\ndurable = true\nstart_method = '{start_method}'")
     project("runer = 1", "other")
-    flow = AsksElsewhere(str(Path("other").absolute()))
+    folder = str(Path("other").absolute())
 
-    LightningApp(flow).run()
+    root = run_steps(lambda flow: flow.work.run(folder), None, work=Elsewhere())
 
-    assert flow._answer == (str(Path("data").absolute()), f"Found(value=True, origin={str(file)!r})")
+    assert root._answer == (str(Path("data").absolute()), f"Found(value=True, origin={str(file)!r})")
     assert Path("data/drives/shared/root.work/a.txt").read_text() == "text"
 
 
-class AsksProgram(LightningWork):
-    """Starts a program that says whether its drives are durable."""
-
-    def run(self) -> str:
-        code = "from lightning_lite.settings import resolve_durable; print(resolve_durable(None), end='')"
-        return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-
-
-@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
-@pytest.mark.parametrize("durable", [True, False])
+@pytest.mark.parametrize(("start_method", "durable"), [("spawn", True), ("forkserver", False)])
 def test_a_program_that_a_work_starts_has_durable_drives_if_its_app_has_them(
     start_method: str, durable: bool, monkeypatch: pytest.MonkeyPatch
 ):
+    class AsksProgram(LightningWork):
+        """Starts a program that says whether its drives are durable."""
+
+        def run(self) -> str:
+            code = "from lightning_lite.settings import resolve_durable; print(resolve_durable(None), end='')"
+            command = [sys.executable, "-c", code]
+            return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
     monkeypatch.delenv("LIGHTNING_LITE_DURABLE", raising=False)
     project(f"durable = {str(not durable).lower()}")
-    answers = []
+    root = Steps(lambda flow: flow.work.run(), work=AsksProgram())
 
-    class Asks(LightningFlow):
-        def __init__(self) -> None:
-            super().__init__()
-            self.work = AsksProgram()
+    LightningApp(root, durable=durable).run(start_method=start_method)
 
-        def run(self) -> None:
-            answers.append(self.work.run())
-            self.stop()
-
-    LightningApp(Asks(), durable=durable).run(start_method=start_method)
-
-    assert answers[0] == str(durable)
+    assert root._answer == str(durable)
 
 
 def test_a_script_and_the_command_line_agree_on_the_root_of_the_file(monkeypatch: pytest.MonkeyPatch):
@@ -338,16 +318,6 @@ def test_a_wrong_file_ends_a_command_with_one_line():
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"Error: {Path.cwd()}/pyproject.toml: ")
     assert len(done.stderr.splitlines()) == 1
-
-
-def test_a_project_that_does_not_name_this_package_imports_no_reader_of_toml():
-    write("pyproject.toml", "[project]\nname = 'mine'\n")
-    program = (
-        "import sys; from lightning_lite.run_options import RunOptions; RunOptions.resolve(); "
-        "print('tomllib' in sys.modules)"
-    )
-
-    assert run_python("-c", program).stdout == "False\n"
 
 
 def test_a_removed_working_directory_has_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
