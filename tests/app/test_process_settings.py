@@ -1,4 +1,4 @@
-"""Settings of the process follow to works: logging, warnings, recursion limit, locale, and `setup=`."""
+"""Settings of the process follow to works: logging, warnings, limits of Python, locale, and `setup=`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ logging.captureWarnings(True)
 warnings.filterwarnings("error", "as an error", UserWarning)
 warnings.filterwarnings("ignore", "not shown")
 sys.setrecursionlimit(4321)
+sys.set_int_max_str_digits(5432)
 locale.setlocale(locale.LC_NUMERIC, "C.UTF-8")
 
 def prepare():
@@ -59,7 +60,8 @@ class Work(LightningWork):
             warnings.warn("as an error")
         except UserWarning:
             print("raised")
-        return sys.getrecursionlimit(), locale.setlocale(locale.LC_NUMERIC), str(decimal.Decimal(1) / 3)
+        numeric = locale.setlocale(locale.LC_NUMERIC)
+        return sys.getrecursionlimit(), sys.get_int_max_str_digits(), numeric, str(decimal.Decimal(1) / 3)
 
 class Flow(LightningFlow):
     def __init__(self):
@@ -92,7 +94,7 @@ def test_settings_of_the_script_are_those_of_its_works(
         "NOTE mine.part note",
         "INFO other info",
         "raised",
-        "ANSWER (4321, 'C.UTF-8', '0.33333')",
+        "ANSWER (4321, 5432, 'C.UTF-8', '0.33333')",
     ]
     assert "UserWarning: captured" in warned[0]
     assert (tmp_path / "log.txt").read_text().splitlines() == ["DEBUG mine debug", "NOTE mine.part note"]

@@ -166,6 +166,8 @@ def environment(work_side: TaskSide) -> dict[str, object]:
         "main": (main.__name__, sorted(name for name in vars(main) if not name.startswith("__"))),
         "optimize": sys.flags.optimize,
         "dev_mode": sys.flags.dev_mode,
+        "options": sys._xoptions,
+        "digits": sys.get_int_max_str_digits(),
         "stdin": sys.stdin.read(),
         "stdout": (sys.stdout.encoding, sys.stdout.errors, sys.stdout.line_buffering),
         "group": os.getpgrp(),

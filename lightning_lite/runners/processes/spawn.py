@@ -83,7 +83,7 @@ def spawn_program(
         OSError: The system refuses.
         ValueError: A variable of the environment is invalid.
     """
-    argv = [sys.executable, *_args_from_interpreter_flags(), *command(program), *map(str, arguments)]
+    argv = [sys.executable, *interpreter_options(), *command(program), *map(str, arguments)]
     actions: list[Any] = [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable_fds()]
     if output is not None:
         actions += [(os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)]
@@ -96,6 +96,19 @@ def spawn_program(
     return os.posix_spawn(
         sys.executable, argv, env, file_actions=actions, setpgroup=0, setsigmask=APP_SIGNALS
     )
+
+
+def interpreter_options() -> list[str]:
+    """Return the options of this interpreter, as arguments for another one.
+
+    `subprocess` leaves out most options that begin with `-X`, such as `pycache_prefix`.
+    """
+    options: list[str] = _args_from_interpreter_flags()
+    for name, value in sys._xoptions.items():
+        option = name if value is True else f"{name}={value}"
+        if option not in options:
+            options += "-X", option
+    return options
 
 
 def command(program: str) -> tuple[str, str]:

@@ -35,7 +35,7 @@ _NOT_OF_THE_USER = frozenset({"dill"})
 _STREAMS = ("stdout", "stderr")
 
 #: Imported by name, if the script logs to a file: it imports `logging`.
-_LOG_FILE = "lightning_lite.runners.wire.log_file"
+_LOG_FILE = "lightning_lite.runners.wire.log_file_handler"
 
 
 class _Handler(NamedTuple):
@@ -145,6 +145,8 @@ def capture() -> bytes | None:
     settings: dict[str, Any] = {}
     if (limit := sys.getrecursionlimit()) != _DEFAULT_RECURSION_LIMIT:
         settings["recursion_limit"] = limit
+    if (digits := sys.get_int_max_str_digits()) != sys.int_info.default_max_str_digits:
+        settings["int_max_str_digits"] = digits
     if (warnings := sys.modules.get("warnings")) is not None and warnings.filters != _DEFAULT_FILTERS:
         settings["warnings"] = [entry for entry in warnings.filters if _can_travel(entry)]
     if (locale := sys.modules.get("locale")) is not None and _has_set_locale(locale):
@@ -161,6 +163,8 @@ def apply(packed: bytes) -> None:
     settings = unpack(packed)
     if "recursion_limit" in settings:
         sys.setrecursionlimit(settings["recursion_limit"])
+    if "int_max_str_digits" in settings:
+        sys.set_int_max_str_digits(settings["int_max_str_digits"])
     if "warnings" in settings:
         import warnings  # noqa: PLC0415 - only where it is needed
 
