@@ -16,8 +16,8 @@ from time import monotonic
 from lightning_lite.monitor.call_details import CallList
 from lightning_lite.monitor.call_graph import CallGraph
 from lightning_lite.monitor.follower import RunFollower
-from lightning_lite.monitor.overview import RunOverview
 from lightning_lite.monitor.prometheus import CallCounters
+from lightning_lite.monitor.run_overview import RunOverview
 from lightning_lite.monitor.state_tree import StateTree
 from lightning_lite.monitor.timeline import Timeline
 from lightning_lite.runs.catalog import RunSummary

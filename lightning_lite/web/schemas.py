@@ -131,7 +131,9 @@ SCHEMAS: dict[str, Schema] = {
         {
             "anyOf": [
                 {
-                    **record(calls=WHOLE, failed=WHOLE, to=TIME, bins=array(WHOLE), failed_bins=array(WHOLE)),
+                    **record(
+                        attempts=WHOLE, failed=WHOLE, to=TIME, bins=array(WHOLE), failed_bins=array(WHOLE)
+                    ),
                     "additionalProperties": TIME,
                 },
                 record(pending={"const": True}),

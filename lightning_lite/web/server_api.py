@@ -103,7 +103,7 @@ ENDPOINTS = (
         "GET",
         "/api/activity",
         show_activity,
-        "The ended calls of some runs over time.",
+        "The ended attempts of calls of some runs over time.",
         "Activity",
         (Parameter("run", "text", "Id of a run; may be repeated.", most=_MAX_RUNS),),
     ),

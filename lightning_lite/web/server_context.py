@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from lightning_lite.monitor.call_ends import CallEnds
+from lightning_lite.monitor.activity import Activity
 from lightning_lite.monitor.drive_contents import DriveContents
 from lightning_lite.monitor.run_list import RunList
 from lightning_lite.runs.catalog import LINK_TROUBLE, RunSummary
@@ -40,7 +40,7 @@ class ServerContext:
         run: As the argument.
         read_only: As the argument.
         runs: The runs of the root.
-        activity: The ended calls of runs over time.
+        activity: The ended attempts of calls of runs over time.
         readers: Readers of the runs that pages look at.
         drives: The drives of the root.
         tickets: The tickets for downloads and previews.
@@ -57,7 +57,7 @@ class ServerContext:
         self.run = run
         self.read_only = read_only
         self.runs = RunList(root)
-        self.activity = CallEnds()
+        self.activity = Activity()
         self.readers = RunReaders()
         self.drives = DriveContents(self.place)
         self.tickets: Tickets[Any] = Tickets()

@@ -184,7 +184,7 @@ const WorkRow = memo(function WorkRow({ id, row, run, work, usage, now, refresh 
       <small class=${work.message ? "bad-text" : "dim mono"} title=${below}>${below}</small></span>
     <span role="cell" class="c-state two"><${State} state=${work.state}>${work.attempt > 1 ? html`<small class="dim" title="Attempt ${work.attempt}"> ×${work.attempt}</small>` : ""}<//>
       ${work.pid && html`<small class="dim mono" title="Process id${work.host ? ` on ${work.host}` : ""}">pid ${work.pid}</small>`}</span>
-    <span role="cell" class="c-calls num" title="${work.succeeded} succeeded, ${work.failed} failed of ${work.calls}">${count(work.calls)}${work.failed > 0 && html` <b class="bad-text">${count(work.failed)} ✕</b>`}</span>
+    <span role="cell" class="c-calls num" title="${plural(work.calls, "call")}, ${work.succeeded} succeeded, ${plural(work.failed, "failed attempt")}">${count(work.calls)}${work.failed > 0 && html` <b class="bad-text">${count(work.failed)} ✕</b>`}</span>
     <span role="cell" class="c-progress">${work.progress !== null && work.progress !== undefined && html`<${Progress} value=${work.progress} label="Progress of ${work.name}" /><small class="num">${Math.round(work.progress * 100)} %</small>`}</span>
     ${isRunning && html`
       <span role="cell" class="c-cpu">${work.cpu !== null && html`<${Line} width=${48} points=${recent?.map((point) => [point[0], point[1]])} from=${from} to=${now} label="CPU of ${work.name} in the last two minutes" /><small class="num">${cpu(work.cpu)}</small>`}</span>

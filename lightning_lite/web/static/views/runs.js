@@ -156,9 +156,9 @@ function Activity({ answer }) {
   if (!answer) return html`<span class="spark-empty"></span>`;
   if (answer.pending) return html`<small class="dim">reading …</small>`;
   if (answer.trouble) return html`<small class="dim" title=${answer.trouble}>unreadable</small>`;
-  const text = `${plural(answer.calls, "call")}${answer.failed ? `, ${count(answer.failed)} failed` : ""}`;
+  const text = `${plural(answer.attempts, "attempt")}${answer.failed ? `, ${count(answer.failed)} failed` : ""}`;
   return html`<${Bars} bins=${answer.bins} failed=${answer.failed_bins} label=${text} />
-    <small class="num dim" title=${text}>${count(answer.calls)}${answer.failed > 0 && html` <b class="bad-text">${count(answer.failed)} ✕</b>`}</small>`;
+    <small class="num dim" title=${text}>${count(answer.attempts)}${answer.failed > 0 && html` <b class="bad-text">${count(answer.failed)} ✕</b>`}</small>`;
 }
 
 /** Activity of the rows in sight: asked once for runs that have ended, and again for those that are still running. */

@@ -18,7 +18,7 @@ from lightning_lite.events import (
     Event,
     RunBegun,
 )
-from lightning_lite.monitor.call_ends import NUM_BINS, CallEnds
+from lightning_lite.monitor.activity import NUM_BINS, Activity
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.runs.event_codec import encode_events
 from lightning_lite.runs.journal import Journal
@@ -56,19 +56,19 @@ def add_calls(journal: Journal, first: int, last: int) -> None:
 
 
 @pytest.fixture
-def activity() -> Iterator[CallEnds]:
-    made = CallEnds()
+def activity() -> Iterator[Activity]:
+    made = Activity()
     yield made
     made.close()
 
 
-def test_ended_and_failed_attempts_are_counted_in_bins(tmp_path: Path, activity: CallEnds):
+def test_ended_and_failed_attempts_are_counted_in_bins(tmp_path: Path, activity: Activity):
     journal = create(tmp_path / "run")
     add_calls(journal, 1, 240)
 
     (found,) = activity.describe([summary(tmp_path / "run")], ENOUGH).values()
 
-    assert (found["calls"], found["failed"]) == (240, 24)
+    assert (found["attempts"], found["failed"]) == (240, 24)
     assert (found["from"], found["to"]) == (100.0, 340.0)
     assert found["bins"] == [9, *[10] * (NUM_BINS - 2), 11]
     assert sum(found["failed_bins"]) == 24
@@ -78,11 +78,11 @@ def test_ended_and_failed_attempts_are_counted_in_bins(tmp_path: Path, activity:
     add_calls(journal, 251, 260)
     journal.close()
     (again,) = activity.describe([summary(tmp_path / "run")], ENOUGH).values()
-    assert (again["calls"], again["failed"], again["to"]) == (260, 26, 360.0)
+    assert (again["attempts"], again["failed"], again["to"]) == (260, 26, 360.0)
     assert sum(again["bins"]) == 260
 
 
-def test_a_run_that_goes_on_is_shown_up_to_now(tmp_path: Path, activity: CallEnds):
+def test_a_run_that_goes_on_is_shown_up_to_now(tmp_path: Path, activity: Activity):
     journal = create(tmp_path / "run")
     add_calls(journal, 1, 5)
     journal.close()
@@ -93,7 +93,7 @@ def test_a_run_that_goes_on_is_shown_up_to_now(tmp_path: Path, activity: CallEnd
     assert found["bins"] == [5, *[0] * (NUM_BINS - 1)]
 
 
-def test_a_long_journal_is_read_by_a_thread_and_the_short_ones_first(tmp_path: Path, activity: CallEnds):
+def test_a_long_journal_is_read_by_a_thread_and_the_short_ones_first(tmp_path: Path, activity: Activity):
     for name, calls in (("long", 2000), ("short", 5)):
         journal = create(tmp_path / name)
         add_calls(journal, 1, calls)
@@ -102,15 +102,15 @@ def test_a_long_journal_is_read_by_a_thread_and_the_short_ones_first(tmp_path: P
 
     first = activity.describe(runs, 0.0)
     assert first["long"] == {"pending": True}
-    assert first["short"]["calls"] == 5
-    poll_until(lambda: "calls" in activity.describe(runs, -1.0)["long"])
+    assert first["short"]["attempts"] == 5
+    poll_until(lambda: "attempts" in activity.describe(runs, -1.0)["long"])
 
-    assert activity.describe(runs)["long"]["calls"] == 2000
+    assert activity.describe(runs)["long"]["attempts"] == 2000
     activity.close()
     assert not [one for one in threading.enumerate() if "activity" in one.name]
 
 
-def test_a_run_without_a_journal_is_idle_and_a_damaged_one_says_so(tmp_path: Path, activity: CallEnds):
+def test_a_run_without_a_journal_is_idle_and_a_damaged_one_says_so(tmp_path: Path, activity: Activity):
     (tmp_path / "new").mkdir()
     create(tmp_path / "bad").close()
     with open(tmp_path / "bad" / FILE_NAME, "r+b") as file:
@@ -118,10 +118,10 @@ def test_a_run_without_a_journal_is_idle_and_a_damaged_one_says_so(tmp_path: Pat
 
     found = activity.describe([summary(tmp_path / name) for name in ("new", "bad", "none")])
 
-    assert found["new"]["calls"] == found["none"]["calls"] == 0
+    assert found["new"]["attempts"] == found["none"]["attempts"] == 0
     assert found["new"]["bins"] == [0] * NUM_BINS
     assert "it is not a journal" in found["bad"]["trouble"]
     os.rename(tmp_path / "bad", tmp_path / "away")
     create(tmp_path / "bad").close()
     (mended,) = activity.describe([summary(tmp_path / "bad")]).values()
-    assert mended["calls"] == 0
+    assert mended["attempts"] == 0

@@ -1,7 +1,8 @@
-"""When the calls of runs have ended, in a few bins for each run: the small lines in the list of runs.
+"""When attempts of calls have ended, in a few bins for each run: the small lines in the list of runs.
 
-A journal is read on from where the last reading ended. Only the times of ended calls are kept of it. A short
-part is read while the caller waits; long journals are read by a thread that leaves half of a CPU to others.
+A journal is read on from where the last reading ended. Only the times of ended attempts are kept of it. A
+short part is read while the caller waits; long journals are read by a thread that leaves half of a CPU to
+others.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ _REST = 0.05
 _MAX_RUNS = 200
 
 
-class CallEnds:
-    """Counts the ended calls of runs over time; any thread may use it.
+class Activity:
+    """Counts the ended attempts of runs over time; any thread may use it.
 
     `close` ends its thread.
     """
@@ -187,7 +188,7 @@ class _Calls:
         start = self._begun if self._begun is not None else self._last
         stop = max(start, self._last, now)
         return {
-            "calls": len(self._ended),
+            "attempts": len(self._ended),
             "failed": len(self._failed),
             "from": start,
             "to": stop,

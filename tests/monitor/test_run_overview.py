@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from lightning_lite import LightningFlow, LightningWork
-from lightning_lite.monitor import overview as overviews
+from lightning_lite.monitor import run_overview as overviews
 from lightning_lite.monitor.follower import RunFollower
-from lightning_lite.monitor.overview import RunOverview
+from lightning_lite.monitor.run_overview import RunOverview
 from lightning_lite.runs.catalog import read_runs
 from lightning_lite.testing import LightningTestApp, poll_until
 
