@@ -285,6 +285,55 @@ def test_a_work_that_forks_all_the_time_stops_in_order(
     assert not any("Exception ignored" in line for line in lines)
 
 
+CUT = """
+import ctypes, functools, os, signal, sys
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+class Work(LightningWork):
+    def __init__(self):
+        super().__init__(parallel=True, raise_exception=False)
+
+    def run(self):
+        # It is called right before the function of the framework, and is no Python code. So the handler of
+        # the signal runs at the first line of that function.
+        os.register_at_fork(before=functools.partial(ctypes.CDLL(None)["raise"], signal.SIGTERM))
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        while True:
+            signal.pause()
+
+    def on_exit(self):
+        print("on_exit")
+
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work()
+
+    def run(self):
+        self.work.run()
+        if self.work.has_failed:
+            self.stop()
+
+LightningApp(Flow()).run(start_method=sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_a_signal_that_comes_just_before_a_fork_stops_the_work_in_order(
+    forked_scripts: ForkedScripts, start_method: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "app.py"
+    script.write_text(CUT)
+
+    lines = forked_scripts.run(script, start_method, cwd=tmp_path).splitlines()
+
+    assert "root.work | on_exit" in lines
+    assert not any("Exception ignored" in line for line in lines)
+
+
 FLOW_APP = """
 import os, signal, sys, threading
 from lightning_lite import LightningApp, LightningFlow, LightningWork

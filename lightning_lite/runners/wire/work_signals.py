@@ -55,6 +55,13 @@ class SignalHold:
         """Hold the signals of this thread; for `before` of `os.register_at_fork`."""
         self._masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
 
-    def release(self) -> None:
-        """Let the signals of this thread come, in the parent and in the child."""
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._masks.pop(get_ident()))
+    def release(self) -> bool:
+        """Let the signals of this thread come, in the parent and in the child.
+
+        Returns:
+            Whether they were held. A handler that raises may have cut the function that calls `hold`.
+        """
+        mask = self._masks.pop(get_ident(), None)
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return mask is not None

@@ -399,6 +399,7 @@ class Child:
     # A work that forks.
 
     def _before_fork(self) -> None:
+        # `StopRun` may be raised here before the first line; `_on_unraisable` lets it come again.
         if self._is_forked:
             return
         if get_ident() == self._main:
@@ -408,8 +409,8 @@ class Child:
     def _after_fork_in_parent(self) -> None:
         if self._is_forked:
             return
-        self._signal_hold.release()
-        if get_ident() == self._main:
+        was_held = self._signal_hold.release()
+        if was_held and get_ident() == self._main:
             if self._is_stop_due:
                 self._wake_helper()  # it sends the signal again; an exception here would be ignored
             # The last step: Python handles no signal in this function after it.
