@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 
 from lightning_lite.app.background import RunningApp
 from lightning_lite.app.end_hooks import EndHooks, Hook, check_hook, state_after
-from lightning_lite.app.interrupt_traceback import show_without_traceback
+from lightning_lite.app.interrupt_hook import show_without_traceback
 from lightning_lite.app.layout import is_headless
 from lightning_lite.app.notebook import show_works
 from lightning_lite.app.notification import Notifier
@@ -45,7 +45,7 @@ from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.secret import Secret
 
 if TYPE_CHECKING:
-    # `typing` has no `default` before Python 3.13. Type checkers bring this module; it need not be installed.
+    # `typing` has no `default` before Python 3.13. Type checkers have a copy of this module.
     from typing_extensions import TypeVar
 
     F = TypeVar("F", bound=LightningFlow, default=LightningFlow, covariant=True)
@@ -211,8 +211,9 @@ class LightningApp(Generic[F]):
                 the extra is installed.
             on_idle: The end of an app in which nothing can change any more, and whose flow has not ended it:
                 `wait` keeps it until Ctrl-C or `lightning-lite stop`; `fail` ends it as failed; `auto` keeps
-                it only on a terminal, at a prompt or in a notebook. An app with a work that serves on its
-                port is kept. Else `LIGHTNING_LITE_ON_IDLE`, else `auto`.
+                it only on a terminal, at a prompt or in a notebook. An app is kept while a work serves on its
+                port, while a page of a flow is served, and if it has commands or routes. Else
+                `LIGHTNING_LITE_ON_IDLE`, else `auto`.
             name: Name of the run, which `lightning-lite` and `resume` take in place of its id; else
                 `LIGHTNING_LITE_NAME`. Several runs may have the same name. A resumed run keeps its name and
                 its tags if no others are given.

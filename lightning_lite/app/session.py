@@ -5,7 +5,7 @@ runner.wait ──reports──▶ machine.step ──requests──▶ runner.s
 └──────────────────────── works ◀────────────────────────┘
 
 While a pass of the flow waits for a call, `machine.step` has not returned: it calls `Session._exchange`, and
-the same circle continues inside.
+the same loop continues inside that call.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""History of a run, folded from its events: works, their calls, attempts and times, and the states.
+"""History of a run, built from its events: works, their calls, attempts and times, and the states.
 
 `read_history` serves `status`, `timeline` and the pages. It reads runs that have ended, died or are still
-running. It changes nothing, takes no lock, and loads no class of a user. A resume folds the same events.
+running. It changes nothing, takes no lock, and loads no class of a user. A resume builds it from the same
+events.
 
     history = read_history("/root/runs/20261122-035501123-9f3ac2")
     for work in history.works.values():

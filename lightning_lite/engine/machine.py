@@ -16,8 +16,8 @@ A handler, which another thread has asked for, runs inside a step as well, betwe
 Its changes are events, like the changes of a pass.
 
 The flow never sees a report in the step that applies it, so that the caller can write the events of that
-step to the journal first. The machine has no process and no clock, and writes only the files of big
-arguments, so that all its rules can be tested without a process.
+step to the journal first. The machine has no process and no clock of its own, and writes only the files of
+big arguments, so that all its rules can be tested without a process.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
        ▲                      │                     │
        └──────WorkExited──────┴─────────────────────┘   it died: the running attempt has failed
 
-`Supervisors` has all of them, and decides the order in which they send their calls. Of one work, one call
-runs at a time, the others wait in the queue. Like the machine, this has no side effects: it takes reports and
-the time, and returns requests.
+`Supervisors` has all of them, and decides the order in which they send their calls. One call of a work runs
+at a time; its other calls wait in the queue. Like the machine, a supervisor has no side effects: it takes
+reports and the time, and returns requests.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`Drive`: a named folder that works, scripts and notebooks share.
 
-This module decides whether the caller may do it, and to which files of the user a path or a pattern refers.
-Where the files of a drive are, and how they get there, is the subject of the store.
+This module decides whether the caller may do an operation, and to which files of the user a path or a pattern
+refers. The store decides where the files of a drive are, and puts them there.
 """
 
 from __future__ import annotations

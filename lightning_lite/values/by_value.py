@@ -1,6 +1,6 @@
 """Pickles classes and functions by value: those that the receiver can't import travel with their globals.
 
-`cloudpickle` knows how to take many objects apart. Functions, classes and objects that are found by
+`cloudpickle` reduces many kinds of objects to their parts. Functions, classes and objects that are found by
 their names are reduced here, so that `values/definitions` puts them into their module in the other process.
 """
 

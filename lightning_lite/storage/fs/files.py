@@ -7,12 +7,13 @@ between, the opening fails.
 Permissions: stored files lose the owner's right to write, so that no user changes them by mistake (other
 users have no access to the root); stored folders must be accessible to their owner. The sticky bit, which has
 no effect on these files and folders, records that the source was read-only. Set-id bits are dropped. In a
-group root, the group gets the rights that it needs, and the source's are not recorded.
+group root, the group gets the rights that it needs, and the rights of the source are
+not recorded.
 
 Copying: small files are read and written in one piece. Big files share their data with the source where the
 file system supports it (reflink); else the kernel copies them with `copy_file_range` (on some network file
-systems the server does), else with `sendfile`, else with `read` and `write`. Holes stay holes. Files that are
-hard links of each other in the source are that in the copy.
+systems the server copies them), else with `sendfile`, else with `read` and `write`. Holes stay holes. Files
+that are hard links of each other in the source are hard links of each other in the copy, too.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from lightning_lite.storage.fs.files import (
     warn_of_loss,
 )
 from lightning_lite.storage.fs.locks import wait_for, write_holder
-from lightning_lite.storage.fs.sqlite import PAGE, log_of
+from lightning_lite.storage.fs.sqlite_logs import PAGE, log_of
 from lightning_lite.storage.fs.symlinks import Links, broken_link
 from lightning_lite.storage.names import RESERVED
 from lightning_lite.storage.transfer.staging import Staged, StagingFolder

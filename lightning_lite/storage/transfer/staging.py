@@ -28,7 +28,7 @@ from lightning_lite.storage.fs.files import (
     state_number,
     warn_of_loss,
 )
-from lightning_lite.storage.fs.sqlite import PAGE, log_of
+from lightning_lite.storage.fs.sqlite_logs import PAGE, log_of
 from lightning_lite.storage.fs.symlinks import Links
 from lightning_lite.storage.names import RESERVED
 from lightning_lite.storage.transfer.snapshot import compare, complete_folder, states_of_folder
