@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import select
 import signal
@@ -46,6 +45,8 @@ class Work(LightningWork):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def event_loop(self) -> None:
+        import asyncio  # noqa: PLC0415 - 30 ms; few of the works use it
+
         async def serve() -> None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.note, "handler")
 
@@ -114,6 +115,8 @@ class Left(Noting):
             self.note("finally")
 
     def by_asyncio(self) -> None:
+        import asyncio  # noqa: PLC0415 - as in `Work`
+
         async def serve() -> None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.note, "handler")
 
@@ -139,6 +142,8 @@ class Left(Noting):
         threading.Event().wait()
 
     def in_a_loop(self) -> None:
+        import asyncio  # noqa: PLC0415 - as in `Work`
+
         async def wait() -> None:
             await asyncio.Event().wait()
 
@@ -155,6 +160,8 @@ class Graceful(Noting):
     """Serves with asyncio until SIGTERM, and cleans up after its event loop has left the default action."""
 
     def run(self) -> None:
+        import asyncio  # noqa: PLC0415 - as in `Work`
+
         async def serve() -> None:
             is_over = asyncio.Event()
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, is_over.set)

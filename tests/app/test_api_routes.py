@@ -100,7 +100,14 @@ def test_without_the_command_channel_one_line_says_so(capfd, own_place):
     assert "The API of this app is not served: it needs the command channel" in capfd.readouterr().err
 
 
-def test_an_app_without_routes_imports_nothing_for_them(own_place):
+def test_an_app_without_routes_messages_pages_and_settings_imports_nothing_for_them(own_place):
+    (own_place / "pyproject.toml").write_text("[project]\nname = 'mine'\n")
+    unneeded = {
+        *("fastapi", "starlette", "lightning_lite.app.app_api"),
+        *("apprise", "requests"),
+        "lightning_lite.frontends.process_frontend",
+        "tomllib",
+    }
     program = (
         "import sys\n"
         "from lightning_lite import LightningApp\n"
@@ -108,8 +115,8 @@ def test_an_app_without_routes_imports_nothing_for_them(own_place):
         "class Root(EmptyFlow):\n"
         "    def run(self):\n"
         "        self.stop()\n"
-        "LightningApp(Root()).run()\n"
-        "print(sorted({'fastapi', 'starlette', 'lightning_lite.app.app_api'} & sys.modules.keys()))\n"
+        "LightningApp(Root(), on_end=lambda end: None).run()\n"
+        f"print(sorted({unneeded!r} & sys.modules.keys()))\n"
     )
     done: subprocess.CompletedProcess[str] = run_python("-c", program)
 

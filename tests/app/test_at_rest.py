@@ -19,6 +19,7 @@ import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import AppIdle, SettingError
+from lightning_lite.run_options import RunOptions
 from lightning_lite.testing import LightningTestApp, poll_until
 
 from tests.support.processes import Start, finish, run_verb, starting
@@ -45,23 +46,35 @@ IDLE = """\
 """
 
 
+REST = """\
+    from lightning_lite import LightningApp, LightningFlow
+
+    class Flow(LightningFlow):
+        def run(self):
+            pass
+"""
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start a script with an app that comes to rest, as cron or a CI does: without a terminal."""
+    """Start a script with an app that comes to rest, as cron or a CI does: without a terminal.
+
+    The flow is that of `REST`, or of another text.
+    """
     script = tmp_path / "app.py"
 
     with starting() as start_python:
 
-        def start(end: str, *command: str, **options: Any) -> subprocess.Popen[str]:
-            script.write_text(textwrap.dedent(IDLE) + end)
-            variables = {"LIGHTNING_LITE_ROOT": str(tmp_path / "root"), **options.pop("env", {})}
-            return start_python(*command, script, env=os.environ | variables, cwd=tmp_path, **options)
+        def start(end: str, *command: str, flow: str = REST, **options: Any) -> subprocess.Popen[str]:
+            script.write_text(textwrap.dedent(flow) + end)
+            environ = os.environ | {"LIGHTNING_LITE_ROOT": str(tmp_path / "root")}
+            return start_python(*command, script, env=environ, cwd=tmp_path, **options)
 
         yield start
 
 
 def test_an_app_at_rest_without_a_terminal_fails_and_says_what_failed(start: Start):
-    code, _, err = finish(start("LightningApp(Flow()).run()"))
+    code, _, err = finish(start("LightningApp(Flow()).run()", flow=IDLE))
 
     assert code == 1
     notice, (last, note) = err.find("Nothing can change any more"), err.splitlines()[-2:]
@@ -75,13 +88,7 @@ def test_an_app_at_rest_without_a_terminal_fails_and_says_what_failed(start: Sta
 
 
 def test_an_app_at_rest_without_a_failed_call_has_no_option_for_failed_calls_in_its_note(start: Start):
-    end = """
-    class Waits(LightningFlow):
-        def run(self):
-            pass
-    LightningApp(Waits()).run()
-    """
-    code, _, err = finish(start(textwrap.dedent(end)))
+    code, _, err = finish(start("LightningApp(Flow()).run()"))
 
     assert code == 1
     assert "To resume this run: lightning-lite resume " in err
@@ -99,25 +106,28 @@ def test_an_app_at_rest_on_the_command_line_fails_in_one_line(start: Start, tmp_
 
 
 @pytest.mark.parametrize(
-    ("end", "command", "variables"),
+    ("end", "command"),
     [
-        ("LightningApp(Flow()).run(on_idle='wait')", (), {}),
-        ("LightningApp(Flow()).run()", (), {"LIGHTNING_LITE_ON_IDLE": "wait"}),
-        ("app = LightningApp(Flow())", ("-m", "lightning_lite", "run", "--on-idle", "wait"), {}),
+        ("LightningApp(Flow()).run(on_idle='wait')", ()),
+        ("app = LightningApp(Flow())", ("-m", "lightning_lite", "run", "--on-idle", "wait")),
     ],
-    ids=["argument", "variable", "option"],
+    ids=["argument", "option"],
 )
-def test_on_idle_wait_keeps_an_app_at_rest(
-    start: Start, end: str, command: tuple[str, ...], variables: dict[str, str]
-):
-    process = start(end, *command, env=variables)
+def test_on_idle_wait_keeps_an_app_at_rest(start: Start, end: str, command: tuple[str, ...]):
+    process = start(end, *command)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("Nothing can change any more"):
             assert "let the flow call self.stop()" in line
             break
     process.send_signal(signal.SIGTERM)
-    assert finish(process)[0] == 143
+    code, _, err = finish(process)
+    assert code == 143
+    assert "Nothing can change" not in err  # it is said once
+
+
+def test_on_idle_is_also_a_setting_of_the_environment():
+    assert RunOptions.resolve(environ={"LIGHTNING_LITE_ON_IDLE": "wait"}).on_idle == "wait"
 
 
 def test_a_terminal_keeps_an_app_at_rest(start: Start):
@@ -201,23 +211,21 @@ def test_a_background_app_at_rest_is_kept_because_its_handle_can_end_it(capfd: p
     assert running.state == "interrupted"
 
 
-class Page(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"hello")
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Serve(LightningWork):
-    def run(self) -> None:
-        server = HTTPServer((self.host, self.port), Page)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-
-
 def test_an_app_with_a_work_that_serves_is_not_at_rest(capfd: pytest.CaptureFixture[str]):
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"hello")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Serve(LightningWork):
+        def run(self) -> None:
+            server = HTTPServer((self.host, self.port), Page)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+
     class Flow(LightningFlow):
         def __init__(self) -> None:
             super().__init__()

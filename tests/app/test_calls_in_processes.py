@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -17,6 +18,8 @@ from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import AppFailed, InvalidValue, WorkCrashed, WorkStartFailed
 from lightning_lite.testing import LightningTestApp, poll_until, run_work_isolated
 from lightning_lite.tree.structures import Dict, List
+
+from tests.support.flows import run_steps
 
 
 class Leap(LightningFlow):
@@ -58,10 +61,6 @@ class Trains(LightningWork):
         return "trained"
 
 
-def pid_of_the_work(self):
-    return os.getpid()
-
-
 def test_a_run_that_is_assigned_to_the_class_runs_in_the_process_of_the_work(
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -72,12 +71,16 @@ def test_a_run_that_is_assigned_to_the_class_runs_in_the_process_of_the_work(
     class Inherits(Local):
         pass
 
+    def pid_of_the_work(self):
+        return os.getpid()
+
     existing = Local()
     with monkeypatch.context() as patch:  # `undo` would take back the root and the working directory, too
         patch.setattr(Local, "run", pid_of_the_work)
-        pids = [run_work_isolated(work) for work in (existing, Local(), Inherits())]
+        works = {"existing": existing, "new": Local(), "inherits": Inherits()}
+        pids = run_steps(lambda flow: [work.run() for work in flow.works()], **works)._answer
 
-    assert all(type(pid) is int and pid != os.getpid() for pid in pids)
+    assert len({os.getpid(), *pids}) == 4
     assert run_work_isolated(Inherits()) == "as defined"
 
 
@@ -108,23 +111,6 @@ def test_a_mock_in_place_of_run_stays_a_mock_with_the_calls_of_the_flow(options:
         run.assert_called_once()
         flow.work.run.assert_called_once()
     assert flow._answer == "mocked"
-
-
-def test_every_work_runs_in_a_process_of_its_own():
-    class Two(LightningFlow):
-        def __init__(self):
-            super().__init__()
-            self.first, self.second = Pid(), Pid()
-            self.pids = []
-
-        def run(self):
-            self.pids = [self.first.run(), self.second.run()]
-            self.stop()
-
-    flow = Two()
-    LightningApp(flow).run()
-
-    assert len({os.getpid(), *flow.pids}) == 3
 
 
 def test_works_that_are_parallel_run_at_the_same_time(tmp_path):
@@ -294,7 +280,6 @@ def test_works_that_come_and_go_while_the_app_runs():
             WorkCrashed,
             r"root\.work \(pid \d+\) ended with exit code 3 after .* in root\.work\.run\('exit'\)",
         ),
-        ("signal", WorkCrashed, r"ended with SIGKILL \(signal 9\)"),
         ("error", ArithmeticError, "no such number"),
     ],
 )
@@ -308,38 +293,24 @@ def test_a_failed_work_ends_the_app_at_once_with_its_own_error(how, error, messa
     assert how != "error" or 'raise ArithmeticError("no such number")' in str(raised.value.__cause__)
 
 
-@pytest.mark.parametrize(
-    ("how", "reason"), [("exit", "crashed"), ("signal", "crashed"), ("error", "user_exception")]
-)
-def test_a_failed_call_is_an_ended_call_if_the_flow_wants_to_go_on(how, reason):
-    flow = Once(Dies(raise_exception=False), how)
+def test_a_failed_call_is_an_ended_call_if_the_flow_wants_to_go_on_and_a_dead_process_is_replaced():
+    reasons = {"exit": "crashed", "signal": "crashed", "error": "user_exception"}
+    found = {}
 
-    LightningApp(flow).run()
+    def steps(flow):
+        work = flow.work
+        for how in reasons:
+            answer = work.run(how)
+            # Later passes come here, too, while the next call runs.
+            found.setdefault(how, (answer, work.has_failed, work.status.reason, work.call(how).ended))
 
-    assert flow._answer is None
-    assert flow.work.has_failed
-    assert flow.work.status.reason == reason
-    assert flow.work.call(how).ended
+    root = run_steps(steps, work=Dies(raise_exception=False))
 
-
-def test_a_process_that_died_is_replaced_for_the_next_call():
-    class Both(LightningFlow):
-        def __init__(self):
-            super().__init__()
-            self.work = Dies(raise_exception=False)
-
-        def run(self):
-            self.work.run("exit")
-            self.work.run("signal")
-            self.stop()
-
-    flow = Both()
-    LightningApp(flow).run()
-
-    assert flow.work.num_failures == 2
+    assert found == {how: (None, True, reason, True) for how, reason in reasons.items()}
+    assert root.work.num_failures == 3
 
 
-def test_an_attempt_that_is_repeated_is_said_on_standard_error(tmp_path):
+def test_an_attempt_that_is_repeated_is_said_on_standard_error(forked_scripts, tmp_path):
     app = tmp_path / "app.py"
     app.write_text(
         "import os\n"
@@ -352,8 +323,9 @@ def test_an_attempt_that_is_repeated_is_said_on_standard_error(tmp_path):
         "        print('second')\n"
         "LightningApp(Work(retries=2, retry_delay=0)).run()\n"
     )
-    done = subprocess.run([sys.executable, app], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = forked_scripts.run_to_end(app, cwd=tmp_path)
 
+    assert done.returncode == 0
     assert done.stdout == "root.work | second\n"
     line, end = done.stderr.split("; ")
     assert line.startswith("The process of root.work (pid ")
@@ -366,30 +338,21 @@ def test_an_answer_that_cannot_travel_fails_the_call_and_the_work_stays_usable()
     class Gives(LightningWork):
         def run(self, what):
             if what == "file":
-                return open(__file__, encoding="utf-8")
+                return open(os.devnull, encoding="utf-8")
             return threading.Lock() if what == "lock" else what
 
-    class Both(LightningFlow):
-        def __init__(self):
-            super().__init__()
-            self.work = Gives(raise_exception=False)
-            self.answers = []
+    def steps(flow):
+        answers = [flow.work.run(what) for what in ("lock", "file", "text")]
+        return answers, [flow.work.call(what).statuses[-1].reason for what in ("lock", "file")]
 
-        def run(self):
-            self.answers = [self.work.run("lock"), self.work.run("text")]
-            self.stop()
+    root = run_steps(steps, work=Gives(raise_exception=False))
 
-    flow = Both()
-    LightningApp(flow).run()
-
-    assert flow.answers == [None, "text"]
-    assert flow.work.call("lock").statuses[-1].reason == "invalid_value"
+    assert root._answer == ([None, None, "text"], ["invalid_value"] * 2)
     for what, kind in (("lock", r"_thread\.lock"), ("file", r"_io\.TextIOWrapper")):
-        with pytest.raises(
-            InvalidValue, match=rf"run\(\) returned <{kind}>, which can't be sent .* '{kind}'"
-        ) as raised:
-            run_work_isolated(Gives(), what)
-        assert raised.value.__cause__ is None  # it would repeat the message
+        error = root.work.call(what).error
+        assert type(error) is InvalidValue
+        assert re.search(rf"run\(\) returned <{kind}>, which can't be sent .* '{kind}'", str(error)), what
+        assert error.__cause__ is None  # it would repeat the message
 
 
 def test_an_answer_that_refuses_to_travel_has_the_users_exception_as_the_reason():
@@ -543,16 +506,19 @@ def test_an_exception_of_on_exit_is_printed_with_the_lines_of_the_user_and_chang
 
 
 @pytest.mark.parametrize("runner", ["processes", "inline"])
-@pytest.mark.parametrize("code", [0, None])
-def test_on_exit_may_end_with_sys_exit(runner, code, capfd):
+def test_on_exit_may_end_with_sys_exit(runner, capfd):
     class Leaves(LightningWork):
+        def __init__(self, code):
+            super().__init__()
+            self._code = code
+
         def run(self):
             return 7
 
         def on_exit(self):
-            sys.exit(code)
+            sys.exit(self._code)
 
-    LightningApp(Once(Leaves())).run(runner=runner)
+    run_steps(lambda flow: [work.run() for work in flow.works()], runner, zero=Leaves(0), none=Leaves(None))
 
     assert capfd.readouterr() == ("", "")
 
@@ -647,11 +613,18 @@ def test_a_kill_from_outside_is_noticed():
                 self.killed = True
                 self.kill_work("root.work")
 
-    with pytest.raises(WorkCrashed, match="SIGKILL"):
+    with pytest.raises(WorkCrashed, match=r"ended with SIGKILL \(signal 9\)"):
         Killing(Waiting()).run()
 
 
 def test_a_work_class_that_fails_to_unpickle_in_its_process_is_reported_with_its_traceback():
+    class Unloadable:
+        def __reduce__(self):
+            return refuse_to_load, ()
+
+    def refuse_to_load():
+        raise RuntimeError("I can't be loaded")
+
     class Strange(LightningWork):
         def __init__(self):
             super().__init__()
@@ -664,15 +637,6 @@ def test_a_work_class_that_fails_to_unpickle_in_its_process_is_reported_with_its
         run_work_isolated(Strange())
 
     assert "in refuse_to_load" in str(raised.value.__cause__)
-
-
-class Unloadable:
-    def __reduce__(self):
-        return refuse_to_load, ()
-
-
-def refuse_to_load():
-    raise RuntimeError("I can't be loaded")
 
 
 def test_a_hanging_work_shows_what_it_is_doing(tmp_path):

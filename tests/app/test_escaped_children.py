@@ -186,8 +186,7 @@ LightningApp(Flow(int(sys.argv[1]))).run(start_method=sys.argv[2])
 """
 
 
-@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
-@pytest.mark.parametrize("num_works", [3, 12])
+@pytest.mark.parametrize(("num_works", "start_method"), [(3, "spawn"), (12, "forkserver")])
 def test_a_fork_with_its_own_session_ends_with_its_work_and_not_with_another(
     forked_scripts: ForkedScripts, num_works: int, start_method: str, tmp_path: Path
 ) -> None:

@@ -39,26 +39,28 @@ def lines_of(forked_scripts: ForkedScripts, tmp_path: Path, script: str) -> list
     return [line.removeprefix("root.work | ") for line in lines if line.startswith("root.work | ")]
 
 
-@pytest.mark.parametrize("name", ["__main__", "not_a_module", "json"])
 def test_a_logger_with_a_formatter_of_the_script_logs_in_works(
-    forked_scripts: ForkedScripts, tmp_path: Path, name: str
+    forked_scripts: ForkedScripts, tmp_path: Path
 ) -> None:
-    script = f"""
+    script = """
 class Shout(logging.Formatter):
     def format(self, record):
         return super().format(record).upper()
 
-log = logging.getLogger({name!r})
-log.setLevel("INFO")
-log.addHandler(logging.StreamHandler(sys.stdout))
-log.handlers[0].setFormatter(Shout("%(levelname)s %(message)s"))
+logs = [logging.getLogger(name) for name in ("__main__", "not_a_module", "json")]
+for log in logs:
+    log.setLevel("INFO")
+    log.addHandler(logging.StreamHandler(sys.stdout))
+    log.handlers[0].setFormatter(Shout("%(levelname)s %(name)s %(message)s"))
 
 class Work(LightningWork):
     def run(self):
-        log.info("hello")
-        log.debug("not this")
+        for log in logs:
+            log.info("hello")
+            log.debug("not this")
 """
-    assert lines_of(forked_scripts, tmp_path, script) == ["INFO HELLO"]
+    expected = ["INFO __MAIN__ HELLO", "INFO NOT_A_MODULE HELLO", "INFO JSON HELLO"]
+    assert lines_of(forked_scripts, tmp_path, script) == expected
 
 
 PACKAGE = """

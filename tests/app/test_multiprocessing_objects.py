@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import multiprocess.connection  # a package has objects to share once such a module is loaded
@@ -20,9 +18,6 @@ pytestmark = pytest.mark.dependencies
 
 PROGRAM = Path(__file__).with_name("sharing.py")
 
-#: Seconds; a bound on hanging.
-DEADLINE = 100
-
 
 @pytest.mark.parametrize(
     ("package", "start_method", "place"),
@@ -33,14 +28,10 @@ DEADLINE = 100
         ("multiprocessing", "forkserver", "script"),
     ],
 )
-def test_a_work_shares_all_kinds_of_objects_also_after_a_crash_and_a_restart(package, start_method, place):
-    done = subprocess.run(
-        [sys.executable, PROGRAM, package, start_method, place],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+def test_a_work_shares_all_kinds_of_objects_also_after_a_crash_and_a_restart(
+    package, start_method, place, forked_scripts
+):
+    done = forked_scripts.run_to_end(PROGRAM, package, start_method, place)
 
     assert done.returncode == 0, done.stderr
     said = done.stderr.splitlines()

@@ -58,22 +58,27 @@ class StopsAll(LightningFlow):
             self.stop()
 
 
+#: One for each way to go on.
+BY_ASYNCIO = [("by_asyncio", wait) for wait in WAITS]
+BY_ASYNCIO_TWICE = [("by_asyncio_twice", wait) for wait in WAITS]
+
+
 @pytest.mark.parametrize(
-    ("leave", "by_app", "start_method"),
+    ("ways", "by_app", "start_method"),
     [
-        ("by_asyncio", False, "spawn"),
-        ("by_asyncio", False, "forkserver"),
-        ("by_asyncio_twice", True, "forkserver"),
-        ("by_hand", False, "spawn"),
+        ([*BY_ASYNCIO, ("by_hand", "pausing")], False, "spawn"),
+        (BY_ASYNCIO[:2], False, "forkserver"),
+        (BY_ASYNCIO_TWICE, True, "forkserver"),
     ],
+    ids=["spawn", "forkserver", "forkserver-by_app"],
 )
-def test_a_call_that_has_left_the_default_action_is_stopped_in_order(leave, by_app, start_method, tmp_path):
-    works = [Left(tmp_path, leave, wait) for wait in WAITS]
+def test_a_call_that_has_left_the_default_action_is_stopped_in_order(ways, by_app, start_method, tmp_path):
+    works = [Left(tmp_path, leave, wait) for leave, wait in ways]
 
     LightningApp(StopsAll(works, by_app)).run(start_method=start_method)
 
     noted = {file.name: file.read_text().split() for file in tmp_path.iterdir() if file.is_file()}
-    assert noted == {f"{leave}-{wait}": ["finally", "on_exit"] for wait in WAITS}
+    assert noted == {f"{leave}-{wait}": ["finally", "on_exit"] for leave, wait in ways}
 
 
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])

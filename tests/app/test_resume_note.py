@@ -16,6 +16,7 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import AppFailed
 
+from tests.support.forked_scripts import ForkedScripts
 from tests.support.processes import Start, finish, run_verb, starting
 
 pytestmark = pytest.mark.dependencies
@@ -90,34 +91,44 @@ def test_ctrl_c_on_the_command_line_ends_with_the_command_that_goes_on(start: St
     assert re.fullmatch(rf"To resume this run: lightning-lite resume \S+ --root '{root}'", note)
 
 
-def test_only_the_interrupt_of_the_app_has_no_traceback(start: Start):
-    _, err = interrupted(
-        start(
-            """
-            try:
-                LightningApp(Flow()).run()
-            except KeyboardInterrupt as error:
-                raise ValueError("later")
-            """
-        )
-    )
+#: A flow that is interrupted while it waits.
+INTERRUPTED = """\
+import os, signal, sys, threading
+from lightning_lite import LightningApp, LightningFlow
+
+class Flow(LightningFlow):
+    def run(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        while True:
+            threading.Event().wait(0.1)
+"""
+
+
+def test_only_the_interrupt_of_the_app_has_no_traceback(forked_scripts: ForkedScripts, tmp_path: Path):
+    script = tmp_path / "app.py"
+    end = """
+    try:
+        LightningApp(Flow()).run()
+    except KeyboardInterrupt as error:
+        raise ValueError("later")
+    """
+    script.write_text(INTERRUPTED + textwrap.dedent(end))
+
+    err = forked_scripts.run_to_end(script).stderr
 
     assert "Traceback (most recent call last):" in err
     assert err.splitlines()[-1] == "ValueError: later"
 
 
-def test_a_hook_of_the_program_is_kept(start: Start):
-    _, err = interrupted(
-        start(
-            """
-            import sys
-            sys.excepthook = lambda kind, error, trace: print("the hook got", kind.__name__, file=sys.stderr)
-            LightningApp(Flow()).run()
-            """
-        )
-    )
+def test_a_hook_of_the_program_is_kept(forked_scripts: ForkedScripts, tmp_path: Path):
+    script = tmp_path / "app.py"
+    end = """
+    sys.excepthook = lambda kind, error, trace: print("the hook got", kind.__name__, file=sys.stderr)
+    LightningApp(Flow()).run()
+    """
+    script.write_text(INTERRUPTED + textwrap.dedent(end))
 
-    assert err == "the hook got KeyboardInterrupt\n"
+    assert forked_scripts.run_to_end(script).stderr == "the hook got KeyboardInterrupt\n"
 
 
 class Fails(LightningWork):
@@ -153,40 +164,35 @@ def test_a_failure_where_no_command_can_go_on_says_what_to_call(ending: str):
         LightningApp(Root(ending)).run(runner="inline", resume=call[1])
 
 
-@pytest.mark.parametrize(
-    ("file", "argument", "options"),
-    [
+def test_the_command_names_the_root_if_it_would_not_find_it(start: Start, tmp_path: Path):
+    cases = [
         ("", None, ""),
+        ("", "there", f" --root {tmp_path}/there"),
         ("there", None, ""),
-        ("there", ".lightning_lite", " --root {}/.lightning_lite"),
-        ("", "there", " --root {}/there"),
-    ],
-)
-def test_the_command_names_the_root_if_it_would_not_find_it(
-    file: str, argument: str | None, options: str, start: Start, tmp_path: Path
-):
-    if file:
-        (tmp_path / "pyproject.toml").write_text(f"[tool.lightning_lite]\nroot_dir = {file!r}\n")
-
-    _, _, err = finish(
+        ("there", ".lightning_lite", f" --root {tmp_path}/.lightning_lite"),
+    ]
+    code, out, err = finish(
         start(
             f"""
+            from lightning_lite.errors import AppFailed
             class Fails(LightningFlow):
                 def run(self):
                     self.fail("no good")
-            LightningApp(Fails(), root_dir={argument!r}).run()
+            for file, argument, _ in {cases!r}:
+                if file:
+                    with open("pyproject.toml", "w") as project:
+                        project.write(f"[tool.lightning_lite]\\nroot_dir = {{file!r}}\\n")
+                try:
+                    LightningApp(Fails(), root_dir=argument).run()
+                except AppFailed as error:
+                    print(error.__notes__[-1])
             """
         )
     )
 
-    command = re.search(r"To resume this run: lightning-lite resume \S+(.*)\n", err)
-    assert command is not None
-    assert command[1] == options.format(tmp_path)
-
-
-def test_an_app_that_its_flow_has_stopped_says_nothing(start: Start, tmp_path: Path):
-    (tmp_path / "there").touch()
-    assert finish(start("LightningApp(Flow()).run()")) == (0, "has there\n", "")
+    assert code == 0, err
+    found = re.findall(r"To resume this run: lightning-lite resume \S+(.*)\n", out)
+    assert list(zip(cases, found, strict=True)) == [(case, case[2]) for case in cases]
 
 
 class Echo(LightningWork):

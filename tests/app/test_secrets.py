@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from lightning_lite.errors import SecretError, WorkFailed
 from lightning_lite.runs.catalog import read_runs
 
 from tests.cli.verbs import call
+from tests.support.flows import run_steps
 from tests.support.forked_scripts import ForkedScripts
 from tests.support.processes import run_python
 
@@ -171,20 +171,15 @@ def test_a_variable_that_is_set_for_one_work_is_read_and_masked_there(capfd: pyt
     assert "text-only-here" not in shown
 
 
-@pytest.mark.parametrize(
-    "work",
-    [
-        Reveal(Secret("in-an-attribute")),
-        Reveal([Secret("in-an-attribute")].pop()),
-        Reveal(env={"KEY": Secret("in-an-attribute")}),
-    ],
-)
-def test_a_secret_reaches_a_work_as_an_attribute_or_in_the_environment(work: Reveal):
-    flow = One(work, env="KEY" if work._policy.env else None)
+def test_a_secret_reaches_a_work_as_an_attribute_or_in_the_environment():
+    secret = Secret("in-an-attribute")
 
-    LightningApp(flow).run()
+    def steps(flow):
+        return flow.attribute.run(), flow.environment.run(env="KEY")
 
-    assert flow.answer == "etubirtta-na-ni"
+    root = run_steps(steps, attribute=Reveal(secret), environment=Reveal(env={"KEY": secret}))
+
+    assert root._answer == ("etubirtta-na-ni", "etubirtta-na-ni")
 
 
 def test_lines_stay_whole_wherever_the_pipe_cuts_a_secret():
@@ -319,11 +314,11 @@ def test_a_secret_that_a_work_makes_is_masked_in_its_failure(runner: str):
     assert_root_has_no("sk-made-there-e901")
 
 
-def test_an_argument_that_no_secret_changes_has_the_same_key_as_before():
-    script = Path("app.py")
+def test_an_argument_that_no_secret_changes_has_the_same_key_as_before(forked_scripts: ForkedScripts):
+    script = Path("app.py").absolute()
     script.write_text(
-        "import sys\nfrom lightning_lite import LightningApp, LightningFlow, LightningWork, Secret\n"
-        "TEXT = sys.stdin.readline().strip()\nclass Work(LightningWork):\n"
+        "from lightning_lite import LightningApp, LightningFlow, LightningWork, Secret\n"
+        "TEXT = open('text').read()\nclass Work(LightningWork):\n"
         "    def run(self, key):\n        open('ran', 'a').write(key.reveal() + ' ')\n        return 1\n"
         "class Root(LightningFlow):\n"
         "    def __init__(self):\n        super().__init__()\n        self.work = Work()\n"
@@ -331,9 +326,8 @@ def test_an_argument_that_no_secret_changes_has_the_same_key_as_before():
         "LightningApp(Root()).run(resume=True)\n"
     )
     for text in ("first-key-1", "first-key-1", "second-key-2"):
-        done = subprocess.run(
-            [sys.executable, script], input=text, capture_output=True, text=True, check=False
-        )
+        Path("text").write_text(text)
+        done = forked_scripts.run_to_end(script)
         assert "ZeroDivisionError" in done.stderr
 
     assert Path("ran").read_text() == "first-key-1 second-key-2 "
@@ -353,45 +347,32 @@ LightningApp(Root()).run()
 """
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--password", "hidden-word-1"],
-        ["--rate", "1", "--hf_token=hidden-word-1"],
-        ["postgres://me:hidden-word-1@host/db"],
-        ["--register", "hidden-word-1"],
-    ],
-)
-def test_a_masked_command_is_shown_and_not_started_again(
-    arguments: list[str], capfd: pytest.CaptureFixture[str]
-):
+def test_a_masked_command_is_shown_and_not_started_again(capfd: pytest.CaptureFixture[str]):
+    arguments = [
+        *("--password", "hidden-word-1"),
+        *("--rate", "1", "--hf_token=hidden-word-2"),
+        "postgres://me:hidden-word-3@host/db",
+        *("--register", "hidden-word-4"),
+    ]
     Path("app.py").write_text(SHOWS_ARGUMENTS)
     done = run_python("app.py", *arguments)
     assert "ZeroDivisionError" in done.stderr
     (run,) = read_runs(os.environ["LIGHTNING_LITE_ROOT"])
 
-    assert_root_has_no("hidden-word-1")
-    assert "**********" in " ".join(call(capfd, "ps", "--json").data[0]["command"])
+    for number in range(1, 5):
+        assert_root_has_no(f"hidden-word-{number}")
+    assert call(capfd, "ps", "--json").data[0]["command"][-8:] == [
+        *("--password", "**********"),
+        *("--rate", "1", "--hf_token=**********"),
+        "postgres://me:**********@host/db",
+        *("--register", "**********"),
+    ]
     refused = call(capfd, "resume", run.id)
     assert refused.code == 2
     assert (
         f"run {run.id} can't be resumed here: passwords or keys in its command were not stored" in refused.err
     )
-    assert "hidden-word-1" not in refused.err
-
-
-def test_the_command_in_the_refusal_resumes_the_run(capfd: pytest.CaptureFixture[str]):
-    Path("app.py").write_text(SHOWS_ARGUMENTS)
-    run_python("app.py", "--password", "hidden-word-1")
-    (run,) = read_runs(os.environ["LIGHTNING_LITE_ROOT"])
-
-    refused = call(capfd, "resume", run.id)
-    (command,) = re.findall(r"in place of \*{10}: (cd .*)", refused.err)
-    shell = command.replace("'**********'", "hidden-word-1")
-    again = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
-
-    assert f"Run {run.id} is resumed" in again.stderr, (command, again.stderr)
-    assert_root_has_no("hidden-word-1")
+    assert "hidden-word" not in refused.err
 
 
 CAUGHT_A_FAILURE = """
@@ -413,19 +394,20 @@ LightningApp(Root()).run()
 """
 
 
-@pytest.mark.parametrize(("options", "ran"), [(["--retry-failed"], "xx"), ([], "x")])
-def test_the_command_in_the_refusal_retries_what_was_asked(
-    options: list[str], ran: str, capfd: pytest.CaptureFixture[str]
+def test_the_command_in_the_refusal_resumes_the_run_and_retries_what_was_asked(
+    capfd: pytest.CaptureFixture[str],
 ):
     Path("app.py").write_text(CAUGHT_A_FAILURE)
     first = run_python("app.py", "--password", "hidden-word-1")
     assert "ZeroDivisionError" in first.stderr
     (run,) = read_runs(os.environ["LIGHTNING_LITE_ROOT"])
 
-    refused = call(capfd, "resume", run.id, *options)
-    (command,) = re.findall(r"in place of \*{10}: (cd .*)", refused.err)
-    shell = command.replace("'**********'", "hidden-word-1")
-    again = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
+    for options, ran in ([], "x"), (["--retry-failed"], "xx"):
+        refused = call(capfd, "resume", run.id, *options)
+        (command,) = re.findall(r"in place of \*{10}: (cd .*)", refused.err)
+        shell = command.replace("'**********'", "hidden-word-1")
+        again = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
 
-    assert f"Run {run.id} is resumed" in again.stderr, (command, again.stderr)
-    assert Path("ran").read_text() == ran
+        assert f"Run {run.id} is resumed" in again.stderr, (command, again.stderr)
+        assert Path("ran").read_text() == ran, command
+        assert_root_has_no("hidden-word-1")

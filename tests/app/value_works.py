@@ -7,25 +7,34 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import numpy
-
 from lightning_lite import LightningWork
 from lightning_lite.context import current_caller
+from lightning_lite.light_typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy
+
+
+def files() -> list[Path]:
+    """Return the files of values of all runs."""
+    return sorted(Path(os.environ["LIGHTNING_LITE_ROOT"], "runs").glob("*/values/*"))
 
 
 class Maker(LightningWork):
     """Makes values of the given size."""
 
     def run(self, size: int, kind: str = "array") -> object:
+        if kind == "list":
+            return list(range(size // 7))
         data = bytes(range(256)) * (size // 256)
+        if kind == "bytes":
+            return data
+        if kind == "text":
+            return data.decode("latin-1")
+        import numpy  # noqa: PLC0415 - 80 ms; only the processes of works with arrays need it
+
         array = numpy.frombuffer(data, "u1").reshape(-1, 256).copy()
-        return {
-            "array": array,
-            "bytes": data,
-            "text": data.decode("latin-1"),
-            "nested": {"a": [array, 2 * array], "b": "text"},
-            "list": list(range(size // 7)),
-        }[kind]
+        return array if kind == "array" else {"a": [array, 2 * array], "b": "text"}
 
 
 class Taker(LightningWork):
@@ -42,13 +51,13 @@ class Taker(LightningWork):
 
 
 class Failing(LightningWork):
-    """Fails in its first attempt."""
+    """Fails in its first attempt, and returns the length of its argument in the next."""
 
     def run(self, value: Any, marker: str) -> int:
         if not os.path.exists(marker):
             Path(marker).touch()
             os._exit(3)
-        return int(value.sum())
+        return len(value)
 
 
 class Stuck(LightningWork):
@@ -64,3 +73,28 @@ class Stuck(LightningWork):
         Path(folder, f"{os.getpid()}-00.val.new").write_bytes(b"half")
         self.is_up = True
         threading.Event().wait()
+
+
+class Looking(LightningWork):
+    """Returns its argument, and the files that there are while its call runs."""
+
+    def run(self, value: Any) -> object:
+        kind = "text" if type(value) is str else type(value).__name__
+        inodes = {path.stat().st_ino for path in files()}
+        return kind, len(value), value[-1], len(files()), len(inodes)
+
+
+class Compares(LightningWork):
+    """Says which of its arguments are the same object."""
+
+    def run(self, first: dict[str, object], second: dict[str, object], item: object) -> tuple[bool, bool]:
+        return first is second, first["a"] is item
+
+
+class Split(LightningWork):
+    """Returns one array of 4 MiB and two of 2."""
+
+    def run(self) -> list[numpy.ndarray]:
+        import numpy  # noqa: PLC0415 - as in `Maker`
+
+        return [numpy.full(size * 1024 * 1024, size, "u1") for size in (4, 2, 2)]

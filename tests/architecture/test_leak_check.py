@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -46,13 +47,11 @@ def test_is_tidy():
 DEADLINE = 60
 
 
-@pytest.mark.parametrize("last_pid", ["changes", "constant", "unknown"])
+@pytest.mark.parametrize("last_pid", ["changes", "unknown"])
 def test_every_test_that_leaves_something_is_blamed_and_no_other(last_pid: str, own_place: Path):
     quick = CONFTEST.read_text("utf-8").replace("PATIENCE = 20.0", "PATIENCE = 0.5")
-    if last_pid != "changes":
+    if last_pid == "unknown":  # and so is always the same
         quick = quick.replace("/proc/loadavg", str(own_place / "loadavg"))
-    if last_pid == "constant":
-        (own_place / "loadavg").write_text("0.00 0.00 0.00 0/0 0\n")
     (own_place / "conftest.py").write_text(quick, "utf-8")
     (own_place / "test_suite.py").write_text(SUITE, "utf-8")
     command = [
@@ -65,7 +64,9 @@ def test_every_test_that_leaves_something_is_blamed_and_no_other(last_pid: str, 
         f"--basetemp={own_place / 'base'}",
     ]
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    # The plugins of this machine have no part in it, and take longer to import than its tests.
+    environ = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=DEADLINE, check=False)
 
     tests, blamed = (
         re.findall(r"def (\w+)", SUITE),

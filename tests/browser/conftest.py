@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.browser.tabs import PATIENCE, Tab, open_tab
+from tests.browser.tabs import PATIENCE, KeptTab, Tab, open_tab
 from tests.support.page_servers import Server, serving
 from tests.support.processes import run_script
 
@@ -115,17 +115,35 @@ def shown(shown_root: Path) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="package")
+def kept_tab(browser: Browser) -> KeptTab:
+    return KeptTab(browser)
+
+
 @pytest.fixture
-def visit(browser: Browser) -> Iterator[Callable[..., Tab]]:
-    """Open a page; at the end of the test it must have had no error, no dialog, and no request elsewhere."""
+def visit(browser: Browser, kept_tab: KeptTab) -> Iterator[Callable[..., Tab]]:
+    """Open a page; at the end of the test it must have had no error, no dialog, and no request elsewhere.
+
+    The first page of a test that wants no options of `open_tab` gets the tab that all tests share.
+    """
     tabs: list[Tab] = []
+    own: list[Tab] = []
 
     def visit(server: Server, view: str = "", **options: Any) -> Tab:
-        tabs.append(open_tab(browser, server, view, **options))
+        if tabs or options:
+            own.append(open_tab(browser, server, view, **options))
+            tabs.append(own[-1])
+        else:
+            tabs.append(kept_tab.visit(server, view))
         return tabs[-1]
 
     yield visit
 
-    for tab in tabs:
-        tab.check()
-        tab.page.context.close()
+    try:
+        for tab in tabs:
+            tab.check()
+    finally:
+        if len(tabs) > len(own):
+            kept_tab.leave()
+        for tab in own:
+            tab.page.context.close()

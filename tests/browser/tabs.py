@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, Request
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Error,
+    Locator,
+    Page,
+    Request,
+    ViewportSize,
+)
 
 from tests.support.page_servers import Server
 
 #: Seconds after which a page hangs; a bound, not a measurement.
 PATIENCE = 20.0
+
+#: The size of a window, as playwright chooses it.
+_WINDOW: ViewportSize = {"width": 1280, "height": 720}
 
 _TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
 
@@ -104,9 +117,66 @@ def open_tab(
         options: Options of the context: `viewport`, `color_scheme`, `reduced_motion`.
     """
     context = browser.new_context(**options) if isinstance(browser, Browser) else browser
-    page = context.new_page()
+    tab = _new_tab(context, server)
     if clock:
-        page.clock.install()
+        tab.page.clock.install()
+    _load(tab, view, token=token)
+    return tab
+
+
+class KeptTab:
+    """A tab that many tests visit one after the other: the browser starts a process for each new one.
+
+    Each visit loads the page with a token and empty storage. Only the pages of one server share a process, so
+    the visit to another server gets a new tab.
+
+    Args:
+        browser: The browser.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._tab: Tab | None = None
+
+    def visit(self, server: Server, view: str = "") -> Tab:
+        """Load the page, after `leave` has ended the last visit."""
+        if self._tab is None or self._tab.server.host != server.host:
+            self.close()
+            self._tab = _new_tab(self._browser.new_context(), server)
+        # A server that a test has started at the port of an earlier one has another token.
+        self._tab = tab = self._tab._replace(server=server)
+        for noted in (tab.errors, tab.dialogs, tab.requests, tab.unanswered, tab.frames):
+            noted.clear()
+        _load(tab, view)
+        return tab
+
+    def leave(self) -> None:
+        """End a visit: stop the scripts of the page, and undo what a test can change in a tab."""
+        assert self._tab is not None
+        page = self._tab.page
+        for other in page.context.pages:
+            if other != page:
+                other.close()
+        try:
+            page.unroute_all()
+            # It has no scripts, and the same origin, whose storage only its own pages can empty.
+            page.goto(f"http://{self._tab.server.host}/static/frame.css")
+            page.evaluate("sessionStorage.clear(), localStorage.clear()")
+            page.set_viewport_size(_WINDOW)
+            page.emulate_media(color_scheme="light", reduced_motion="no-preference")
+        except Error:  # the server has ended
+            self.close()
+
+    def close(self) -> None:
+        """Close the tab; the next visit opens a new one."""
+        if self._tab is not None:
+            self._tab.page.context.close()
+            self._tab = None
+
+
+def _new_tab(context: BrowserContext, server: Server) -> Tab:
+    """Open an empty tab that notes what happens in it."""
+    page = context.new_page()
     tab = Tab(page, server, [], [], [], set(), [])
     page.on("console", lambda message: _note(tab, message))
     page.on("pageerror", lambda error: tab.errors.append(str(error)))
@@ -114,11 +184,15 @@ def open_tab(
     page.on("request", lambda request: _begin(tab, request))
     page.on("requestfinished", lambda request: tab.unanswered.discard(request))
     page.on("requestfailed", lambda request: tab.unanswered.discard(request))
-    address = server.address.partition("&")[0] if token else f"http://{server.host}/"
+    return tab
+
+
+def _load(tab: Tab, view: str, *, token: bool = True) -> None:
+    """Load the page with a view in a tab."""
+    address = tab.server.address.partition("&")[0] if token else f"http://{tab.server.host}/"
     if view:
         address += f"&to={view}" if token else f"#{view}"
-    page.goto(address)
-    return tab
+    tab.page.goto(address)
 
 
 def _begin(tab: Tab, request: Request) -> None:

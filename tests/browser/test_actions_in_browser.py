@@ -69,7 +69,7 @@ def answer(tab: Tab, title: str, button: str) -> None:
     expect(question).to_have_count(0)
 
 
-def test_a_work_is_restarted_and_stopped(overview: Tab, app: App):
+def test_a_work_is_restarted_and_stopped_and_then_its_run(overview: Tab, app: App):
     row = overview.page.locator('[data-work="root.tick"]')
     first = app.work("root.tick")["pid"]
 
@@ -90,6 +90,16 @@ def test_a_work_is_restarted_and_stopped(overview: Tab, app: App):
     answer(overview, "Stop root.tick?", "Stop")
     expect(row.locator("[data-state=stopped]")).to_be_visible()
     wait_until_gone(second)
+
+    overview.page.get_by_role("button", name="Stop", exact=True).click()
+    answer(overview, "Stop this run?", "Cancel")
+    assert app.process.poll() is None
+
+    overview.page.get_by_role("button", name="Stop", exact=True).click()
+    answer(overview, "Stop this run?", "Stop the run")
+    expect(overview.page.locator(".run-head [data-state=interrupted]")).to_be_visible()
+    assert app.process.wait(60) != 0
+    expect(overview.page.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
 
 
 def test_a_work_is_killed_and_a_crash_is_told_from_it(overview: Tab, app: App):
@@ -123,21 +133,16 @@ def test_stacks_are_shown(visit: Visit, shared: App):
     expect(text).to_contain_text("LightningApp(Root()).run()")
 
 
-def test_a_run_is_stopped(overview: Tab, app: App):
-    overview.page.get_by_role("button", name="Stop", exact=True).click()
-    answer(overview, "Stop this run?", "Cancel")
-    assert app.process.poll() is None
-
-    overview.page.get_by_role("button", name="Stop", exact=True).click()
-    answer(overview, "Stop this run?", "Stop the run")
-    expect(overview.page.locator(".run-head [data-state=interrupted]")).to_be_visible()
-    assert app.process.wait(60) != 0
-    expect(overview.page.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
-
-
-def test_a_killed_app_is_shown_as_died_and_is_resumed(overview: Tab, app: App):
+def test_a_killed_app_does_no_action_is_shown_as_died_and_is_resumed(overview: Tab, app: App):
+    overview.click_row_action("root.tick", "Stop")
+    question = overview.page.get_by_role("dialog")
     app.process.kill()
     app.process.wait()
+    question.get_by_role("button", name="Stop").click()
+    note = overview.page.locator("[data-note] .note")
+    expect(note).to_have_class("note bad")
+    expect(note).to_contain_text(f"Run {app.run} is not running: its state is died.")
+
     head = overview.page.locator(".run-head")
     expect(head.locator("[data-state=died]")).to_be_visible()
     expect(overview.page.get_by_role("alert")).to_contain_text("The app died")
@@ -175,15 +180,3 @@ def test_a_page_that_may_only_read_offers_no_action(visit: Visit, shared: App, s
         assert reader.post(f"/api/runs/{shared.run}/actions", command="kill").status == 403
         tab.check()
         tab.page.goto("about:blank")
-
-
-def test_an_action_that_can_not_be_done_says_why(overview: Tab, app: App):
-    overview.click_row_action("root.tick", "Stop")
-    question = overview.page.get_by_role("dialog")
-    app.process.kill()
-    app.process.wait()
-    question.get_by_role("button", name="Stop").click()
-
-    note = overview.page.locator("[data-note] .note")
-    expect(note).to_have_class("note bad")
-    expect(note).to_contain_text(f"Run {app.run} is not running: its state is died.")

@@ -108,7 +108,7 @@ def test_a_link_leads_to_an_inner_tab(visit: Visit, app: App):
     expect(content(tab, "Home").get_by_role("heading")).to_have_text("The page of home")
 
 
-def test_a_tab_appears_when_its_work_serves(visit: Visit, own_app: App):
+def test_a_tab_appears_when_its_work_serves_and_an_ended_run_says_so(visit: Visit, own_app: App):
     tab = look(visit, own_app)
     expect(content(tab, "Home").get_by_role("heading")).to_be_visible()
     expect(tab.page.get_by_role("tab", name="Late")).to_have_count(0)
@@ -117,6 +117,12 @@ def test_a_tab_appears_when_its_work_serves(visit: Visit, own_app: App):
     tab.page.get_by_role("tab", name="Late").click()
     tab.frames.append(origin_of(addresses(own_app)["Late"]))
     expect(content(tab, "Late").get_by_role("heading")).to_have_text("The work serves")
+
+    own_app.process.terminate()
+    expect(tab.page.locator("[data-ended]")).to_contain_text("The run has ended")
+    expect(tab.page.locator("iframe")).to_have_count(0)
+    expect(tab.view("app")).to_contain_text("The run has ended.")
+    assert addresses(own_app) == {}
 
 
 def inner_frame(tab: Tab, app: App) -> Frame:
@@ -229,16 +235,6 @@ def test_no_tab_is_cut_or_has_a_barrier(visit: Visit, app: App, shape: str):
     box = tab.page.locator('iframe[title="First"]').bounding_box()
     assert box is not None
     assert box["height"] > 300
-
-
-def test_the_layout_of_an_ended_run_says_so(visit: Visit, own_app: App):
-    tab = look(visit, own_app)
-    expect(content(tab, "Home").get_by_role("heading")).to_be_visible()
-    own_app.process.terminate()
-    expect(tab.page.locator("[data-ended]")).to_contain_text("The run has ended")
-    expect(tab.page.locator("iframe")).to_have_count(0)
-    expect(tab.view("app")).to_contain_text("The run has ended.")
-    assert addresses(own_app) == {}
 
 
 def test_a_run_without_a_layout_has_no_such_tab(visit: Visit, shown: Server):

@@ -1,7 +1,5 @@
 """Sizes and durations on the page, which are written as in the terminal."""
 
-import pytest
-
 from tests.support.format_cases import DURATIONS, SIZES
 
 _WRITE = """async ([name, values]) => {
@@ -10,8 +8,8 @@ _WRITE = """async ([name, values]) => {
 }"""
 
 
-@pytest.mark.parametrize(("name", "cases"), [("size", SIZES), ("duration", DURATIONS)])
-def test_the_page_writes_the_texts_of_the_terminal(shown, visit, name, cases):
+def test_the_page_writes_the_texts_of_the_terminal(shown, visit):
     tab = visit(shown)
-    values, texts = zip(*cases, strict=True)
-    assert tab.page.evaluate(_WRITE, [name, list(values)]) == list(texts)
+    for name, cases in (("size", SIZES), ("duration", DURATIONS)):
+        values, texts = zip(*cases, strict=True)
+        assert tab.page.evaluate(_WRITE, [name, list(values)]) == list(texts), name

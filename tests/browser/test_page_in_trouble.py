@@ -50,10 +50,17 @@ def run_of(server: Server, app: str) -> str:
 def test_a_server_that_ends_is_missed_and_a_new_one_is_found(visit: Visit, ending: Server, root: Path):
     tab = visit(ending, f"/runs/{run_of(ending, 'First')}/calls")
     expect(tab.page.locator("[data-call]").first).to_be_visible()
+    tab.wait_for(lambda: any(address.endswith("/views/graph.js") for address in tab.requests))
+    tab.wait_for_answers()
     ending.process.terminate()
     ending.process.communicate()
     expect(tab.page.locator("[data-lost]")).to_contain_text("start it with lightning-lite ui")
     expect(tab.page.locator("[data-call]").first).to_be_visible()
+
+    # A view that is opened now has nothing to show.
+    tab.page.get_by_role("tab", name="State").click()
+    expect(tab.page.locator("#run-view [data-trouble]")).to_contain_text("The server does not answer")
+    tab.page.get_by_role("tab", name="Calls").click()
 
     # The next server has the same port and a new token.
     with serving("--root", root, "--port", ending.port) as again:
@@ -65,18 +72,6 @@ def test_a_server_that_ends_is_missed_and_a_new_one_is_found(visit: Visit, endin
         names = tab.page.locator("[data-call]").evaluate_all("rows => rows.map(row => row.dataset.call)")
         assert names
         assert len(names) == len(set(names))
-
-
-def test_views_that_are_opened_after_the_end_of_the_server(visit: Visit, ending: Server):
-    tab = visit(ending, f"/runs/{run_of(ending, 'First')}")
-    expect(tab.page.locator("[data-work]").first).to_be_visible()
-    tab.wait_for(lambda: any(address.endswith("/views/graph.js") for address in tab.requests))
-    tab.wait_for_answers()
-    ending.process.terminate()
-    ending.process.communicate()
-
-    tab.page.get_by_role("tab", name="Calls").click()
-    expect(tab.page.locator("#run-view [data-trouble]")).to_contain_text("The server does not answer")
 
 
 def test_a_view_that_can_not_be_loaded_says_so(visit: Visit, server: Server):

@@ -49,12 +49,21 @@ def pids_of(app: RunningApp, capfd: Capture) -> list[int]:
     return [work["pid"] for work in works_of(app, capfd).values()]
 
 
-@pytest.mark.parametrize("how", ["idle", "--busy", "--no-channel", "--handler"])
+@pytest.mark.parametrize(
+    ("how", "folder"), [("--busy", "."), ("--no-channel", "."), ("--handler", "long" * 30)]
+)
 def test_stop_ends_a_run_in_order_even_if_it_is_busy_or_ignores_commands(
-    tmp_path: Path, capfd: Capture, how: str
+    tmp_path: Path, capfd: Capture, how: str, folder: str
 ):
-    with running(tmp_path, how) as app:
+    """With a handler, only the channel can end it; its path is then too long for a socket."""
+    with running(tmp_path, how, root=str(tmp_path / folder / "root")) as app:
         app.wait_for_output("up")
+        data = call(capfd, "status", "--json", "--root", app.root).data
+        assert (data["state"], data["is_answering"]) == ("running", how != "--no-channel")
+        assert [work["state"] for work in data["works"]] == ["running", "running"]
+        if how == "--no-channel":  # the status is read from its files
+            is_refused(call(capfd, "stop", "one", "--root", app.root), 1, "takes no commands")
+            is_refused(call(capfd, "stack", "--root", app.root), 1, "takes no commands")
 
         output = call(capfd, "stop", "--root", app.root)
 
@@ -133,37 +142,22 @@ def test_works_are_stopped_and_killed_at_once_while_the_flow_is_busy(tmp_path: P
         assert {work["state"] for work in works_of(app, capfd).values()} == {"stopped"}
 
 
-def test_a_flow_sees_that_a_work_was_stopped(tmp_path: Path, capfd: Capture):
+def test_a_flow_sees_that_a_work_was_stopped_and_a_run_whose_process_was_killed_has_died(
+    tmp_path: Path, capfd: Capture
+):
     with running(tmp_path) as app:
         app.wait_for_output("up")
         call(capfd, "stop", "one", "--root", app.root)
         app.wait_for_output("one has stopped")
         assert app.process.poll() is None
-
-
-def test_a_run_whose_process_was_killed_has_died(tmp_path: Path, capfd: Capture):
-    with running(tmp_path) as app:
-        app.wait_for_output("up")
         app.process.kill()
         app.code()
 
         (listed,) = call(capfd, "ps", "--json", "--root", app.root).data
 
-        assert (listed["state"], listed["pid"], listed["works"]) == ("died", None, {"lost": 2})
+        assert (listed["state"], listed["pid"], listed["works"]) == ("died", None, {"lost": 1, "stopped": 1})
         is_refused(call(capfd, "stop", "--root", app.root), 2, app.run.id, "has died")
         is_refused(call(capfd, "kill", "--root", app.root), 2, app.run.id, "has died")
-
-
-def test_the_status_of_a_run_without_a_channel_is_read_from_its_files(tmp_path: Path, capfd: Capture):
-    with running(tmp_path, "--no-channel") as app:
-        app.wait_for_output("up")
-
-        data = call(capfd, "status", "--json", "--root", app.root).data
-
-        assert (data["state"], data["is_answering"]) == ("running", False)
-        assert [work["state"] for work in data["works"]] == ["running", "running"]
-        is_refused(call(capfd, "stop", "one", "--root", app.root), 1, "takes no commands")
-        is_refused(call(capfd, "stack", "--root", app.root), 1, "takes no commands")
 
 
 def test_stop_says_that_it_waits_for_a_run_that_does_not_end(
@@ -219,11 +213,26 @@ def test_works_of_the_inline_runner_can_be_stopped_but_not_killed(
         assert app.code() == 128 + signal.SIGTERM
 
 
+#: A flow that has nothing to do.
+WITHOUT_WORKS = """
+from lightning_lite import LightningApp, LightningFlow
+
+class Root(LightningFlow):
+    def run(self):
+        print("up", flush=True)
+
+LightningApp(Root()).run(on_idle="wait")
+"""
+
+
 def test_if_several_runs_are_running_one_must_be_named(tmp_path: Path, capfd: Capture):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     root = str(tmp_path / "root")
-    with running(tmp_path / "a", root=root) as first, running(tmp_path / "b", root=root) as second:
+    with (
+        running(tmp_path / "a", source=WITHOUT_WORKS, root=root) as first,
+        running(tmp_path / "b", source=WITHOUT_WORKS, root=root) as second,
+    ):
         first.wait_for_output("up")
         second.wait_for_output("up")
 
@@ -234,12 +243,3 @@ def test_if_several_runs_are_running_one_must_be_named(tmp_path: Path, capfd: Ca
         for run in ids:
             assert call(capfd, "stop", run, "--root", root).code == 0
         assert {first.code(), second.code()} == {128 + signal.SIGTERM}
-
-
-def test_the_channel_works_if_its_path_is_too_long_for_a_socket(tmp_path: Path, capfd: Capture):
-    root = str(tmp_path / ("long" * 30) / "root")
-    with running(tmp_path, root=root) as app:
-        app.wait_for_output("up")
-        assert call(capfd, "status", "--json", "--root", root).data["is_answering"]
-        assert call(capfd, "stop", "--root", root).code == 0
-        assert not os.path.exists(os.path.join(app.run.path, "commands.sock"))

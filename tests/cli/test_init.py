@@ -20,22 +20,26 @@ from tests.cli.verbs import call, is_refused
 
 def run(folder: Path, *words: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-m", *words],
+        cwd=folder,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # the test of an app needs no plugin
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def test_a_new_app_runs_and_its_test_passes(tmp_path: Path):
+def test_a_new_app_runs_and_its_test_passes(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     Path("my apps").mkdir()
-    text = run(Path(), "lightning_lite", "init", "app", "my apps/words")
+    output = call(capfd, "init", "app", "my apps/words")
 
-    assert "cd 'my apps/words'\n" in text
+    assert output.code == 0
+    assert "cd 'my apps/words'\n" in output.out
     folder = Path("my apps", "words")
     assert run(folder, "lightning_lite", "run", "app.py") == "The text has 9 words.\n"
-    assert "1 passed" in run(
-        folder, "pytest", "-q", "-p", "no:randomly", "--basetemp", str(tmp_path / "tests")
-    )
+    assert "1 passed" in run(folder, "pytest", "-q", "--basetemp", str(tmp_path / "tests"))
     assert not list(folder.glob("text*"))
     assert tomllib.loads((folder / "pyproject.toml").read_text())["project"]["name"] == "words"
     assert (folder / ".gitignore").is_file()

@@ -161,18 +161,34 @@ def test_control_characters_in_a_log_are_escaped(tmp_path: Path, capfd: pytest.C
     assert json.loads(output) == {"time": 1.0, "work": "root.a", "line": "\x1b[2Jbad"}
 
 
-@pytest.mark.parametrize(("options", "env"), [([], {}), (["--plain"], {}), ([], {"NO_COLOR": "1"})])
-def test_colours_are_shown_on_terminals_that_show_them(
-    tmp_path: Path, options: list[str], env: dict[str, str]
-):
-    root = make_run_with_log(tmp_path, "\x1b[0;31mred\x1b[0m \x1b[2J\x1b]0;title\x07\n")
-    command = [sys.executable, "-m", "lightning_lite", "logs", "--no-prefix", "--root", str(root), *options]
+#: Shows the logs as they are, with a variable, and with an option.
+SHOWING = """
+import os, sys
+from lightning_lite.cli.main import main
 
-    variables = os.environ | {"TERM": "xterm"} | env
+root = sys.argv[1]
+for options, variables in ([], {}), ([], {"NO_COLOR": "1"}), (["--plain"], {}):
+    os.environ.update(variables)
+    sys.argv = ["lightning-lite", "logs", "--no-prefix", "--root", root, *options]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code
+    for name in variables:
+        del os.environ[name]
+"""
+
+
+def test_colours_are_shown_on_terminals_that_show_them(tmp_path: Path):
+    root = make_run_with_log(tmp_path, "\x1b[0;31mred\x1b[0m \x1b[2J\x1b]0;title\x07\n")
+    command = [sys.executable, "-c", SHOWING, str(root)]
+
+    variables = os.environ | {"TERM": "xterm"}
     shown = output_on_terminal(lambda terminal: subprocess.Popen(command, stdout=terminal, env=variables))
 
-    red = "\x1b[0;31mred\x1b[0m" if not options and not env else "red"
-    assert shown == rf"{red} \x1b[2J\x1b]0;title\x07" + "\n"
+    assert shown.splitlines() == [
+        rf"{red} \x1b[2J\x1b]0;title\x07" for red in ("\x1b[0;31mred\x1b[0m", "red", "red")
+    ]
 
 
 def test_without_a_terminal_lines_have_no_colours(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
@@ -285,15 +301,13 @@ LightningApp(Root()).run()
 """
 
 
-@pytest.mark.parametrize("runner", ["processes", "inline"])
-def test_a_work_has_no_terminal_and_prints_colours_only_if_it_is_told_to(tmp_path: Path, runner: str):
-    with running(tmp_path, "--runner", runner, source=COLOURS) as app:
+def test_a_work_has_no_terminal_and_prints_colours_only_if_it_is_told_to(tmp_path: Path):
+    with running(tmp_path, source=COLOURS) as app:
         assert app.code() == 0
     logs = {log.stem: log.read_text() for log in tmp_path.glob("**/logs/root.*.log")}
 
     assert logs["root.plain"] == "terminal: False False\nno colours\n"
-    if runner == "processes":
-        assert logs["root.told"] == "terminal: False False\n\x1b[0;31mred\x1b[0m\n"
+    assert logs["root.told"] == "terminal: False False\n\x1b[0;31mred\x1b[0m\n"
 
 
 def test_lines_of_the_flow_and_of_works_within_a_millisecond_keep_their_order(tmp_path):

@@ -163,16 +163,19 @@ def test_a_part_of_an_id_that_is_also_a_work_is_refused(capfd: pytest.CaptureFix
     assert call(capfd, "logs", run_id[-4:]).code == call(capfd, "logs", "root.a").code == 0
 
 
-@pytest.mark.parametrize("verb", ["stop", "kill", "restart", "stack", "logs", "status"])
 def test_a_running_run_with_the_name_of_its_work_goes_on(
-    verb: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("LIGHTNING_LITE_NAME", "one")
     with running(tmp_path, root=os.environ["LIGHTNING_LITE_ROOT"]) as app:
         app.wait_for_output("up\n")
 
-        is_refused(call(capfd, verb, "one"), 2, "means a run, and also a work", app.run.id, ": root.one.")
+        for verb in ("stop", "kill", "restart", "stack", "logs", "status"):
+            is_refused(call(capfd, verb, "one"), 2, "means a run, and also a work", app.run.id, ": root.one.")
 
+            works = call(capfd, "status", app.run.id, "--json").data["works"]
+            assert [work["state"] for work in works] == ["running", "running"], verb
+            assert [work["attempt"] for work in works] == [1, 1], verb
         assert "one has stopped" not in app.output
         assert call(capfd, "stop", "root.one").out == "root.one: stopped\n"
         assert call(capfd, "stop", app.run.id).code == 0

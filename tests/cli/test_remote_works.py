@@ -25,12 +25,18 @@ pytestmark = pytest.mark.dependencies
 
 PROJECT = Path(__file__).parents[2]
 
-#: `steered_app` with another runner.
+#: `steered_app` with another runner, and only the works that these tests use: each is an interpreter.
 _APP = (
     Path(__file__)
     .with_name("steered_app.py")
     .read_text()
     .replace("Steered()).run()", 'Steered()).run(runner="ray")')
+    .replace("        self.once = Once()\n", "")
+    .replace("        self.once.run(1)\n", "")
+    .replace("self.stubborn, self.hasty = Stubborn(), Stubborn()", "self.stubborn = Stubborn()")
+    .replace("        self.hasty.run()\n", "")
+    .replace("        self.part = Part()\n", "")
+    .replace("        self.part.run()\n", "")
 )
 
 SOURCE = f"""

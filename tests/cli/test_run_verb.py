@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -14,6 +15,7 @@ from lightning_lite.runs.catalog import read_runs
 
 from tests.cli.short_apps import DEADLINE, running
 from tests.cli.verbs import call, is_refused
+from tests.support.forked_scripts import ForkedScripts
 from tests.support.processes import run_verb
 
 pytestmark = pytest.mark.dependencies
@@ -33,7 +35,7 @@ class Work(LightningWork):
 class Root(LightningFlow):
     def __init__(self):
         super().__init__()
-        self.work, self.other = Work(), Work()
+        self.work, self.other = Work(), Work(start_with_flow=False)
     def run(self):
         print(self.work.run("good"), __name__, flush=True)
         if "--flow-raises" in sys.argv:
@@ -65,9 +67,10 @@ def run(folder: Path, source: str, *words: str, runner: str = "inline") -> subpr
 
 @pytest.mark.parametrize("source", [APP, RUNS_ITSELF, IN_A_FUNCTION], ids=["app", "runs itself", "function"])
 def test_an_app_is_run_once_even_if_its_file_runs_it(tmp_path: Path, source: str):
-    words = ("--env", "EPOCHS=3", "--app_args", "--rate", "0.1", "--root", "x")
+    root = tmp_path / "elsewhere"
+    options = ("--root", root, "--log-level", "debug", "--runner", "processes", "--env", "EPOCHS=3")
 
-    done = run(tmp_path, source, *words, runner="processes")
+    done = run(tmp_path, source, *map(str, options), "--app_args", "--rate", "0.1", "--root", "x")
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
@@ -75,18 +78,19 @@ def test_an_app_is_run_once_even_if_its_file_runs_it(tmp_path: Path, source: str
         "('3', ['--rate', '0.1', '--root', 'x']) __main__",
         "done",
     ]
-    assert (tmp_path / "ran").read_text() == "good\n"
-    assert len(read_runs(str(tmp_path / "root"))) == 1
-
-
-def test_options_reach_an_app_that_runs_itself(tmp_path: Path):
-    root = tmp_path / "elsewhere"
-
-    done = run(tmp_path, RUNS_ITSELF, "--root", str(root), "--log-level", "debug", "--runner", "inline")
-
-    assert done.returncode == 0, done.stderr
-    assert [seen.state for seen in read_runs(str(root))] == ["stopped"]
     assert "pass 1 of the flow" in done.stderr
+    assert (tmp_path / "ran").read_text() == "good\n"
+    assert [seen.state for seen in read_runs(str(root))] == ["stopped"]
+    assert not (tmp_path / "root").exists()
+
+
+def run_in_fork(scripts: ForkedScripts, folder: Path, source: str, *words: str) -> CompletedProcess[str]:
+    """Call `run` in a process that has imported the package already."""
+    (folder / "app.py").write_text(source)
+    verb = folder / "verb.py"
+    verb.write_text("from lightning_lite.cli.main import main\nmain()\n")
+    environ = {**os.environ, "LIGHTNING_LITE_ROOT": str(folder / "root"), "LIGHTNING_LITE_RUNNER": "inline"}
+    return scripts.run_to_end(verb, "run", "app.py", *words, cwd=folder, env=environ)
 
 
 @pytest.mark.parametrize(
@@ -99,8 +103,10 @@ def test_options_reach_an_app_that_runs_itself(tmp_path: Path):
         ),
     ],
 )
-def test_a_file_without_an_app_or_with_two_is_refused(tmp_path: Path, source: str, complaint: str):
-    done = run(tmp_path, source)
+def test_a_file_without_an_app_or_with_two_is_refused(
+    tmp_path: Path, forked_scripts: ForkedScripts, source: str, complaint: str
+):
+    done = run_in_fork(forked_scripts, tmp_path, source)
 
     assert done.returncode == 2
     assert complaint in done.stderr
@@ -127,8 +133,8 @@ def test_invalid_arguments_are_refused(capfd: pytest.CaptureFixture[str], words:
     is_refused(call(capfd, "run", *words), 2, complaint)
 
 
-def test_the_traceback_of_a_file_has_only_its_own_lines(tmp_path: Path):
-    done = run(tmp_path, "def f():\n    return 1 / 0\n\nf()\n")
+def test_the_traceback_of_a_file_has_only_its_own_lines(tmp_path: Path, forked_scripts: ForkedScripts):
+    done = run_in_fork(forked_scripts, tmp_path, "def f():\n    return 1 / 0\n\nf()\n")
 
     assert done.returncode == 1
     assert done.stderr.startswith(f'Traceback (most recent call last):\n  File "{tmp_path}/app.py", line 4')
@@ -136,18 +142,20 @@ def test_the_traceback_of_a_file_has_only_its_own_lines(tmp_path: Path):
     assert "lightning_lite" not in done.stderr
 
 
-def test_a_syntax_error_shows_its_line(tmp_path: Path):
-    done = run(tmp_path, "x = (\n")
+def test_a_syntax_error_shows_its_line(tmp_path: Path, forked_scripts: ForkedScripts):
+    done = run_in_fork(forked_scripts, tmp_path, "x = (\n")
 
     assert done.returncode == 1
     assert f'File "{tmp_path}/app.py", line 1' in done.stderr
     assert "cli/script_runner.py" not in done.stderr
 
 
-def test_an_app_that_fails_has_the_exit_code_1(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+def test_an_app_that_fails_has_the_exit_code_1(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], forked_scripts: ForkedScripts
+):
     failed = run(tmp_path, APP, "--", "--flow-fails")
     status = call(capfd, "status", "--json", "--root", tmp_path / "root").data
-    raised = run(tmp_path, RUNS_ITSELF, "--", "--flow-raises")
+    raised = run_in_fork(forked_scripts, tmp_path, RUNS_ITSELF, "--", "--flow-raises")
 
     assert (failed.returncode, raised.returncode) == (1, 1)
     first, note = failed.stderr.splitlines()
@@ -168,10 +176,17 @@ def test_the_exit_code_names_the_signal_that_ended_an_app(tmp_path: Path, signum
         assert "Traceback" not in app.output
 
 
-def test_resume_repeats_the_command_of_the_run_and_no_ended_call(tmp_path: Path):
+def test_resume_and_run_with_resume_repeat_no_ended_call(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     first = run(tmp_path, RUNS_ITSELF, "--env", "EPOCHS=3", "--app_args", "--work-raises")
     assert first.returncode == 1
     assert "ValueError: not fixed" in first.stderr
+    (seen,) = read_runs(str(tmp_path / "root"))
+
+    words = ("--resume", seen.id[-6:], "--env", "EPOCHS=3", "--app_args", "--work-raises")
+    named = lite(tmp_path, "run", "app.py", *words)
+
+    assert "ValueError: not fixed" in named.stderr
+    assert (tmp_path / "ran").read_text() == "good\nbad\nbad\n"
     (tmp_path / "fixed").touch()
 
     resumed = lite(tmp_path, "resume")
@@ -179,25 +194,14 @@ def test_resume_repeats_the_command_of_the_run_and_no_ended_call(tmp_path: Path)
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout.splitlines()[-1] == "done"
     assert f"In {tmp_path}: " in resumed.stderr
-    assert (tmp_path / "ran").read_text() == "good\nbad\nbad\n"
+    assert (tmp_path / "ran").read_text() == "good\nbad\nbad\nbad\n"
     assert [seen.state for seen in read_runs(str(tmp_path / "root"))] == ["stopped"]
-    again = lite(tmp_path, "resume")
-    assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
-    assert "there is no run" in again.stderr
+    is_refused(call(capfd, "resume", "--root", tmp_path / "root"), 2, "there is no run")
 
 
-def test_run_with_resume_continues_the_named_run(tmp_path: Path):
-    assert run(tmp_path, RUNS_ITSELF, "--app_args", "--work-raises").returncode == 1
-    (seen,) = read_runs(str(tmp_path / "root"))
-    (tmp_path / "fixed").touch()
-
-    resumed = lite(tmp_path, "run", "app.py", "--resume", seen.id[-6:], "--app_args", "--work-raises")
-
-    assert resumed.returncode == 0, resumed.stderr
-    assert (tmp_path / "ran").read_text() == "good\nbad\nbad\n"
-
-
-def test_a_run_that_no_script_started_is_not_resumed_by_the_command_line(tmp_path: Path):
+def test_a_run_that_no_script_started_is_not_resumed_by_the_command_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
     (tmp_path / "app.py").write_text(RUNS_ITSELF.replace("'__main__'", "'app'"))
     command = [sys.executable, "-c", "import app"]
     environ = {
@@ -208,11 +212,9 @@ def test_a_run_that_no_script_started_is_not_resumed_by_the_command_line(tmp_pat
     command_line = [*command, "--work-raises"]
     subprocess.run(command_line, cwd=tmp_path, env=environ, capture_output=True, timeout=DEADLINE)
 
-    output = lite(tmp_path, "resume")
+    output = call(capfd, "resume", "--root", tmp_path / "root")
 
-    assert output.returncode == 2
-    assert "does not start a script" in output.stderr
-    assert "call app.run(resume=" in output.stderr
+    is_refused(output, 2, "does not start a script", "call app.run(resume=")
 
 
 def test_a_file_that_is_taken_as_the_run_to_resume_is_explained(capfd: pytest.CaptureFixture[str]):

@@ -14,7 +14,14 @@ from lightning_lite.errors import LightningFlowWarning
 from lightning_lite.structures import Dict, List
 from lightning_lite.tree import runaway_calls
 
-NUM_PASSES = 320
+NUM_PASSES = 80
+
+
+@pytest.fixture(autouse=True)
+def lower_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warn after fewer calls, which is quicker."""
+    monkeypatch.setattr(runaway_calls, "_MANY", 60)
+    monkeypatch.setattr(runaway_calls, "_MANY_CHANGED", 200)
 
 
 class Echo(LightningWork):
@@ -64,8 +71,8 @@ def warnings_of(root: LightningFlow) -> list[warnings.WarningMessage]:
 def test_new_arguments_in_each_pass_are_reported_once_with_line_and_argument(options: dict[str, bool]):
     (warning,) = warnings_of(Flow(Echo(**options)))
 
-    assert "root.work.run(...) makes a new call in each pass, 300 by now" in str(warning.message)
-    assert "argument 'value', now 307, is new each time" in str(warning.message)
+    assert "root.work.run(...) makes a new call in each pass, 60 by now" in str(warning.message)
+    assert "argument 'value', now 67, is new each time" in str(warning.message)
     lines = Path(__file__).read_text().splitlines()
     assert warning.filename == __file__
     assert lines[warning.lineno - 1].endswith("# the line of the warning")
@@ -163,9 +170,9 @@ def test_calls_that_follow_from_the_state_or_from_other_calls_are_not_reported(r
     [
         (
             RunsAway(Echo()),
-            "root.work.run(...) makes a new call in each pass, 300 by now, and the last one has ",
+            "root.work.run(...) makes a new call in each pass, 60 by now, and the last one has ",
         ),
-        (RunsAway(Echo()), "has not ended: argument 1, now 301, is new each time"),
+        (RunsAway(Echo()), "has not ended: argument 1, now 61, is new each time"),
         (NewWorks(List()), "has not ended: the work is a new one each time"),
         (NewWorks(Dict()), "the work is a new one each time. If nothing limits these calls, the flow"),
     ],
@@ -174,7 +181,7 @@ def test_calls_that_follow_from_the_state_or_from_other_calls_are_not_reported(r
 def test_calls_that_each_pass_adds_to_those_that_wait_are_reported(
     root: Flow, what: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(runaway_calls, "_MANY_CHANGED", 300)
+    monkeypatch.setattr(runaway_calls, "_MANY_CHANGED", 60)
 
     (warning,) = warnings_of(root)
 

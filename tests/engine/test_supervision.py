@@ -481,7 +481,7 @@ def test_a_work_that_waits_for_its_next_attempt_holds_no_place():
     assert driver.root.b.is_running
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_never_more_than_max_running_run_and_no_place_stays_empty(seed):
     rng = random.Random(seed)
     limit = rng.randrange(1, 4)

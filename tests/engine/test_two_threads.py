@@ -6,6 +6,7 @@ import itertools
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
+from functools import cache
 
 import pytest
 
@@ -96,13 +97,19 @@ class OfTheClass(Plain):
     step = 7  # a default, which hides nothing
 
 
+@cache
+def packed_work_side(kind):
+    """Return the machine of a work of this kind, as the app sends it to a process."""
+    work = kind()
+    set_name(work, "root.work")
+    return pack(WorkMachine(work))
+
+
 class TwoThreads:
     """The work_side of a work, and the value of its attribute `step` in the flow."""
 
     def __init__(self, kind, before):
-        work = kind()
-        set_name(work, "root.work")
-        self.work_side = unpack(pack(WorkMachine(work)))
+        self.work_side = unpack(packed_work_side(kind))
         self.work = self.work_side._work
         self.collector = MessageCollector(self.work_side)
         self.work_side.open(self.collector.send, self.collector.request_report)

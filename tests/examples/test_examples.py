@@ -1,10 +1,9 @@
-"""Each example prints the text that the gallery shows, when it is run like a user's script."""
+"""Each example prints the text of the gallery; one has its own interpreter, as a script of a user has."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -66,10 +65,12 @@ def test_each_example_is_in_the_gallery():
 
 
 @pytest.mark.parametrize("example", PRINTED)
-def test_an_example_prints_the_text_in_the_gallery(example: str, own_place: Path):
+def test_an_example_prints_the_text_in_the_gallery(
+    example: str, own_place: Path, forked_scripts: ForkedScripts
+):
     if example in NEEDS:
         pytest.importorskip(NEEDS[example], reason="only in `make test-ml`")
-    printed, expected = run(EXAMPLES / example, own_place), PRINTED[example]
+    printed, expected = run(EXAMPLES / example, own_place, scripts=forked_scripts), PRINTED[example]
     if example in VARIES:
         printed = VARIES[example].sub("1", printed)
     if example in IN_ANY_ORDER:
@@ -86,21 +87,15 @@ def test_an_example_prints_the_same_in_one_process(
     assert printed == PRINTED[example]
 
 
-def test_the_drive_example_runs_with_spaces_in_its_path_and_leaves_only_its_file_and_the_root(tmp_path: Path):
+def test_a_script_with_spaces_in_its_path_is_executed_once_and_leaves_only_its_file_and_the_root(
+    tmp_path: Path,
+):
     folder = tmp_path / "a folder with spaces"
     folder.mkdir()
-    script = Path(shutil.copy(EXAMPLES / "drive/app.py", tmp_path / "a script with spaces.py"))
+    script, imports = tmp_path / "a script with spaces.py", tmp_path / "imports.txt"
+    source = (EXAMPLES / "drive/app.py").read_text("utf-8")
+    script.write_text(f"print('line', file=open({str(imports)!r}, 'a'))\n{source}", "utf-8")
 
     assert run(script, folder) == PRINTED["drive/app.py"]
     assert sorted(os.listdir(folder)) == [".lightning_lite", "a.txt"]
-
-
-@pytest.mark.parametrize("runner", ["processes", "inline"])
-def test_a_script_with_many_works_is_executed_once(runner: str, own_place: Path):
-    source = (EXAMPLES / "drive/app.py").read_text("utf-8")
-    script = own_place / "counted.py"
-    script.write_text(f"print('line', file=open('imports.txt', 'a'))\n{source}", "utf-8")
-
-    run(script, own_place, runner)
-
-    assert (own_place / "imports.txt").read_text("utf-8") == "line\n"
+    assert imports.read_text("utf-8") == "line\n", "its works have executed it, too"

@@ -12,6 +12,7 @@ from pathlib import Path as LocalPath
 from unittest import mock
 
 import pytest
+from upstream_works import Counting, Fails
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork, Path
 from lightning_lite.engine.history import read_history
@@ -48,21 +49,12 @@ from lightning_lite.testing import EmptyFlow, EmptyWork, LightningTestApp, appli
 from lightning_lite.tree.cloud import load_requirements
 
 from tests.support.flows import OneWork
-from tests.support.processes import DEADLINE, run_script
+from tests.support.forked_scripts import ForkedScripts
 
 pytestmark = pytest.mark.dependencies
 
 
 # Helpers.
-
-
-class Counting(LightningWork):
-    def __init__(self):
-        super().__init__()
-        self.count = 0
-
-    def run(self, *args):
-        self.count += 1
 
 
 class Tree(LightningFlow):
@@ -220,10 +212,10 @@ subprocess.run([sys.executable, "-c", program], check=True)
 """
 
 
-def test_a_work_pickles_itself_for_another_work_and_for_a_script():
+def test_a_work_pickles_itself_for_another_work_and_for_a_script(forked_scripts: ForkedScripts):
     LocalPath("script.py").write_text(PICKLES_ITSELF)
 
-    assert run_script("script.py").splitlines() == [
+    assert forked_scripts.run(LocalPath("script.py").absolute()).splitlines() == [
         "root.loads | Pickles knows ['word']",
         "Pickles knows ['word']",
     ]
@@ -244,16 +236,6 @@ def test_a_pickled_work_has_its_attributes_and_no_place_in_the_tree():
 # The runtime.
 
 
-class Fails(LightningWork):
-    def __init__(self, raise_exception):
-        super().__init__(raise_exception=raise_exception)
-        self.begun = False
-
-    def run(self):
-        self.begun = True
-        raise ValueError("from the work")
-
-
 @pytest.mark.parametrize("work", [Counting(), Fails(raise_exception=False)], ids=["succeeds", "fails"])
 def test_after_dispatch_each_work_is_stopped_and_keeps_what_it_did(work):
     flow = OneWork(work)
@@ -272,7 +254,7 @@ def test_after_dispatch_each_work_is_stopped_and_keeps_what_it_did(work):
 def test_after_run_a_work_has_its_own_status():
     flow = OneWork(Counting())
 
-    LightningApp(flow).run()
+    LightningApp(flow).run("inline")
 
     assert flow.work.status.stage == "succeeded"
 
@@ -336,16 +318,15 @@ def app_file(own_place: LocalPath) -> str:
     return "app.py"
 
 
-def in_a_process(text: str) -> subprocess.CompletedProcess[str]:
+def in_a_process(scripts: ForkedScripts, text: str) -> subprocess.CompletedProcess[str]:
     """Execute a program in a process of its own, because loading an app replaces its `__main__`."""
-    program = f"import lightning_lite.lightning\n{text}"
-    return subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=DEADLINE, check=False
-    )
+    LocalPath("program.py").write_text(f"import lightning_lite.lightning\n{text}")
+    return scripts.run_to_end(LocalPath("program.py").absolute())
 
 
-def test_load_app_from_file_gives_the_app_without_running_it(app_file):
+def test_load_app_from_file_gives_the_app_without_running_it(app_file, forked_scripts: ForkedScripts):
     done = in_a_process(
+        forked_scripts,
         "from lightning.app.utilities.load_app import load_app_from_file, extract_metadata_from_app\n"
         "import lightning_lite\n"
         "app = load_app_from_file('app.py')\n"
@@ -353,7 +334,7 @@ def test_load_app_from_file_gives_the_app_without_running_it(app_file):
         "for part in extract_metadata_from_app(app):\n"
         "    print(part['affiliation'], part['cls_name'], part['docstring'])\n"
         "from lightning.app.runners import MultiProcessRuntime\n"
-        "MultiProcessRuntime(app).dispatch()\n"
+        "MultiProcessRuntime(app).dispatch()\n",
     )
 
     assert done.returncode == 0, done.stderr
@@ -366,8 +347,11 @@ def test_load_app_from_file_gives_the_app_without_running_it(app_file):
     ]
 
 
-def test_dispatch_of_a_file_runs_its_app(app_file):
-    done = in_a_process("from lightning.app.runners import dispatch\ndispatch('app.py', env_vars={'A': '1'})")
+def test_dispatch_of_a_file_runs_its_app(app_file, forked_scripts: ForkedScripts):
+    done = in_a_process(
+        forked_scripts,
+        "from lightning.app.runners import dispatch\ndispatch('app.py', env_vars={'A': '1'})",
+    )
 
     assert done.stdout.splitlines() == ["root.work | argument []", "App end"]
 
@@ -383,10 +367,12 @@ def test_dispatch_of_a_file_runs_its_app(app_file):
         ("raise ValueError('broken')", "ValueError: broken"),
     ],
 )
-def test_a_file_without_one_app_is_refused(text, error):
+def test_a_file_without_one_app_is_refused(text, error, forked_scripts: ForkedScripts):
     LocalPath("app.py").write_text(text)
 
-    done = in_a_process("from lightning.app.runners import load_app_from_file\nload_app_from_file('app.py')")
+    done = in_a_process(
+        forked_scripts, "from lightning.app.runners import load_app_from_file\nload_app_from_file('app.py')"
+    )
 
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].rpartition("stubs.")[2].startswith(error)
@@ -397,7 +383,7 @@ def test_a_file_that_is_not_there_is_an_error_of_its_own():
         dispatch("absent.py", RuntimeType.MULTIPROCESS, start_server=False)
 
 
-def test_dispatch_of_a_file_may_be_without_a_server(own_place: LocalPath):
+def test_dispatch_of_a_file_may_be_without_a_server(forked_scripts: ForkedScripts):
     LocalPath("app.py").write_text(
         "from lightning.app import LightningApp, LightningFlow\n"
         "class Root(LightningFlow):\n"
@@ -408,21 +394,25 @@ def test_dispatch_of_a_file_may_be_without_a_server(own_place: LocalPath):
         "app = LightningApp(Root())\n"
     )
 
-    imports = (
-        "from lightning.app.runners import MultiProcessRuntime, dispatch\n"
-        "from lightning_lite.lightning_app.runtime import RuntimeType, load_app_from_file\n"
-    )
-
-    def output(line: str) -> str:
-        return in_a_process(imports + line).stderr
-
-    assert "The page of this run: http://" in output("dispatch('app.py')")
-    for line in (
+    lines = (
+        "dispatch('app.py')",
         "dispatch('app.py', start_server=False)",
         "dispatch('app.py', RuntimeType.MULTIPROCESS, False)",
         "MultiProcessRuntime(load_app_from_file('app.py'), 'app.py', False).dispatch()",
-    ):
-        assert output(line) == ""
+    )
+    done = in_a_process(
+        forked_scripts,
+        "import sys\n"
+        "from lightning.app.runners import MultiProcessRuntime, dispatch\n"
+        "from lightning_lite.lightning_app.runtime import RuntimeType, load_app_from_file\n"
+        + "".join(f"print({line!r}, file=sys.stderr)\n{line}\n" for line in lines),
+    )
+
+    first, served, *others = done.stderr.splitlines()
+    assert done.returncode == 0
+    assert first == lines[0]
+    assert served.startswith("The page of this run: http://")
+    assert tuple(others) == lines[1:]
 
 
 def test_the_cloud_is_refused():
@@ -536,22 +526,24 @@ def test_a_failed_hook_of_application_testing_raises(app_file):
         application_testing(Asserts, [app_file])
 
 
-@pytest.mark.parametrize("form", [["app.py"], ["app", "app.py"]])
-def test_a_failed_app_gives_the_exit_code_1(own_place, form):
-    (own_place / "app.py").write_text(APP.replace('self.stop("App end")', 'self.fail("no")'))
+def test_a_failed_app_gives_the_exit_code_1():
+    LocalPath("app.py").write_text(APP.replace("self.work.run()", "self.fail('no')"))
 
-    assert application_testing(command_line=form).exit_code == 1
+    for form in (["app.py"], ["app", "app.py"]):
+        assert application_testing(command_line=form).exit_code == 1, form
 
 
-def test_application_testing_leaves_the_help_of_the_command_line_as_it_was(app_file):
+def test_application_testing_leaves_the_help_of_the_command_line_as_it_was(
+    app_file, forked_scripts: ForkedScripts
+):
     # In a process of its own, because click keeps the options of a command that was called once.
-    code = (
+    done = in_a_process(
+        forked_scripts,
         "from lightning_lite.cli.main import main\n"
         "from lightning_lite.testing import application_testing\n"
         "application_testing(command_line=['app.py'])\n"
-        "main(['run', '-h'])\n"
+        "main(['run', '-h'])\n",
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE)
     assert (done.returncode, done.stderr) == (0, "")
     assert "-h, --help" in done.stdout
 

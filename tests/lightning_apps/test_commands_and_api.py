@@ -10,21 +10,19 @@ import pytest
 from lightning_lite.testing import poll_until
 
 from tests.support.page_servers import Server
-from tests.support.processes import DEADLINE, finish, run_verb, starting
+from tests.support.processes import DEADLINE, finish, starting
 
 pytestmark = pytest.mark.dependencies
 
 APP = Path(__file__).parent / "served_apps" / "commands_and_api_app.py"
 
 
-def give(*words: str) -> str:
-    """Give a command from another process; return its output."""
-    done = run_verb(*words)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def test_commands_and_requests_reach_an_app_of_lightning(own_place, verb):
+    def give(*words):
+        done = verb(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
-
-def test_commands_and_requests_reach_an_app_of_lightning(own_place: Path):
     errors = own_place / "errors.txt"
     with starting() as start, open(errors, "w") as file:
         process = start("-m", "lightning_lite", "run", "app", APP, "--open-ui", "false", stderr=file)

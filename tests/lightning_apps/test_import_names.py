@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 import lightning_lite
+from lightning_lite.cli.checks import machine
 from lightning_lite.lightning_app.names import NAMES, place_of
 from lightning_lite.lightning_app.refused import REFUSED
 
+from tests.support.forked_scripts import ForkedScripts
 from tests.support.processes import run_python, run_script, run_verb
 
 pytestmark = pytest.mark.dependencies
@@ -32,6 +34,12 @@ def run_text(text: str, *, folder: Path | None = None, arguments: tuple[str, ...
     Path("script.py").write_text(text)
     path = {} if folder is None else {"env": with_path(folder)}
     return run_script("script.py", *arguments, **path)
+
+
+def run_forked(scripts: ForkedScripts, text: str, *arguments: object) -> str:
+    """Do the same in a process that is forked from one that has imported the package: it starts faster."""
+    Path("script.py").write_text(text)
+    return scripts.run(Path("script.py").absolute(), *arguments)
 
 
 def with_path(folder: Path) -> dict[str, str]:
@@ -63,10 +71,13 @@ def test_a_name_that_is_refused_is_not_in_the_table():
     assert [name for module, _, name in above if name in NAMES.get(module, {})] == []
 
 
-def test_each_module_and_public_name_of_lightning_app_can_be_imported_or_its_error_says_why():
-    printed = run_text(
+def test_all_modules_and_names_can_be_imported_or_their_error_says_why(forked_scripts: ForkedScripts):
+    """Import what Lightning App had, then all of the table under both names of the package."""
+    printed = run_forked(
+        forked_scripts,
         f"{INSTALL}import sys, tomllib\n"
         "from importlib import import_module\n"
+        "from lightning_lite.lightning_app.names import NAMES\n"
         "for key, names in tomllib.load(open(sys.argv[1], 'rb')).items():\n"
         "    module = f'lightning.app.{key}'.rstrip('.')\n"
         "    for statement in (f'import {module}', *(f'from {module} import {name}' for name in names)):\n"
@@ -76,8 +87,15 @@ def test_each_module_and_public_name_of_lightning_app_can_be_imported_or_its_err
         "            text = str(error)\n"
         "            if not text.startswith('lightning_lite has no lightning.app.') or ': ' not in text:\n"
         "                print(statement, text)\n"
+        "for key in NAMES:\n"
+        "    for package in ('lightning.app', 'lightning_app'):\n"
+        "        name = f'{package}.{key}'.rstrip('.')\n"
+        "        module = import_module(name)\n"
+        "        assert module.__name__ == name and set(module.__all__) <= set(dir(module)), name\n"
+        "        for attribute in NAMES[key]:\n"
+        "            assert getattr(module, attribute) is not None\n"
         "print('all')",
-        arguments=(str(UPSTREAM_NAMES),),
+        UPSTREAM_NAMES,
     )
 
     assert printed == "all\n"
@@ -101,84 +119,83 @@ def test_all_that_is_refused_was_in_lightning_app():
 # Imports in the process of the script.
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "import lightning.app; A = lightning.app.LightningFlow",
-        "import lightning as L; A = L.LightningFlow",
-        "import lightning as L; A = L.app.LightningFlow",
-        "import lightning as L; A = L.app.core.flow.LightningFlow",
-        "from lightning import LightningFlow as A",
-        "from lightning.app import LightningFlow as A",
-        "from lightning.app.core import LightningFlow as A",
-        "from lightning.app.core.flow import LightningFlow as A",
-        "import lightning_app; A = lightning_app.LightningFlow",
-        "from lightning_app.core.flow import LightningFlow as A",
-        "from lightning_app import *; A = LightningFlow",
-        "from lightning.app import *; A = LightningFlow",
-    ],
-)
-def test_each_way_to_import_a_class_gives_the_same_class(statement):
-    assert run_text(
-        f"{INSTALL}{statement}\nimport lightning_lite\nprint(A is lightning_lite.LightningFlow)"
-    ) == ("True\n")
+#: Executes each statement of a file in a fork of a process that has the finder, and has imported no name.
+IN_FORKS = f"""
+{INSTALL}import os, sys, traceback
+for statement in open(sys.argv[1]):
+    if os.fork():
+        assert os.wait()[1] == 0
+        continue
+    try:
+        exec(statement)
+    except BaseException as error:
+        print(*traceback.format_exception_only(error)[-1].splitlines(), flush=True)
+    os._exit(0)
+"""
 
 
-def test_all_modules_of_the_table_can_be_imported_under_both_names():
-    printed = run_text(
-        f"{INSTALL}from importlib import import_module\n"
-        "from lightning_lite.lightning_app.names import NAMES\n"
-        "for key in NAMES:\n"
-        "    for package in ('lightning.app', 'lightning_app'):\n"
-        "        name = f'{package}.{key}'.rstrip('.')\n"
-        "        module = import_module(name)\n"
-        "        assert module.__name__ == name and set(module.__all__) <= set(dir(module)), name\n"
-        "        for attribute in NAMES[key]:\n"
-        "            assert getattr(module, attribute) is not None\n"
-        "print('all')"
-    )
-
-    assert printed == "all\n"
+def run_each(scripts: ForkedScripts, statements: list[str]) -> list[str]:
+    """Execute each statement where no other one was executed, and return what each prints: one line."""
+    Path("statements.txt").write_text("".join(f"{statement}\n" for statement in statements))
+    return run_forked(scripts, IN_FORKS, "statements.txt").splitlines()
 
 
-@pytest.mark.parametrize(
-    ("statement", "text"),
-    [
-        ("import lightning.app.nothing", "lightning_lite has no lightning.app.nothing; see its page"),
-        ("from lightning.app import Nothing", "lightning_lite has no lightning.app.Nothing; see its page"),
-        (
-            "from lightning.app.runners import CloudRuntime",
-            "lightning_lite has no lightning.app.runners.CloudRuntime: there is no cloud here",
-        ),
-        (
-            "from lightning.app.utilities.network import HTTPClient",
-            "lightning_lite has no lightning.app.utilities.network.HTTPClient: it talks to the cloud",
-        ),
-        (
-            "import lightning.app.launcher.launcher",
-            "lightning_lite has no lightning.app.launcher: there is no cloud here",
-        ),
-        (
-            "from lightning.app.core.flow import Unknown",
-            "lightning_lite has no lightning.app.core.flow.Unknown; see its page",
-        ),
-        (
-            "from lightning.app.frontend import JustPyFrontend",
-            "lightning_lite has no lightning.app.frontend.JustPyFrontend: justpy works with no",
-        ),
-        (
-            "import lightning.pytorch",
-            "No module or name 'lightning.pytorch'. It belongs to the package lightning",
-        ),
-        ("from lightning import Trainer", "No module or name 'lightning.Trainer'."),
-    ],
-)
-def test_a_name_that_is_not_there_is_an_import_error_that_says_why(statement, text):
-    done = run_python("-c", f"{INSTALL}{statement}")
+WAYS_TO_IMPORT = [
+    "import lightning.app; A = lightning.app.LightningFlow",
+    "import lightning as L; A = L.LightningFlow",
+    "import lightning as L; A = L.app.LightningFlow",
+    "import lightning as L; A = L.app.core.flow.LightningFlow",
+    "from lightning import LightningFlow as A",
+    "from lightning.app import LightningFlow as A",
+    "from lightning.app.core import LightningFlow as A",
+    "from lightning.app.core.flow import LightningFlow as A",
+    "import lightning_app; A = lightning_app.LightningFlow",
+    "from lightning_app.core.flow import LightningFlow as A",
+    "from lightning_app import *; A = LightningFlow",
+    "from lightning.app import *; A = LightningFlow",
+]
 
-    assert done.returncode == 1
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith(f"ModuleNotFoundError: {text}")
+
+def test_each_way_to_import_a_class_gives_the_same_class(forked_scripts: ForkedScripts):
+    compare = "import lightning_lite; print(A is lightning_lite.LightningFlow, flush=True)"
+    printed = run_each(forked_scripts, [f"{way}; {compare}" for way in WAYS_TO_IMPORT])
+
+    assert dict(zip(WAYS_TO_IMPORT, printed, strict=True)) == dict.fromkeys(WAYS_TO_IMPORT, "True")
+
+
+#: The beginning of the error of a statement.
+ERRORS = {
+    "import lightning.app.nothing": "lightning_lite has no lightning.app.nothing; see its page",
+    "from lightning.app import Nothing": "lightning_lite has no lightning.app.Nothing; see its page",
+    "from lightning.app.runners import CloudRuntime": (
+        "lightning_lite has no lightning.app.runners.CloudRuntime: there is no cloud here"
+    ),
+    "from lightning.app.utilities.network import HTTPClient": (
+        "lightning_lite has no lightning.app.utilities.network.HTTPClient: it talks to the cloud"
+    ),
+    "import lightning.app.launcher.launcher": (
+        "lightning_lite has no lightning.app.launcher: there is no cloud here"
+    ),
+    "from lightning.app.core.flow import Unknown": (
+        "lightning_lite has no lightning.app.core.flow.Unknown; see its page"
+    ),
+    "from lightning.app.frontend import JustPyFrontend": (
+        "lightning_lite has no lightning.app.frontend.JustPyFrontend: justpy works with no"
+    ),
+    "import lightning.pytorch": "No module or name 'lightning.pytorch'. It belongs to the package lightning",
+    "from lightning import Trainer": "No module or name 'lightning.Trainer'.",
+}
+
+
+def test_a_name_that_is_not_there_is_an_import_error_that_says_why(forked_scripts: ForkedScripts):
+    printed = run_each(forked_scripts, list(ERRORS))
+
+    found = {
+        statement: line.removeprefix("ModuleNotFoundError: ")[: len(text)]
+        for (statement, text), line in zip(ERRORS.items(), printed, strict=True)
+        if line.startswith("ModuleNotFoundError: ")
+    }
+    assert found == ERRORS
 
 
 MODULES_OF_TOP = (
@@ -190,18 +207,21 @@ MODULES_OF_TOP = (
 )
 
 
-def test_the_modules_that_lightning_has_as_attributes_are_there():
-    assert run_text(f"{INSTALL}{MODULES_OF_TOP}") == ("True True\nlightning_lite.storage.drive breakpoint\n")
+def test_the_modules_that_lightning_has_as_attributes_are_there(forked_scripts: ForkedScripts):
+    assert run_forked(forked_scripts, f"{INSTALL}{MODULES_OF_TOP}") == (
+        "True True\nlightning_lite.storage.drive breakpoint\n"
+    )
 
 
-def test_a_file_with_tests_of_the_cloud_can_be_imported():
-    printed = run_text(
+def test_a_file_with_tests_of_the_cloud_can_be_imported(forked_scripts: ForkedScripts):
+    printed = run_forked(
+        forked_scripts,
         f"{INSTALL}from lightning.app.testing import run_app_in_cloud\n"
         "from lightning.app.testing.testing import delete_cloud_lightning_apps, wait_for\n"
         "from lightning.app.utilities.exceptions import LightningPlatformException\n"
         "for function in (run_app_in_cloud, wait_for, delete_cloud_lightning_apps):\n"
         "    try: function('app', debug=True)\n"
-        "    except LightningPlatformException as error: print(error)\n"
+        "    except LightningPlatformException as error: print(error)\n",
     )
 
     assert [line.partition(":")[0] for line in printed.splitlines()] == [
@@ -212,23 +232,25 @@ def test_a_file_with_tests_of_the_cloud_can_be_imported():
     assert printed.count(": there is no cloud here, use ") == 3
 
 
-def test_attributes_that_are_not_there_are_attribute_errors():
-    printed = run_text(
+def test_attributes_that_are_not_there_are_attribute_errors(forked_scripts: ForkedScripts):
+    printed = run_forked(
+        forked_scripts,
         f"{INSTALL}import lightning.app as A\n"
         "print(hasattr(A, 'nothing'), getattr(A.storage, 'nothing', None))\n"
         "try: A.storage.nothing\n"
-        "except AttributeError as error: print(error)\n"
+        "except AttributeError as error: print(error)\n",
     )
 
     assert printed == "False None\nmodule 'lightning.app.storage' has no attribute 'nothing'\n"
 
 
-def test_pickles_by_these_names_and_of_these_modules_work():
-    printed = run_text(
+def test_pickles_by_these_names_and_of_these_modules_work(forked_scripts: ForkedScripts):
+    printed = run_forked(
+        forked_scripts,
         f"{INSTALL}import pickle, lightning.app.storage as S\n"
         "print(pickle.loads(b'clightning.app.storage.path\\nPath\\n.') is S.Path)\n"
         "print(pickle.loads(b'clightning_app.core.work\\nLightningWork\\n.').__module__)\n"
-        "print(pickle.loads(pickle.dumps(S)) is S, pickle.loads(pickle.dumps(S.Path('a'))))\n"
+        "print(pickle.loads(pickle.dumps(S)) is S, pickle.loads(pickle.dumps(S.Path('a'))))\n",
     )
 
     assert printed == "True\nlightning_lite.tree.work\nTrue a\n"
@@ -262,24 +284,27 @@ class Root(L.LightningFlow):
         self.stop()
 
 if __name__ == "__main__":
-    L.LightningApp(Root()).run(start_method=sys.argv[1])
+    for method in sys.argv[1:]:
+        L.LightningApp(Root()).run(start_method=method)
 """
 
 
-@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
-def test_works_of_a_script_have_the_names(start_method):
-    assert run_text(INSTALL + WORK, arguments=(start_method,)) == "root.work | in the work a True\n"
+IN_THE_WORK = "root.work | in the work a True\n"
 
 
-@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
-def test_works_of_an_importable_module_have_the_names(start_method):
+def test_works_of_a_script_have_the_names(forked_scripts: ForkedScripts):
+    assert run_forked(forked_scripts, INSTALL + WORK, "spawn", "forkserver") == 2 * IN_THE_WORK
+
+
+def test_works_of_an_importable_module_have_the_names(forked_scripts: ForkedScripts):
     Path("their_app.py").write_text(WORK)
     text = (
         f"{INSTALL}import sys, their_app\n"
-        "their_app.L.LightningApp(their_app.Root()).run(start_method=sys.argv[1])\n"
+        "for method in sys.argv[1:]:\n"
+        "    their_app.L.LightningApp(their_app.Root()).run(start_method=method)\n"
     )
 
-    assert run_text(text, arguments=(start_method,)) == "root.work | in the work a True\n"
+    assert run_forked(forked_scripts, text, "spawn", "forkserver") == 2 * IN_THE_WORK
 
 
 CHILD = """
@@ -322,15 +347,15 @@ if __name__ == "__main__":
 """
 
 
-def test_children_that_execute_the_script_again_have_the_names():
-    assert run_text(INSTALL + CHILD) == "root.work | 42\n"
+def test_children_that_execute_the_script_again_have_the_names(forked_scripts: ForkedScripts, verb):
+    assert run_forked(forked_scripts, INSTALL + CHILD) == "root.work | 42\n"
 
     Path("app.py").write_text(CHILD)
-    done = run_verb("run", "app", "app.py", "--without-server")
+    done = verb("run", "app", "app.py", "--without-server")
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "root.work | 42\n")
 
 
-def test_the_traceback_of_a_work_has_the_lines_of_the_script():
+def test_the_traceback_of_a_work_has_the_lines_of_the_script(forked_scripts: ForkedScripts):
     Path("script.py").write_text(
         f"{INSTALL}from lightning.app import *\n"
         "class Bad(LightningWork):\n"
@@ -339,7 +364,7 @@ def test_the_traceback_of_a_work_has_the_lines_of_the_script():
         "LightningApp(Bad()).run()\n"
     )
 
-    done = run_python("script.py")
+    done = forked_scripts.run_to_end(Path("script.py").absolute())
 
     assert done.returncode == 1
     assert "raise ValueError('bad')" in done.stderr
@@ -483,18 +508,22 @@ WITH_APP = {
 
 
 def test_an_installed_package_with_app_is_used_and_doctor_says_so():
-    folder = install_package(WITH_APP)
     printed = run_text(
         f"{INSTALL}from lightning.app import LightningFlow as A\n"
         "from lightning_app import LightningFlow as B\n"
-        "import lightning\nprint(A, B, hasattr(lightning, 'LightningWork'))",
-        folder=folder,
+        "import lightning\nprint(A, B, hasattr(lightning, 'LightningWork'))\n"
+        "from lightning_lite.cli.checks import machine\n"
+        "print(dict(machine.checks())['lightning apps']().value)\n",
+        folder=install_package(WITH_APP),
     )
-    doctor = run_verb("doctor", env=with_path(folder))
 
-    assert printed == "theirs the old one False\n"
-    assert "lightning.app and lightning_app of an installed package, not of lightning_lite" in doctor.stdout
+    assert printed.splitlines() == [
+        "theirs the old one False",
+        "lightning.app and lightning_app of an installed package, not of lightning_lite",
+    ]
 
 
 def test_doctor_says_where_the_names_lead():
-    assert "import lightning.app leads to lightning_lite" in run_verb("doctor").stdout
+    found = dict(machine.checks())["lightning apps"]()
+
+    assert found.value == "import lightning.app leads to lightning_lite"

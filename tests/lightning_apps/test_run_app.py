@@ -37,7 +37,6 @@ def app_file(own_place: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "printed"),
     [
-        (["app", "app.py"], "[] None"),
         (["app", "app.py", "--without-server", "--open-ui", "false", "--blocking", "False"], "[] None"),
         (["app", "app.py", "--env", "COLOUR=red", "--app_args", "--a=1", "b"], "['--a=1', 'b'] red"),
         (["app", "app.py", "--app_args", "--use_gpu", "--without-server"], "['--use_gpu'] None"),
@@ -46,39 +45,32 @@ def app_file(own_place: Path) -> None:
             "['-x', '1'] blue",
         ),
         (["app", "app.py", "--", "--open-ui", "true"], "['--open-ui', 'true'] None"),
-        (["app.py", "--app_args", "--name", "x"], "['--name', 'x'] None"),
-        (["app.py", "--open-ui", "false"], "[] None"),
+        (["app.py", "--open-ui", "false", "--app_args", "--name", "x"], "['--name', 'x'] None"),
     ],
 )
-def test_the_options_of_lightning_are_taken_and_the_rest_is_of_the_app(words, printed):
-    done = run_verb("run", *words)
+def test_the_options_of_lightning_are_taken_and_the_rest_is_of_the_app(words, printed, verb):
+    done = verb("run", *words)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{printed}\n", "")
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--blocking", "true"], "--blocking has no effect: the app begins at once."),
-        (
-            ["--enable-basic-auth", "a:b"],
-            "--enable-basic-auth has no effect: it has no server that needs it.",
-        ),
-    ],
-)
-def test_an_option_without_effect_is_explained_in_one_line(words, said):
-    done = run_verb("run", "app", "app.py", *words)
+def test_options_without_effect_are_explained_in_one_line_each(verb):
+    done = verb("run", "app", "app.py", "--blocking", "true", "--enable-basic-auth", "a:b")
 
-    assert (done.returncode, done.stderr) == (0, f"{said}\n")
+    assert done.returncode == 0
+    assert sorted(done.stderr.splitlines()) == [
+        "--blocking has no effect: the app begins at once.",
+        "--enable-basic-auth has no effect: it has no server that needs it.",
+    ]
 
 
-def test_open_ui_serves_the_page_where_its_packages_are_installed():
-    served = run_verb("run", "app", "app.py", "--open-ui", "true")
+def test_open_ui_serves_the_page_where_its_packages_are_installed(verb):
+    served = verb("run", "app", "app.py", "--open-ui", "true")
     assert (served.returncode, served.stdout) == (0, "[] None\n")
     assert served.stderr.startswith("The page of this run: http://127.0.0.1:")
 
-    assert run_verb("run", "app", "app.py", "--open-ui", "true", "--no-ui").stderr == ""
-    assert run_verb("run", "app", "app.py", "--open-ui", "true", "--without-server").stderr == ""
+    for option in ("--no-ui", "--without-server"):
+        assert verb("run", "app", "app.py", "--open-ui", "true", option).stderr == "", option
 
 
 def test_open_ui_says_what_to_install_where_they_are_not(own_place, monkeypatch):
@@ -109,34 +101,32 @@ def test_options_that_need_the_cloud_are_refused(capfd, words, complaint):
     is_refused(call(capfd, "run", "app", "app.py", *words), 2, complaint)
 
 
-def test_a_file_with_the_name_app_is_a_file():
+def test_a_file_with_the_name_app_is_a_file(verb):
     os.rename("app.py", "app")
 
-    assert run_verb("run", "app", "--open-ui", "false").stdout == "[] None\n"
+    assert verb("run", "app", "--open-ui", "false").stdout == "[] None\n"
 
 
 def test_app_without_a_file_is_refused(capfd):
     is_refused(call(capfd, "run", "app"), 2, "'app' does not exist")
 
 
-@pytest.mark.parametrize("option", ["--setup", "-s"])
-def test_setup_executes_the_commands_at_the_top_of_the_file_first(option):
-    done = run_verb("run", "app", "app.py", option)
+def test_setup_executes_the_commands_at_the_top_of_the_file_first_and_without_it_none_is_executed(verb):
+    done = verb("run", "app", "app.py")
 
-    assert (done.returncode, done.stdout) == (0, "[] None\n")
-    assert Path("setup.txt").read_text() == "first command\nsecond\n"
-
-
-def test_without_setup_no_command_is_executed():
-    run_verb("run", "app", "app.py")
-
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[] None\n", "")
     assert not Path("setup.txt").exists()
+    for option in ("--setup", "-s"):
+        done = verb("run", "app", "app.py", option)
+        assert (done.returncode, done.stdout) == (0, "[] None\n"), option
+        assert Path("setup.txt").read_text() == "first command\nsecond\n", option
+        Path("setup.txt").unlink()
 
 
-def test_a_failed_command_of_setup_ends_the_command_line_before_the_app_runs():
+def test_a_failed_command_of_setup_ends_the_command_line_before_the_app_runs(verb):
     Path("app.py").write_text("# a comment\n# !exit 3\n" + APP)
 
-    done = run_verb("run", "app", "app.py", "--setup")
+    done = verb("run", "app", "app.py", "--setup")
 
     assert (done.returncode, done.stdout) == (1, "")
     assert "There was a problem on line 2 of app.py while executing the command: exit 3." in done.stderr

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, defaultdict
 from importlib import import_module
 from pathlib import Path as LocalPath
 from typing import ClassVar
 
 import pytest
-from upstream_works import HasPath, Reads
+from upstream_works import CountsNothing, CountsWords, HasPath, Notebook, Reads, WritesLitPath
 
 from lightning_lite import BuildConfig, CloudCompute, Drive, LightningApp, LightningFlow, LightningWork, Path
 from lightning_lite.errors import StateError
@@ -23,19 +23,6 @@ from lightning_lite.tree.cloud import Dockerfile
 from tests.support.flows import OneWork
 
 # The folder of `lit://` paths.
-
-
-class WritesLitPath(LightningWork):
-    def __init__(self):
-        super().__init__()
-        self.late = None
-        self.early = "lit://early.txt"
-
-    def run(self):
-        self.late = "lit://late.txt"
-        for path in (self.early, self.late, Path("lit://unattached.txt")):
-            with open(path, "w") as file:
-                file.write("made")
 
 
 @pytest.mark.parametrize("runner", ["processes", "inline"])
@@ -184,15 +171,6 @@ class Keeps(EmptyFlow):
         self.work = CountsNothing()
 
 
-class CountsNothing(LightningWork):
-    def __init__(self):
-        super().__init__(raise_exception=False)
-        self.number = 0
-
-    def run(self):
-        raise ValueError("no numbers")
-
-
 SAVED = {
     "vars": {
         "rate": 0.5,
@@ -260,21 +238,6 @@ def test_the_statuses_in_the_state_have_no_empty_fields():
 
 
 # Dicts of the module `collections` in the state.
-
-
-class CountsWords(LightningWork):
-    def __init__(self):
-        super().__init__()
-        self.words = Counter(a=1)
-        self.order = OrderedDict(b=1)
-        self.groups = defaultdict(list)
-        self.nested = {"inner": Counter()}
-
-    def run(self, text):
-        self.words.update(text.split())
-        self.order["a"] = 2
-        self.groups["new"].append(text)
-        self.nested["inner"]["x"] += 1
 
 
 class KeepsDicts(LightningFlow):
@@ -353,24 +316,6 @@ def test_exit_is_the_old_name_of_stop(capfd):
     LightningApp(Exits()).run()
 
     assert capfd.readouterr().out == "The end\n"
-
-
-class Notebook(LightningWork):
-    """A server that is shown with its token, as works of JupyterLab do."""
-
-    def __init__(self):
-        super().__init__()
-        self.token = ""
-
-    def run(self):
-        self.token = "abc"
-        return self.url
-
-    @property
-    def url(self):
-        if not self.token:
-            return ""
-        return f"{self._future_url or f'http://{self.host}:{self.port}'}/lab?token={self.token}"
 
 
 def test_a_work_overrides_its_address_with_a_property():

@@ -352,7 +352,7 @@ LightningApp(Root()).run()
 def test_a_real_run_is_described_without_its_classes(tmp_path, monkeypatch):
     (tmp_path / "app.py").write_text(SCRIPT, "utf-8")
     root = str(tmp_path / "root")
-    env = {**os.environ, "LIGHTNING_LITE_ROOT": root}
+    env = {**os.environ, "LIGHTNING_LITE_ROOT": root, "LIGHTNING_LITE_RUNNER": "inline"}
     assert "odd model" in run_python("app.py", cwd=tmp_path, env=env).stderr
     (run,) = read_runs(root)
     history = read_history(run.path)

@@ -145,7 +145,7 @@ def test_the_history_is_that_of_a_reader_that_begins_now(tmp_path: Path, seeds: 
             assert follower.history.works.keys() == read_history(str(folder)).works.keys()
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_journal_that_was_cut_is_read_up_to_its_last_whole_entry(tmp_path: Path, seed: int):
     life = Life(tmp_path, seed)
     for _ in range(100):
@@ -236,7 +236,7 @@ def test_a_journal_that_is_compacted_before_it_was_read_to_its_end_is_read_all_t
     journal = Journal.create(str(tmp_path), IDENTITY)
     begin(journal)
     follower = RunFollower(str(tmp_path))
-    for number in range(1, 4001):
+    for number in range(1, 1601):
         write(journal, *call(number, float(number)))
         if number % 40 == 10:
             Compaction(journal, 0).advance()
@@ -244,7 +244,7 @@ def test_a_journal_that_is_compacted_before_it_was_read_to_its_end_is_read_all_t
             follower.follow(0.0)
 
     assert follower.generation > 10
-    assert follower.counts("root.w").calls > 2000
+    assert follower.counts("root.w").calls > 800
     journal.close()
 
 

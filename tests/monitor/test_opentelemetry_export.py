@@ -19,8 +19,9 @@ from lightning_lite.events import RunBegun
 from lightning_lite.monitor.opentelemetry_export import TraceExport, TraceExportError
 from lightning_lite.runs.catalog import RunSummary, read_runs
 
+from tests.cli.verbs import call
 from tests.monitor.histories import Story
-from tests.support.processes import DEADLINE, run_verb
+from tests.support.processes import DEADLINE
 
 pytestmark = pytest.mark.dependencies
 
@@ -352,7 +353,9 @@ def stack_of_processes() -> Iterator[ExitStack]:
         yield stack
 
 
-def test_calls_of_a_running_app_are_sent_while_it_runs(receiver, tmp_path, stack_of_processes):
+def test_calls_of_a_running_app_are_sent_while_it_runs(
+    receiver, tmp_path, stack_of_processes, monkeypatch, capfd
+):
     (tmp_path / "app.py").write_text(SCRIPT, "utf-8")
     os.mkfifo(tmp_path / "go")
     root = str(tmp_path / "root")
@@ -380,7 +383,7 @@ def test_calls_of_a_running_app_are_sent_while_it_runs(receiver, tmp_path, stack
     assert [attributes(span)["call.number"] for span in receiver.spans[:-1]] == [1, 2, 3, 4]
 
     receiver.refusals = [403]
-    refused = run_verb("otel", cwd=tmp_path, env=env)
-    assert refused.returncode == 1
-    assert "4 spans can't be sent to" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+    refused = call(capfd, "otel", "--root", root)
+    assert refused.code == 1
+    assert "4 spans can't be sent to" in refused.err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,10 +16,10 @@ from lightning_lite.storage import Drive, FileSystem
 from lightning_lite.storage.errors import DriveTypeError
 from lightning_lite.storage.stores import drive_names
 
+from tests.examples.test_examples import PRINTED
 from tests.support.files import write
 from tests.support.forked_scripts import ForkedScripts
 from tests.support.object_stores import KEYS
-from tests.support.pages import PROJECT
 from tests.support.sharing import Parallel, Sharing
 
 pytestmark = pytest.mark.dependencies
@@ -28,24 +27,22 @@ pytestmark = pytest.mark.dependencies
 EXAMPLES = Path(__file__).parents[2] / "examples/drive"
 
 
-@pytest.mark.parametrize("example", ["app", "producer_consumer", "three_works", "standalone"])
+@pytest.mark.parametrize("example", ["producer_consumer", "three_works", "standalone"])
 def test_an_example_prints_the_same_with_its_drives_on_an_object_store(
     forked_scripts: ForkedScripts, example: str, remote_place: str, own_place: Path
 ):
-    script = EXAMPLES / f"{example}.py"
-    remote = forked_scripts.run(script, cwd=own_place)
-    shutil.rmtree(own_place)
-    own_place.mkdir()
-    local = {name: value for name, value in os.environ.items() if name != "LIGHTNING_LITE_DRIVES"}
+    printed = forked_scripts.run(EXAMPLES / f"{example}.py", cwd=own_place)
 
-    assert remote == forked_scripts.run(script, cwd=own_place, env=local)
+    assert printed == PRINTED[f"drive/{example}.py"]
     if example != "standalone":
         assert drive_names(remote_place) != []
 
 
 @pytest.mark.parametrize("runner", ["processes", "inline"])
-def test_files_and_objects_of_works_go_through_the_store(runner: str, remote_place: str, tmp_path: Path):
-    app = LightningApp(Sharing(), drives=remote_place)
+def test_files_and_objects_of_works_go_through_the_store_and_no_key_into_a_file_or_a_text(
+    runner: str, remote_place: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    app = LightningApp(Sharing(), drives=remote_place, log_level="debug")
 
     app.run(runner)
 
@@ -55,26 +52,10 @@ def test_files_and_objects_of_works_go_through_the_store(runner: str, remote_pla
     assert drive_names(remote_place) == ["d"]
     assert FileSystem().listdir("/") == ["shared.txt"]
     assert app.root.make.data.value == ["hello"]
-
-
-def test_no_key_is_in_any_file_of_a_run_in_a_pickle_or_in_a_text(remote_place: str, tmp_path: Path):
-    code = (
-        "from lightning_lite import LightningApp\n"
-        "from tests.support.sharing import Sharing\n"
-        "LightningApp(Sharing(), log_level='debug').run()\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        timeout=100,
-        check=True,
-    )
     drive = Drive("lit://d", root_dir=remote_place)
     assert drive.list() == ["note.txt"]
     texts = [
-        done.stdout,
-        done.stderr,
+        *(text.encode() for text in capfd.readouterr()),
         pickle.dumps(drive),
         repr(drive).encode(),
         repr(drive._store()).encode(),
@@ -83,7 +64,6 @@ def test_no_key_is_in_any_file_of_a_run_in_a_pickle_or_in_a_text(remote_place: s
         path for top in ("root", "here", "cache") for path in (tmp_path / top).rglob("*") if path.is_file()
     ]
     assert any(path.suffix == ".log" for path in files)
-
     for secret in KEYS.values():
         assert [path for path in files if secret.encode() in path.read_bytes()] == []
         assert not any(secret.encode() in text for text in texts)

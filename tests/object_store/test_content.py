@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from lightning_lite.storage.errors import (
     DriveSourceChanged,
     DriveSymlink,
     DriveWarning,
+    shown,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.object_store.client import PART, Client
+from lightning_lite.storage.object_store import client as client_module
+from lightning_lite.storage.object_store import download, upload
+from lightning_lite.storage.object_store.client import Client
 from lightning_lite.storage.object_store.connection import parse_url
 from lightning_lite.storage.object_store.manifest import Manifest, manifest_name
 from lightning_lite.storage.object_store.store import ObjectStore
@@ -81,8 +85,17 @@ def test_extended_attributes_are_kept_or_a_warning_says_so(user: User, own_place
     assert os.getxattr(get(user, "a", "alone"), "user.kind") == b"\0\xff"
 
 
-@pytest.mark.parametrize("size", [PART - 1, PART, PART + 1, 2 * PART + 7])
-def test_a_big_file_is_sent_and_fetched_in_parts(user: User, own_place: Path, size: int):
+#: Bytes of a part in the test of parts: the fewest that the interface allows.
+LEAST = 5 * 1024 * 1024
+
+
+@pytest.mark.parametrize("size", [LEAST - 1, LEAST, LEAST + 1, 2 * LEAST + 7])
+def test_a_big_file_is_sent_and_fetched_in_parts(
+    user_by_proxy: User, proxy: Proxy, own_place: Path, monkeypatch: pytest.MonkeyPatch, size: int
+):
+    user = user_by_proxy
+    for module in (client_module, upload, download):
+        monkeypatch.setattr(module, "PART", LEAST)
     content = os.urandom(size)
     (own_place / "big").write_bytes(content)
     counts: list[int] = []
@@ -97,11 +110,12 @@ def test_a_big_file_is_sent_and_fetched_in_parts(user: User, own_place: Path, si
     user.store.get(("big",), Destination(str(own_place), ("copy",)), owner=None, on_progress=counts.append)
     assert sum(counts) == size
     assert (own_place / "copy").read_bytes() == content
+    parts = [path for method, path in proxy.requests if method == "PUT" and "partNumber=" in path]
+    assert len(parts) == (0 if size <= LEAST else -(-size // LEAST))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
+def test_every_name_of_a_drive_is_a_name_in_the_store(user: User):
+    names = [
         "a b",
         "50%",
         "x=41",
@@ -115,15 +129,15 @@ def test_a_big_file_is_sent_and_fetched_in_parts(user: User, own_place: Path, si
         "ﬃ",
         "n" * 255,
         "ß" * 127,
-    ],
-)
-def test_every_name_of_a_drive_is_a_name_in_the_store(user: User, name: str):
-    user.put(f"{name}/{name}", "text")
+    ]
     user.put("other", "text")
-    assert user.list() == sorted([name, "other"])
-    assert user.get(f"{name}/{name}") == "text"
-    assert user.get(name) == {name: "text"}
-    user.delete(name)
+    for name in names:
+        user.put(f"{name}/{name}", f"text of {name}")
+    assert user.list() == sorted([*names, "other"])
+    for name in names:
+        assert user.get(f"{name}/{name}") == f"text of {name}"
+        assert user.get(name) == {name: f"text of {name}"}
+        user.delete(name)
     assert user.list() == ["other"]
 
 
@@ -298,10 +312,15 @@ def test_verify_with_digests_finds_content_of_the_same_size(user: User, url: str
         b'{"d":{"a":' * 100_000,
     ],
 )
-def test_a_damaged_manifest_is_named_and_not_replaced(user: User, url: str, body: bytes):
+def test_a_damaged_manifest_is_named(body: bytes):
+    with pytest.raises(DriveDamaged, match="'a' is damaged"):
+        Manifest("a", body)
+
+
+def test_a_damaged_manifest_is_not_replaced(user: User, url: str):
     place = parse_url(url)
     client = Client(place)
-    client.upload(place.key("drives", "drive", "top", "a"), body, len(body))
+    client.upload(place.key("drives", "drive", "top", "a"), b"{", 1)
     for act in (lambda: user.get("a"), lambda: user.put("a", "text"), lambda: user.delete("a"), user.list):
         with pytest.raises(DriveDamaged, match="'a'"):
             act()
@@ -334,16 +353,24 @@ def test_a_damaged_manifest_is_named_and_not_replaced(user: User, url: str, body
         {"d": []},
     ],
 )
-def test_a_damaged_node_is_named_before_anything_is_written(
-    user: User, url: str, own_place: Path, change: dict[str, object]
-):
+def test_a_damaged_node_is_named(change: dict[str, object]):
+    manifest = Manifest("x")
+    file = {"s": 4, "b": "0" * 32, "o": 0, "m": 0o644, "t": 1}
+    manifest.put("anna", ("x", "file"), file)
+    Manifest("x", manifest.encoded("mark"))
+    file |= change
+    with pytest.raises(DriveDamaged, match=r"'x' is damaged at 'x/file'"):
+        Manifest("x", manifest.encoded("mark"))
+
+
+def test_a_damaged_node_is_named_before_anything_is_written(user: User, url: str, own_place: Path):
     user.put("x", {"file": "text"})
     place = parse_url(url)
     client, key = Client(place), place.key("drives", "drive", "top", "x")
     stored = client.read(key)
     assert stored is not None
     manifest = Manifest("x", stored.body)
-    manifest.spaces["anna"]["d"]["x"]["d"]["file"] |= change
+    manifest.spaces["anna"]["d"]["x"]["d"]["file"] |= {"b": "../../../out"}
     body = manifest.encoded("mark")
     client.upload(key, body, len(body))
     for act in (
@@ -366,23 +393,21 @@ def test_a_manifest_of_a_newer_version_is_left_alone(user: User, url: str):
         user.put("a", "text")
 
 
-@pytest.mark.parametrize("name", ["../out", "..", ".", "", "a/b", "a\0b"])
-def test_a_name_in_a_manifest_does_not_lead_out_of_the_destination(
-    user: User, url: str, name: str, own_place: Path
-):
+def test_a_name_in_a_manifest_does_not_lead_out_of_the_destination(user: User, url: str, own_place: Path):
     user.put("x", {"file": "text"})
     place = parse_url(url)
     client, key = Client(place), place.key("drives", "drive", "top", "x")
     stored = client.read(key)
     assert stored is not None
-    manifest = Manifest("x", stored.body)
-    nodes = manifest.spaces["anna"]["d"]["x"]["d"]
-    nodes[name] = nodes.pop("file")
-    body = manifest.encoded("mark")
-    client.upload(key, body, len(body))
-    with pytest.raises(DriveDamaged, match="A manifest has the name"):
-        user.get("x")
-    assert os.listdir(own_place) == []
+    for name in ("../out", "..", ".", "", "a/b", "a\0b"):
+        manifest = Manifest("x", stored.body)
+        nodes = manifest.spaces["anna"]["d"]["x"]["d"]
+        nodes[name] = nodes.pop("file")
+        body = manifest.encoded("mark")
+        client.upload(key, body, len(body))
+        with pytest.raises(DriveDamaged, match=re.escape(f"A manifest has the name {shown(f'x/{name}')}")):
+            user.get("x")
+        assert os.listdir(own_place) == [], name
 
 
 def test_a_local_path_of_a_folder_is_one_version(user: User):

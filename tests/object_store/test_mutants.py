@@ -16,6 +16,7 @@ import test_sweep as sweeps
 
 from lightning_lite.storage.errors import DriveUnreachable
 
+from tests.support.forked_scripts import ForkedScripts
 from tests.support.object_proxy import Proxy
 from tests.support.object_stores import ObjectServer
 from tests.support.store_user import User
@@ -48,6 +49,7 @@ def mutate(monkeypatch: pytest.MonkeyPatch) -> Apply:
     ],
 )
 def test_races_refuse(
+    forked_scripts: ForkedScripts,
     proxy: Proxy,
     object_server: ObjectServer,
     cache: Path,
@@ -55,12 +57,12 @@ def test_races_refuse(
     mutate: Apply,
     mutant: Mutant,
     faults: str,
-    check: Callable[[str, Path, Path], None],
+    check: Callable[[ForkedScripts, str, Path, Path], None],
     words: str,
 ):
     def check_often() -> None:
         for _ in range(ROUNDS):
-            check(object_server.new_url(), cache, own_place)
+            check(forked_scripts, object_server.new_url(), cache, own_place)
 
     mutate(mutant)
     vars(proxy).update(races.FAULTS[faults])

@@ -5,9 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -19,95 +18,96 @@ from lightning_lite.storage.object_store.client import Client, SwapResult
 from lightning_lite.storage.object_store.manifest import RECENT, Manifest
 from lightning_lite.storage.object_store.store import ObjectStore
 
+from tests.support.forked_scripts import ForkedScripts
 from tests.support.linear import Operation, is_linearizable
 from tests.support.object_proxy import Proxy
 from tests.support.object_stores import ObjectServer
-from tests.support.processes import DEADLINE
+from tests.support.processes import wait_until_gone
 from tests.support.store_user import User
 
 FAULTS = {"none": {}, "lost": {"lost": 1 / 3}, "overloaded": {"failed": 0.1}}
 
 
-def together(job: str, url: str, cache: Path, here: Path, processes: int, count: int) -> list[list[object]]:
+def together(
+    scripts: ForkedScripts, job: str, url: str, cache: Path, here: Path, processes: int, count: int
+) -> list[list[object]]:
     """Do a job in several processes at the same time; return the answer of each."""
-    started = []
-    for number in range(processes):
-        (here / f"process{number}").mkdir(exist_ok=True)
-        command = [sys.executable, writers.__file__, job, url, f"{cache}", str(number), str(count)]
-        started.append(
-            subprocess.Popen(command, cwd=here / f"process{number}", stdout=subprocess.PIPE, text=True)
-        )
-    answers = [process.communicate(timeout=DEADLINE)[0] for process in started]
-    assert [process.returncode for process in started] == [0] * processes
-    return [json.loads(answer) for answer in answers]
+    scripts.run(Path(writers.__file__), job, url, cache, processes, count, cwd=here)
+    folders = [here / f"process{number}" for number in range(processes)]
+    answers = [json.loads((folder / "answer.json").read_text()) for folder in folders]
+    for folder in folders:
+        shutil.rmtree(folder)
+    return answers
 
 
-def assert_linearizable(url: str, cache: Path, here: Path) -> None:
-    answers = together("use_one_name", url, cache, here, processes=4, count=12)
+def assert_linearizable(scripts: ForkedScripts, url: str, cache: Path, here: Path) -> None:
+    answers = together(scripts, "use_one_name", url, cache, here, processes=4, count=12)
     history = [Operation(*operation) for answer in answers for operation in answer]  # type: ignore[misc]
     assert len(history) == 48
     assert is_linearizable(history), history
 
 
-@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.parametrize("faults", ["lost", "overloaded"])
 def test_operations_on_one_name_have_an_order(
-    proxy: Proxy, url: str, cache: Path, own_place: Path, faults: str
+    forked_scripts: ForkedScripts, proxy: Proxy, url: str, cache: Path, own_place: Path, faults: str
 ):
     vars(proxy).update(FAULTS[faults])
-    assert_linearizable(url, cache, own_place)
+    assert_linearizable(forked_scripts, url, cache, own_place)
 
 
 @pytest.mark.torture
 @pytest.mark.timeout(3600)
 def test_operations_on_one_name_have_an_order_in_a_hundred_histories(
-    proxy: Proxy, object_server: object, cache: Path, own_place: Path
+    forked_scripts: ForkedScripts, proxy: Proxy, object_server: object, cache: Path, own_place: Path
 ):
     proxy.lost = 1 / 3
     for _ in range(int(os.environ.get("LIGHTNING_LITE_TORTURE_ROUNDS", "100"))):
-        assert_linearizable(object_server.new_url(), cache, own_place)
+        assert_linearizable(forked_scripts, object_server.new_url(), cache, own_place)
 
 
-def assert_one_owner(url: str, cache: Path, here: Path) -> None:
-    answers = together("put_as_owner", url, cache, here, processes=4, count=8)
+def assert_one_owner(scripts: ForkedScripts, url: str, cache: Path, here: Path) -> None:
+    answers = together(scripts, "put_as_owner", url, cache, here, processes=4, count=8)
     winners = Counter(name for answer in answers for name in answer)
     assert winners == dict.fromkeys(range(8), 1)
 
 
 @pytest.mark.parametrize("faults", ["none", "lost"])
-def test_each_name_gets_exactly_one_owner(proxy: Proxy, url: str, cache: Path, own_place: Path, faults: str):
+def test_each_name_gets_exactly_one_owner(
+    forked_scripts: ForkedScripts, proxy: Proxy, url: str, cache: Path, own_place: Path, faults: str
+):
     vars(proxy).update(FAULTS[faults])
-    assert_one_owner(url, cache, own_place)
+    assert_one_owner(forked_scripts, url, cache, own_place)
 
 
-def test_a_file_and_a_file_below_it_are_never_both_put(proxy: Proxy, url: str, cache: Path, own_place: Path):
-    one, other = together("put_file_or_below", url, cache, own_place, processes=2, count=15)
+def test_a_file_and_a_file_below_it_are_never_both_put(
+    forked_scripts: ForkedScripts, proxy: Proxy, url: str, cache: Path, own_place: Path
+):
+    one, other = together(forked_scripts, "put_file_or_below", url, cache, own_place, processes=2, count=15)
     assert not set(one) & set(other)
     assert len({*one, *other}) == 15
 
 
-def assert_not_torn(url: str, cache: Path, here: Path) -> None:
+def assert_not_torn(scripts: ForkedScripts, url: str, cache: Path, here: Path) -> None:
     os.chdir(here)
     writers.put_folder(ObjectStore(url, "drive", cache=str(cache)), "first")
-    answers = together("use_folder", url, cache, here, processes=4, count=5)
+    answers = together(scripts, "use_folder", url, cache, here, processes=4, count=5)
     seen = [number for answer in answers for number in answer]
     assert seen == [1] * 10
 
 
-@pytest.mark.parametrize("faults", ["none", "lost"])
-def test_no_folder_that_is_got_is_torn(proxy: Proxy, url: str, cache: Path, own_place: Path, faults: str):
-    vars(proxy).update(FAULTS[faults])
-    assert_not_torn(url, cache, own_place)
+def test_no_folder_that_is_got_is_torn(forked_scripts: ForkedScripts, url: str, cache: Path, own_place: Path):
+    assert_not_torn(forked_scripts, url, cache, own_place)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_writer_that_is_killed_at_any_request_has_put_all_or_nothing(
-    proxy: Proxy, url: str, cache: Path, own_place: Path, moment: str
+    forked_scripts: ForkedScripts, proxy: Proxy, url: str, cache: Path, own_place: Path, moment: str
 ):
     store = ObjectStore(url, "drive", cache=str(cache))
     writers.put_folder(store, "old")
     ends = []
     for turn in range(1, 20):
-        ends.append(kill_at(turn, moment, proxy, url, cache, own_place))
+        ends.append(kill_at(turn, moment, forked_scripts, proxy, url, cache, own_place))
         content = writers.get_folder(store)
         assert content is not None
         assert set(content.values()) in ({"old"}, {"new"})
@@ -120,26 +120,25 @@ def test_a_writer_that_is_killed_at_any_request_has_put_all_or_nothing(
     assert list((cache / "staging").iterdir()) == []
 
 
-def kill_at(turn: int, moment: str, proxy: Proxy, url: str, cache: Path, here: Path) -> int:
+def kill_at(
+    turn: int, moment: str, scripts: ForkedScripts, proxy: Proxy, url: str, cache: Path, here: Path
+) -> int:
     """Let a process put a folder, kill it at a request, and return its exit code.
 
     Args:
         turn: The number of the request.
         moment: `before` it reaches the store, or `after` it was done.
     """
-    script = here / "writer.py"
+    script, folder = here / "writer.py", here / "writer"
     script.write_text(
-        f"import sys; sys.path.insert(0, {str(Path(writers.__file__).parent)!r})\n"
+        f"import os, sys; sys.path.insert(0, {str(Path(writers.__file__).parent)!r})\n"
         "import writers\n"
         "from lightning_lite.storage.object_store.store import ObjectStore\n"
-        "store = ObjectStore(sys.argv[1], 'drive', cache=sys.argv[2])\n"
-        "sys.stdin.read(1)\n"
-        "writers.put_folder(store, 'new')\n"
+        "writers.Path('pid').write_text(str(os.getpid()))\n"
+        "writers.put_folder(ObjectStore(sys.argv[1], 'drive', cache=sys.argv[2]), 'new')\n"
     )
-    (here / "writer").mkdir(exist_ok=True)
-    process = subprocess.Popen(
-        [sys.executable, script, url, str(cache)], cwd=here / "writer", stdin=subprocess.PIPE
-    )
+    folder.mkdir(exist_ok=True)
+    (folder / "pid").unlink(missing_ok=True)
     count = itertools.count(1)
     has_begun = False
 
@@ -148,15 +147,13 @@ def kill_at(turn: int, moment: str, proxy: Proxy, url: str, cache: Path, here: P
         has_begun |= "/conditions/" in path  # the first request; the process before may have left a late one
         if not has_begun or next(count) != turn:
             return None
-        process.kill()
-        process.wait()
+        pid = int((folder / "pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+        wait_until_gone(pid)
         return 503, "SlowDown"
 
     setattr(proxy, "refuse" if moment == "before" else "after", kill)
-    assert process.stdin is not None
-    process.stdin.write(b"x")
-    process.stdin.close()
-    code = process.wait(DEADLINE)
+    code = scripts.run_to_end(script, url, cache, cwd=folder).returncode
     proxy.refuse = proxy.after = lambda method, path: None
     return code
 

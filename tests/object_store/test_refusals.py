@@ -223,7 +223,8 @@ def test_a_server_that_is_no_object_store_is_named(
 ):
     with no_store(ANSWERS[kind]) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        for act in (
+        new = User(ObjectStore(url, "drive", cache=f"{user.here}/cache"), user.here)
+        acts = [
             lambda user: user.put("a", "text"),
             lambda user: user.get("a"),
             lambda user: user.list(),
@@ -232,8 +233,9 @@ def test_a_server_that_is_no_object_store_is_named(
             lambda user: user.store.sweep(),
             lambda user: list(user.store.verify(hashes=False)),
             lambda user: drive_names(url),
-        ):
-            new = User(ObjectStore(url, "drive", cache=f"{user.here}/cache"), user.here)
+        ]
+        first = list(ANSWERS).index(kind) % len(acts)  # each one is the first use of a store for some answers
+        for act in (*acts[first:], *acts[:first]):
             with pytest.raises(DriveUnreachable) as caught:
                 act(new)
             assert str(caught.value).startswith(f"No object store answers at {endpoint}, where {url} ")

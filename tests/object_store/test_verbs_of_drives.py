@@ -169,45 +169,44 @@ def test_a_shell_completes_drives_and_paths_and_shows_no_error(
     assert PathInDrive().shell_complete(context, parameter, "fol/") == []
 
 
-@pytest.mark.parametrize(
-    "words", [["drive", "ls"], ["drive", "verify"], ["clean"], ["drive", "put", "m", "a.txt"]]
-)
-def test_without_the_package_a_verb_names_it_in_one_line(remote_place: str, words: list[str]):
+def test_without_the_package_a_verb_names_it_in_one_line(remote_place: str):
     write("a.txt", "text")
     os.makedirs(f"{os.environ['LIGHTNING_LITE_ROOT']}/runs")
+    verbs = [["drive", "ls"], ["drive", "verify"], ["clean"], ["drive", "put", "m", "a.txt"]]
     code = (
         "import sys; sys.modules['obstore'] = None\n"
-        "from lightning_lite.cli.main import main; main(sys.argv[1:])\n"
+        "from lightning_lite.cli.main import main\n"
+        f"for words in {verbs!r}:\n"
+        "    try:\n"
+        "        main(words)\n"
+        "    except SystemExit as end:\n"
+        "        print(end.code)\n"
     )
 
-    done = run_python("-c", code, *words)
+    done = run_python("-c", code)
 
-    (line,) = done.stderr.splitlines()
-    assert done.returncode == 1
-    assert line.startswith("Error: ")
-    assert line.endswith("needs obstore, which is not installed: pip install 'lightning-lite-apps[s3]'.")
+    assert done.stdout.split() == ["1"] * len(verbs)
+    for words, line in zip(verbs, done.stderr.splitlines(), strict=True):
+        assert line.startswith("Error: "), words
+        assert line.endswith(
+            "needs obstore, which is not installed: pip install 'lightning-lite-apps[s3]'."
+        ), words
 
 
-def test_run_gives_the_place_to_the_app(remote_place: str, monkeypatch: pytest.MonkeyPatch):
+def test_run_gives_the_place_to_the_app(verb, remote_place: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("LIGHTNING_LITE_DRIVES")
     write(
         "app.py",
         "from lightning_lite import LightningApp\n"
         "from tests.support.sharing import Sharing\n"
-        "LightningApp(Sharing()).run()\n",
+        "LightningApp(Sharing()).run('inline')\n",
     )
-    done = run_python(
-        "-m",
-        "lightning_lite",
-        "run",
-        "app.py",
-        "--drives",
-        remote_place,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-    )
+    done = run_verb("run", "app.py", "--drives", remote_place, env={**os.environ, "PYTHONPATH": str(PROJECT)})
 
     assert done.returncode == 0, done.stderr
     assert drive_names(remote_place) == ["d"]
-    refused = run_verb("run", "app.py", "--drives", "s3://")
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert "--drives must be the path of a folder, or a url such as" in refused.stderr
+    is_refused(
+        verb("run", "app.py", "--drives", "s3://"),
+        2,
+        "--drives must be the path of a folder, or a url such as",
+    )

@@ -14,7 +14,6 @@ from lightning_lite.app import ray_runner
 from lightning_lite.errors import WorkStartFailed
 from lightning_lite.runners.remote import runner
 from lightning_lite.storage.stores import drive_names
-from lightning_lite.structures import Dict
 
 from tests.support.other_node import use_other_node
 from tests.support.sharing import Sharing
@@ -50,36 +49,38 @@ class ImportsLate(LightningWork):
         super().__init__(**options)
         self.result = None
 
-    def run(self, kind):
+    def run(self, way):
         from lightning_lite.storage import Drive, FileSystem, Path  # noqa: PLC0415 - the subject of the test
 
         with open("result.txt", "w") as file:
             file.write("42")
-        if kind == "drive":
-            Drive("lit://results").put("result.txt")
-        elif kind == "program":
-            program = "from lightning_lite.storage import Drive; Drive('lit://results').put('result.txt')"
-            done = subprocess.run(
-                [sys.executable, "-c", program], capture_output=True, text=True, check=False
-            )
-            raise RuntimeError(done.stderr.splitlines()[-1])
-        elif kind == "file system":
-            FileSystem().put("result.txt", "/results/result.txt")
-        else:
+        if way == "path":
             self.result = Path("result.txt")
+            return None
+        program = "from lightning_lite.storage import Drive; Drive('lit://results').put('result.txt')"
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        messages = {"program": done.stderr.splitlines()[-1]}
+        for kind, use in (
+            ("drive", lambda: Drive("lit://results").put("result.txt")),
+            ("file system", lambda: FileSystem().put("result.txt", "/results/result.txt")),
+        ):
+            try:
+                use()
+            except OSError as error:
+                messages[kind] = str(error)
+        return messages
 
 
 class AsksForFiles(LightningFlow):
     def __init__(self):
         super().__init__()
-        kinds = ("drive", "program", "file system", "path")
-        self.kinds = Dict({kind: ImportsLate(raise_exception=False) for kind in kinds})
-        self._messages = []
+        self.uses, self.keeps = ImportsLate(), ImportsLate(raise_exception=False)
+        self._messages = {}
 
     def run(self):
-        for kind, work in self.kinds.items():
-            work.run(kind)
-        self._messages = [work.status.message for work in self.kinds.values()]
+        messages = self.uses.run("verbs")
+        self.keeps.run("path")
+        self._messages = {**messages, "path": self.keeps.status.message}
         self.stop()
 
 
@@ -92,6 +93,9 @@ def test_a_work_that_imports_drives_late_is_refused_when_it_uses_one(tmp_path: P
 
     app.run("ray")
 
-    for message in app.root._messages:
-        assert f"This machine does not see '{tmp_path}/root', in which the app keeps its drives" in message
-        assert "or an object store (drives='s3://bucket/prefix'" in message
+    assert sorted(app.root._messages) == ["drive", "file system", "path", "program"]
+    for kind, message in app.root._messages.items():
+        assert f"This machine does not see '{tmp_path}/root', in which the app keeps its drives" in message, (
+            kind
+        )
+        assert "or an object store (drives='s3://bucket/prefix'" in message, kind

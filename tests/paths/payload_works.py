@@ -28,6 +28,18 @@ class Make(LightningWork):
         self.data = Payload(make())
 
 
+class Returns(LightningWork):
+    """Stores an object, and returns the reference to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data: Payload | None = None
+
+    def run(self) -> Payload:
+        self.data = Payload([1, 2])
+        return self.data
+
+
 class Use(LightningWork):
     """Applies a function to an object, from its argument or its attribute."""
 

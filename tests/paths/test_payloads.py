@@ -19,6 +19,7 @@ from payload_works import (
     Make,
     MakeFolder,
     Model,
+    Returns,
     Use,
 )
 
@@ -37,17 +38,32 @@ pytestmark = pytest.mark.usefixtures("drives_place")
 only_files = pytest.mark.parametrize("drives_place", ["files"], indirect=True)
 
 
-@pytest.mark.parametrize("runner", ["processes", "inline"])
-def test_an_object_gets_from_work_to_work_and_the_flow_sees_a_reference_only(own_place, runner):
+class Patient(Steps):
+    """Asks again for the steps in the next pass until they have an answer."""
+
+    def run(self):
+        self._answer = self._steps(self)
+        if self._answer is not None:
+            self.stop()
+
+
+def test_an_object_gets_from_work_to_work_and_the_flow_sees_a_reference_only(own_place):
     def steps(flow):
         flow.make.run(lambda: Model({1: (2, {3})}))
         assert flow.make.data.value is None
         assert flow.make.data.exists_remote()
-        return flow.use.run(lambda model: (type(model).__name__, model.weights), flow.make.data)
+        flow.make.stop()
+        if not flow.make.has_stopped:
+            return None
+        used = flow.use.run(lambda model: (type(model).__name__, model.weights), flow.make.data)
+        return used, flow.use.run(sum, flow.returns.run())
 
-    root = run_steps(steps, runner, make=Make(), use=Use())
+    root = Patient(steps, make=Make(), use=Use(), returns=Returns())
+    LightningApp(root).run()
 
-    assert root._answer == ("Model", {1: (2, {3})})
+    used, of_answer = root._answer
+    assert used == ("Model", {1: (2, {3})}), "the object of a work that has stopped is still there"
+    assert of_answer == 3, "a stored payload is an answer"
     data = root.make.data
     assert (data.name, data.origin_name, data.consumer_name) == ("data", "root.make", "root.make")
     assert re.fullmatch("[0-9a-f]{40}", data.hash)
@@ -91,28 +107,8 @@ def test_equal_objects_made_twice_are_two_versions(tmp_path):
     assert pickle.loads(pickle.dumps(one)).call_key() == one.call_key()
 
 
-def test_the_object_of_a_work_that_has_stopped_is_still_there():
-    def steps(flow):
-        flow.make.run(lambda: np.arange(10_000))
-        flow.make.stop()
-        if not flow.make.has_stopped:
-            return None
-        return flow.use.run(lambda array: int(array.sum()), flow.make.data)
-
-    class Patient(Steps):
-        def run(self):
-            self._answer = self._steps(self)
-            if self._answer is not None:
-                self.stop()
-
-    root = Patient(steps, make=Make(), use=Use())
-    LightningApp(root).run()
-
-    assert root._answer == 49_995_000
-
-
 def test_a_big_array_costs_no_memory_and_belongs_to_its_receiver(own_place):
-    size = 64 * MIB // 8
+    size = 32 * MIB // 8
 
     def steps(flow):
         flow.make.run(lambda: np.ones(size, dtype=np.int64))
@@ -277,33 +273,18 @@ def test_an_object_that_can_not_be_pickled_is_not_assigned(tmp_path):
     assert not (tmp_path / "root/drives/.payloads/root.make").exists()
 
 
-@pytest.mark.parametrize("runner", ["processes", "inline"])
-def test_a_payload_that_was_not_stored_is_no_answer(runner):
-    class Returns(LightningWork):
+@only_files
+@pytest.mark.parametrize(("runner", "is_deep"), [("processes", True), ("inline", True), ("inline", False)])
+def test_a_payload_that_was_not_stored_is_no_answer(runner, is_deep):
+    class Answers(LightningWork):
         def run(self, is_deep):
             return [Payload(1)] if is_deep else Payload(1)
 
-    for is_deep in (False, True):
-        with pytest.raises(
-            InvalidValue,
-            match=r"can't be sent to the flow: a Payload that no work has stored .* pass that on; in",
-        ):
-            run_steps(lambda flow, is_deep=is_deep: flow.work.run(is_deep), runner, work=Returns())
-
-
-def test_a_stored_payload_is_an_answer():
-    class Returns(LightningWork):
-        def __init__(self):
-            super().__init__()
-            self.data = None
-
-        def run(self):
-            self.data = Payload([1, 2])
-            return self.data
-
-    root = run_steps(lambda flow: flow.use.run(sum, flow.work.run()), work=Returns(), use=Use())
-
-    assert root._answer == 3
+    with pytest.raises(
+        InvalidValue,
+        match=r"can't be sent to the flow: a Payload that no work has stored .* pass that on; in",
+    ):
+        run_steps(lambda flow: flow.work.run(is_deep), runner, work=Answers())
 
 
 @only_files
@@ -337,6 +318,7 @@ def test_a_stored_payload_may_be_in_another(payloads):
     assert outer.value["inner"].value == [1, 2]
 
 
+@only_files
 def test_a_private_attribute_with_a_payload_that_was_not_stored_is_refused():
     class Holds(LightningWork):
         def __init__(self):

@@ -1,18 +1,23 @@
 """An app that is killed repeatedly, and checks of the state that it leaves; a script with three commands.
 
-python repeated_kills.py run RUNNER                 resume the run of this folder, or start one
+python repeated_kills.py random RUNNER KILLS SEED   kill it KILLS times at random moments, resume, check
 python repeated_kills.py points RUNNER WHEN STEP    kill it at every STEP-th write of its journal, resume,
-check python repeated_kills.py races TIMES                resume one run in two processes at once, TIMES times
+                                                    check; WHEN is `before`, `after` or both with a comma
+python repeated_kills.py races TIMES                resume one run in two processes at once, TIMES times
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import random
+import select
 import signal
 import sys
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +30,9 @@ from lightning_lite.runs.journal_format import FILE_NAME
 from lightning_lite.testing import poll_until
 from lightning_lite.tree.structures import Dict
 from lightning_lite.values.call_key import call_key
+
+#: Seconds after which the app hangs; not a measure of speed.
+DEADLINE = 100.0
 
 CHAIN = range(6)
 SIDE = range(3)
@@ -169,6 +177,78 @@ def check_end(before: Counter[str], done: set[str], num_kills: int) -> None:
     assert 3 <= after["root.fresh 5"] <= 3 + num_kills, after
 
 
+# Kills at random moments.
+
+#: Maximum of kills in one run; after that, another run begins.
+KILLS_OF_A_RUN = 12
+
+
+def wait_or_kill(runner: str, seconds: float | None) -> int:
+    """Run the app in a forked process, kill it after some seconds, and return its exit code.
+
+    Its output is in `out.txt` and `err.txt`.
+    """
+    has_ended, end = os.pipe()
+
+    def life() -> None:
+        for number, name in ((1, "out.txt"), (2, "err.txt")):
+            with open(name, "w") as file:
+                os.dup2(file.fileno(), number)
+        try:
+            run(runner)
+        except Exception:
+            traceback.print_exc()
+            raise
+        finally:
+            sys.stdout.flush()
+
+    pid = fork(life)
+    os.close(end)  # the app has the other one, and works have none
+    select.select([has_ended], [], [], seconds)
+    os.close(has_ended)
+    os.kill(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def kill_until_the_end(runner: str, max_kills: int, rng: random.Random) -> int:
+    """Kill the app at random moments and resume it until it completes; return the number of kills."""
+    os.environ.pop("RETRY_FAILED", None)
+    kills, done, before = 0, set[str](), ran()
+    while True:
+        code = wait_or_kill(runner, rng.uniform(0.0, 0.7) if kills < max_kills else DEADLINE)
+        if code == 0 or has_ended():
+            check_end(before, done, kills)
+            result = json.loads(Path("out.txt").read_text().splitlines()[-1])
+            assert result == EXPECTED, result
+            return kills
+        if code != -signal.SIGKILL:
+            err = Path("err.txt").read_text()
+            assert "PoisonCall" in err, err  # three kills came during the same call
+            os.environ["RETRY_FAILED"] = "1"
+            done.discard("root.fails 9")
+            continue
+        kills += 1
+        after = ran()
+        assert [call for call in done if after[call] != before[call]] == []
+        before, done = after, completed()
+        if "RETRY_FAILED" in os.environ:
+            done.discard("root.fails 9")
+
+
+def kill_at_random_moments(runner: str, kills: int, seed: int) -> None:
+    """Kill the app so often, in as many runs as that takes."""
+    sys.stderr.write(f"seed {seed}\n")
+    top, rng = Path.cwd(), random.Random(seed)
+    for number in range(100 + kills):
+        folder = top / f"{number}"
+        folder.mkdir()
+        os.chdir(folder)
+        kills -= kill_until_the_end(runner, min(kills, KILLS_OF_A_RUN), rng)
+        if not kills:
+            return
+    raise AssertionError("the app completed before it could be killed")
+
+
 # Kills at each write of the journal.
 
 
@@ -220,25 +300,28 @@ def run_in_fork(runner: str, die: int, when: str) -> bool:
 
 
 def die_at_points(runner: str, when: str, step: int) -> None:
-    """Kill the app at each `step`-th write and once more after the resume, then check how it ends."""
-    top, number = Path.cwd(), 0
-    while True:
-        number += 1
-        if step > 1 and number % step:
-            continue
+    """Kill the app at each `step`-th write and once more after the resume, then check how it ends.
+
+    Args:
+        runner: Name of the runner.
+        when: `before` or `after` the write; with `before,after`, they alternate.
+        step: Distance of the writes.
+    """
+    top = Path.cwd()
+    for number, now in zip(itertools.count(step, step), itertools.cycle(when.split(",")), strict=False):
         folder = top / f"{number}"
         folder.mkdir()
         os.chdir(folder)
-        if run_in_fork(runner, number, when):
+        if run_in_fork(runner, number, now):
             break
         before, done = ran(), completed()
         num_kills = 1
-        if not run_in_fork(runner, 1 + number * 7 % 11, when):
+        if not run_in_fork(runner, 1 + number * 7 % 11, now):
             num_kills += 1
             for call in done:
                 assert ran()[call] == before[call], f"{call} was completed and ran again"
             before, done = ran(), completed()
-            assert run_in_fork(runner, 0, when)
+            assert run_in_fork(runner, 0, now)
         check_end(before, done, num_kills)
         result = json.loads(Path("out.txt").read_text().splitlines()[-1])
         assert result == EXPECTED, result
@@ -285,8 +368,8 @@ def race(times: int) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "run":
-        run(sys.argv[2])
+    if sys.argv[1] == "random":
+        kill_at_random_moments(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
     elif sys.argv[1] == "races":
         race(int(sys.argv[2]))
     else:

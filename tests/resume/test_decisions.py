@@ -103,9 +103,9 @@ class Root(LightningFlow):
 
 
 def test_decisions_are_logged_only_with_log_level_debug(capfd):
-    LightningApp(Root(), log_level="debug").run()
+    LightningApp(Root(), log_level="debug").run("inline")
     loud = capfd.readouterr().err
-    LightningApp(Root()).run()
+    LightningApp(Root()).run("inline")
     quiet = capfd.readouterr().err
 
     assert "root.once.run(3): new, call 1" in loud

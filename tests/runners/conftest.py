@@ -15,8 +15,7 @@ MODULES = {
 # All that these modules show of spawned processes has to be true of forked ones. Tests of the
 # differences of the fork server always run with it, too; the others do in `make torture`.
 ALWAYS_FORKED = {
-    "test_a_process_takes_over_what_the_parent_is",
-    "test_a_work_holds_no_file_of_the_flow_but_its_own_pipes",
+    "test_a_process_takes_over_what_the_parent_is_but_no_open_file",
     "test_a_work_loads_no_more_than_it_needs",
     "test_a_script_without_a_main_guard_is_not_executed_again",
     "test_a_forked_child_of_a_work_holds_none_of_its_pipes_and_can_write_no_state",
@@ -38,14 +37,13 @@ ALWAYS_FORKED = {
     "test_close_keeps_its_time_with_works_of_every_kind",
     "test_works_started_from_short_threads_live_on",
     "test_an_environment_that_can_not_be_fails_to_start",
-    "test_closed_standard_streams_have_no_effect",
     "test_a_killed_flow_leaves_nothing_whatever_its_works_do",
     "test_a_flow_killed_while_its_works_start_leaves_nothing",
-    "test_a_pipe_behind_the_app_ends_with_it",
 }
 
-# These are about a fresh interpreter, or about processes that are the flow's own children.
+# These are about a fresh interpreter or processes that are the flow's own children, or use both methods.
 ONLY_SPAWNED = {
+    "test_closed_standard_streams_have_no_effect",
     "test_a_death_is_reported_although_other_code_waits_for_all_children",
     "test_a_limit_of_the_machine_is_named_and_others_start",
     "test_a_process_that_the_flow_forks_leaves_its_works_alone",

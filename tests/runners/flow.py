@@ -1,7 +1,8 @@
 """An app as a program of its own, for tests that kill or signal it.
 
-    python flow.py <folder> <number of works> <task of each>
+    python flow.py <folder> <tasks>
 
+It starts a work for each task, of which commas separate the names; the first work is `root.w0`.
 It prints the process ids of all that it has started, says how it was ended, and exits as a script would.
 """
 
@@ -24,13 +25,13 @@ from lightning_lite.runners.signals import EndingSignals
 tempfile.tempdir = os.environ.get("TMPDIR")
 
 
-def main(folder: str, number: str, task: str) -> None:
+def main(folder: str, task_names: str) -> None:
     harness = Harness(folder)
     with EndingSignals(harness.runner, on_resume=lambda seconds: print("resumed", flush=True)):
         try:
-            names = [f"root.w{i}" for i in range(int(number))]
-            harness.up(*names)
-            for name in names:
+            work_tasks = {f"root.w{i}": task for i, task in enumerate(task_names.split(","))}
+            harness.up(*work_tasks)
+            for name, task in work_tasks.items():
                 harness.run(tasks.report_exit, f"{folder}/{name}", name=name)
                 if task != "idle":
                     harness.call(getattr(tasks, task), name=name)
@@ -42,8 +43,8 @@ def main(folder: str, number: str, task: str) -> None:
                 harness.runner.wait(None)
         finally:
             print("closing", flush=True)
-            harness.runner.close(float(sys.argv[4]) if len(sys.argv) > 4 else DEADLINE)
+            harness.runner.close(float(sys.argv[3]) if len(sys.argv) > 3 else DEADLINE)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:3])

@@ -115,14 +115,13 @@ class Flow:
         pids: The processes that it has started: guardian, works, and their children.
     """
 
-    def __init__(self, folder: str, number: int, task: str, **options: Any) -> None:
+    def __init__(self, folder: str, *task_names: str, **options: Any) -> None:
         program = os.path.join(os.path.dirname(__file__), "flow.py")
         command = [
             sys.executable,
             program,
             str(folder),
-            str(number),
-            task,
+            ",".join(task_names),
             str(options.pop("grace", DEADLINE)),
         ]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **options.pop("env", {})}

@@ -20,7 +20,8 @@ from harness import DEADLINE
 
 from lightning_lite.testing import poll_until
 
-from tests.support.processes import run_script, wait_until_gone
+from tests.support.forked_scripts import ForkedScripts
+from tests.support.processes import wait_until_gone
 
 pytestmark = pytest.mark.dependencies
 
@@ -57,18 +58,18 @@ if __name__ == '__main__':
     LightningApp(Flow()).run(runner='processes')
 """
 
-#: Two works that come to their breakpoints at the same time.
-TWO = """
+#: Three works that come to their breakpoints at the same time.
+THREE = """
 class Flow(LightningFlow):
     def __init__(self):
         super().__init__()
-        self.a, self.b = Work(parallel=True), Work(parallel=True)
+        self.a, self.b, self.c = (Work(parallel=True) for _ in range(3))
 
     def run(self):
-        for work in (self.a, self.b):
+        for work in self.works():
             work.run(41)
-        if all(work.has_succeeded or work.has_failed for work in (self.a, self.b)):
-            self.stop(f'a: {self.a.y} {self.a.status.message} b: {self.b.y} {self.b.status.message}')
+        if all(work.has_succeeded or work.has_failed for work in self.works()):
+            self.stop('\\n'.join(f'{work.name}: {work.y} {work.status.message}' for work in self.works()))
 """
 
 PROMPT = r"\(Pdb root\.(\w+)\) "
@@ -154,11 +155,15 @@ def write_app(folder: Path, code: str) -> list[str]:
     return [sys.executable, str(script)]
 
 
-def run_without_terminal(folder: Path, **env: str) -> str:
-    """Return the output of an app without a terminal."""
-    _, script = write_app(folder, "")
-    environment = {**os.environ, "PYTHONPATH": PROJECT, **env}
-    return run_script(script, env=environment, start_new_session=True)
+@pytest.fixture
+def run_without_terminal(tmp_path: Path, forked_scripts: ForkedScripts) -> Callable[..., str]:
+    """Return a function that returns the output of an app without a terminal."""
+
+    def run(**env: str) -> str:
+        _, script = write_app(tmp_path, "")
+        return forked_scripts.run(Path(script), env={**os.environ, "PYTHONPATH": PROJECT, **env})
+
+    return run
 
 
 def logs_that_say(text: str, folder: Path) -> list[Path]:
@@ -179,49 +184,32 @@ def sit_down(tmp_path: Path) -> Iterator[Callable[..., Session]]:
         session.close()
 
 
-def test_a_work_asks_and_goes_on(sit_down):
+def test_a_work_asks_steps_in_the_users_code_and_goes_on_and_no_key_ends_or_suspends_it(sit_down):
     app = sit_down()
     app.expect(r"^root\.work \| before\n> \S+app\.py\(\d+\)run\(\)\n")
     app.answer("p y")
     app.expect("^42\n")
-    app.answer("y = 7")
-    app.answer("c")
 
-    app.expect(r"^root\.work \| after 7\n7 \n")
-    assert app.end() == 0
+    app.expect(PROMPT)
+    app.type("\x1a\x15p y\n")  # Ctrl-Z, and Ctrl-U, which takes it out of the line
+    app.expect("\n42\n")
 
-
-def test_steps_show_what_they_print_and_do_not_lead_out_of_the_users_code(sit_down):
-    app = sit_down()
-    app.answer(f"until {BEGIN.splitlines().index('        self.y = y') + 1}")
-    app.expect(r"^root\.work \| after 42\n> .*\n-> self\.y = y\n")
-    app.answer("s")
-    app.expect(r"^--Return--\n> .*run\(\)->None\n")
-    app.answer("s")
-
-    app.expect("^42 \n")
-    assert app.end() == 0
-
-
-def test_quitting_fails_the_call(sit_down):
-    app = sit_down()
-    app.answer("q")
-
-    app.expect(r"0 BdbQuit: quit at the prompt of the debugger in root\.work\.run\(41\)\n")
-    assert app.end() == 0
-
-
-def test_ctrl_c_ends_the_prompt_and_nothing_else(sit_down):
-    app = sit_down()
     app.expect(PROMPT)
     app.interrupt("--KeyboardInterrupt--\n")
     app.answer("print('waiting'), __import__('threading').Event().wait()")
     app.expect("^waiting\n")
     app.type("\x03")
     app.expect(r"\*\*\* KeyboardInterrupt\n")
-    app.answer("c")
 
-    app.expect("42 \n")
+    app.answer("y = 7")
+    # Steps show what they print, and do not lead out of the user's code.
+    app.answer(f"until {BEGIN.splitlines().index('        self.y = y') + 1}")
+    app.expect(r"^root\.work \| after 7\n> .*\n-> self\.y = y\n")
+    app.answer("s")
+    app.expect(r"^--Return--\n> .*run\(\)->None\n")
+    app.answer("s")
+
+    app.expect("^7 \n")
     assert app.end() == 0
 
 
@@ -238,17 +226,6 @@ def test_ctrl_c_is_the_flows_again_when_the_work_goes_on(sit_down):
     app.type("\x03")
 
     assert app.end() == -signal.SIGINT
-
-
-def test_ctrl_z_at_the_prompt_suspends_no_process(sit_down):
-    app = sit_down()
-    app.expect(PROMPT)
-    app.type("\x1a\x15p y\n")  # and Ctrl-U, which takes it out of the line
-    app.expect("\n42\n")
-    app.answer("c")
-
-    app.expect("42 \n")
-    assert app.end() == 0
 
 
 def test_output_of_others_waits_for_the_prompt_and_none_is_lost(sit_down, tmp_path):
@@ -308,22 +285,22 @@ def test_a_flow_asks_after_it_has_waited_and_steps_over_a_waiting_call(sit_down)
     assert app.end() == 0
 
 
-def test_works_ask_one_after_the_other_and_keep_their_turn_while_they_step(sit_down):
-    app = sit_down(TWO)
+def test_works_ask_one_after_the_other_and_keep_their_turn_until_they_go_on_die_or_quit(sit_down):
+    app = sit_down(THREE)
     first = app.answer("n")
-
     assert app.answer("n") == app.answer("c") == first
-    assert app.answer("n") == app.answer("c") != first
-    app.expect("a: 42  b: 42 \n")
-    assert app.end() == 0
+    second = app.answer("n")
+    assert app.answer("__import__('os').kill(__import__('os').getpid(), 9)") == second
+    third = app.answer("n")
+    assert app.answer("q") == third
+    assert {first, second, third} == {"a", "b", "c"}
 
-
-def test_a_death_at_the_prompt_gives_the_terminal_back(sit_down):
-    app = sit_down(TWO)
-    first = app.answer("__import__('os').kill(__import__('os').getpid(), 9)")
-
-    assert app.answer("c") != first
-    app.expect(rf"{first}: 0 [^:]*SIGKILL")
+    ends = {
+        first: "42 ",
+        second: "0 .*SIGKILL.*",
+        third: r"0 BdbQuit: quit at the prompt of the debugger in root\.\w\.run\(41\)",
+    }
+    app.expect("\n".join(rf"root\.{name}: {end}" for name, end in sorted(ends.items())) + "\n")
     assert app.end() == 0
 
 
@@ -331,15 +308,15 @@ def test_a_stop_cuts_those_who_ask_and_those_who_wait_for_their_turn(sit_down, t
     app = sit_down(
         "class Work(Work):\n"
         "    def on_exit(self):\n"
-        "        print('exit')\n" + TWO
+        "        print('exit')\n" + THREE
     )  # fmt: skip
     app.expect(PROMPT)
     # Whole lines: without buffers, `print` writes the end of a line separately, and a stop may come before.
-    poll_until(lambda: len(logs_that_say("before\n", tmp_path)) == 2)
+    poll_until(lambda: len(logs_that_say("before\n", tmp_path)) == 3)
     app.app.send_signal(signal.SIGTERM)
 
-    app.expect(r"\| exit\n")
-    app.expect(r"\| exit\n")
+    for _ in range(3):
+        app.expect(r"\| exit\n")
     assert app.end() == 143
 
 
@@ -352,22 +329,7 @@ def test_a_work_at_the_prompt_does_not_outlive_the_app(sit_down):
     wait_until_gone(work)
 
 
-def test_a_thread_of_a_work_may_ask(sit_down):
-    app = sit_down(
-        "class Work(Work):\n"
-        "    def run(self, x):\n"
-        "        thread = threading.Thread(target=super().run, args=[x])\n"
-        "        thread.start()\n"
-        "        thread.join()\n"
-    )
-    app.answer("y = 5")
-    app.answer("c")
-
-    app.expect("5 \n")
-    assert app.end() == 0
-
-
-def test_a_forked_process_of_a_work_does_not_ask(sit_down):
+def test_a_thread_of_a_work_may_ask_and_a_process_that_it_has_forked_may_not(sit_down):
     app = sit_down(
         "class Work(Work):\n"
         "    def run(self, x):\n"
@@ -378,9 +340,15 @@ def test_a_forked_process_of_a_work_does_not_ask(sit_down):
         "                print(error)\n"
         "            os._exit(0)\n"
         "        os.waitpid(forked, 0)\n"
+        "        thread = threading.Thread(target=super().run, args=[x])\n"
+        "        thread.start()\n"
+        "        thread.join()\n"
     )
-
     app.expect(r"breakpoint\(\) in a process that root\.work has forked can't ask")
+    app.answer("y = 5")
+    app.answer("c")
+
+    app.expect("5 \n")
     assert app.end() == 0
 
 
@@ -391,20 +359,20 @@ def test_an_app_in_the_background_does_not_ask(sit_down):
     assert app.end() == 0
 
 
-def test_without_a_terminal_the_call_fails(tmp_path):
-    shown = run_without_terminal(tmp_path)
+def test_without_a_terminal_the_call_fails(run_without_terminal):
+    shown = run_without_terminal()
 
     reason = "standard input of the app is not a terminal"
     assert f"RunnerError: breakpoint() in root.work has no terminal to ask on: {reason}" in shown
 
 
-def test_a_breakpoint_may_be_passed_over(tmp_path):
-    assert run_without_terminal(tmp_path, PYTHONBREAKPOINT="0").endswith("after 42\n42 \n")
+def test_a_breakpoint_may_be_passed_over(run_without_terminal):
+    assert run_without_terminal(PYTHONBREAKPOINT="0").endswith("after 42\n42 \n")
 
 
-def test_another_debugger_is_taken_as_it_is(tmp_path):
+def test_another_debugger_is_taken_as_it_is(run_without_terminal, tmp_path):
     (tmp_path / "other.py").write_text("def debugger(): print('another one')")
 
-    shown = run_without_terminal(tmp_path, PYTHONBREAKPOINT="other.debugger")
+    shown = run_without_terminal(PYTHONBREAKPOINT="other.debugger")
 
     assert shown == "root.work | before\nroot.work | another one\nroot.work | after 42\n42 \n"

@@ -152,16 +152,8 @@ class Conformance:
 
     # Start.
 
-    def test_a_work_that_is_up_says_so_first(self, client, parallel):
-        client.start(parallel=parallel)
-        client.call("echo", 1)
-        client.until(RunEnded)
-
-        client.call("pid")
-        assert unpack(client.until(RunEnded).value) > 0
-
-    def test_the_first_report_of_a_work_is_that_it_has_started_or_what_on_start_changed(
-        self, client, parallel
+    def test_the_first_report_of_a_work_is_that_it_has_started_and_its_calls_are_answered(
+        self, client, parallel, tmp_path
     ):
         client.start(parallel=parallel)
         started = client.until(WorkStarted)
@@ -169,9 +161,50 @@ class Conformance:
         assert started.place == Place.of(client.run("pid")) == client.runner.places()["root.a"]
         assert client.state["root.a"]["started"] is True
 
-    def test_an_on_start_that_fails_is_reported_before_the_exit(self, client, parallel):
-        client.start(parallel=parallel, on_start="no data")
+        # Calls run in order, and arguments and values are copies, of the user's classes, too.
+        assert [client.run("echo", value) for value in (1, "two", [3.0], None)] == [1, "two", [3.0], None]
+        numbers = [1]
+        assert (client.run("extend", numbers), numbers) == ([1, 0], [1])
+        answer = client.run("answer", 42)
+        assert (type(answer), answer.value) == (Answer, 42)
 
+        # The work knows who it is.
+        who = ("work", "root.a", str(tmp_path), True, None, None, "s3://bucket/prefix")
+        assert client.run("caller") == who
+
+        # What a call printed is logged before its end is reported.
+        for text in ("one", "two \x1b[2J"):
+            client.run("say", text)
+            assert client.log().endswith(text.replace("\x1b", r"\x1b") + "\n")
+
+        # Four megabytes go down and come up: more than any pipe takes at once.
+        assert client.run("nbytes", bytes(4_000_000)) == 4_000_000
+        assert len(client.run("zeros", 4_000_000)) == 4_000_000
+
+    def test_a_failure_is_that_of_its_call_or_request_alone(self, client, parallel):
+        client.start(parallel=parallel)
+
+        client.call("fail", "no luck")
+        failure = client.until(RunEnded).failure
+        assert failure.reason == "user_exception"
+        assert failure.message.startswith("ValueError: no luck")
+        assert "in fail" in failure.traceback
+        assert "lightning_lite" not in failure.traceback.split("real_works.py")[0].removeprefix("Traceback")
+        assert str(unpack(failure.error)) == "no luck"
+        assert client.run("echo", "still here") == "still here"
+
+        client.call("lock")  # a value that can't travel
+        failure = client.until(RunEnded).failure
+        assert failure.reason == "invalid_value"
+        assert "lock" in failure.message
+        assert client.run("echo", "still here") == "still here"
+
+        with pytest.raises(AssertionError, match="UnknownRequest"):
+            client.runner.send(UnknownRequest("root.a"))
+        assert client.run("echo", "still here") == "still here"
+
+    def test_a_work_is_started_again_after_a_failed_start_and_after_its_exit(self, client, parallel):
+        client.start(parallel=parallel, on_start="no data")
         failed = client.until(StartFailed | WorkStarted | WorkExited)
         exited = client.until(WorkExited)
 
@@ -181,171 +214,69 @@ class Conformance:
         assert isinstance(unpack(failed.failure.error), ValueError)
         assert exited.exitcode == 1
 
-    def test_a_host_that_can_not_be_loaded_is_the_same(self, client, parallel):
+        client.start(parallel=parallel)
+        assert client.run("echo", 1) == 1
+        client.runner.send(StopWork("root.a", DEADLINE))
+        assert client.until(WorkExited).exitcode == 0
+
+        # An `on_exit` that fails keeps no work from ending.
+        client.state.clear()
+        client.start(parallel=parallel, on_exit="can't let go")
+        client.until(WorkStarted)
+        client.runner.send(StopWork("root.a", DEADLINE))
+
+        assert client.until(WorkExited).exitcode == 1
+        assert client.state["root.a"]["exited"] is True
+        assert "ValueError: can't let go" in client.log()
+
+    def test_a_host_that_can_not_be_loaded_fails_to_start(self, client, parallel):
         client.runner.send(StartWork("root.a", b"this is no pickle", parallel))
 
         assert client.until(StartFailed | WorkExited).failure.reason == "start_failed"
         client.until(WorkExited)
 
-    def test_a_work_is_started_again_after_its_exit(self, client, parallel):
-        for i in range(3):
-            client.start(parallel=parallel)
-            assert client.run("echo", i) == i
-            client.runner.send(StopWork("root.a", DEADLINE))
-            client.until(WorkExited)
-
-    def test_many_works_live_side_by_side(self, client):
-        names = [client.start(f"w{i}", parallel=i % 2 == 0) for i in range(6)]
-        for i, name in enumerate(names):
-            client.call("echo", i, work=name)
-
-        answers = [unpack(client.until(RunEnded, name).value) for name in names]
-
-        assert answers == list(range(6))
-
-    def test_an_unknown_kind_of_request_is_refused(self, client):
-        client.start()
-
-        with pytest.raises(AssertionError, match="UnknownRequest"):
-            client.runner.send(UnknownRequest("root.a"))
-        assert client.run("echo", 1) == 1
-
-    # Calls.
-
-    def test_calls_run_in_order_and_their_values_come_back(self, client, parallel):
-        client.start(parallel=parallel)
-
-        assert [client.run("echo", value) for value in (1, "two", [3.0], None)] == [1, "two", [3.0], None]
-
-    def test_arguments_and_values_are_copies(self, client, parallel):
-        client.start(parallel=parallel)
-        numbers = [1]
-
-        answer = client.run("extend", numbers)
-
-        assert (numbers, answer) == ([1], [1, 0])
-
-    def test_a_value_is_an_instance_of_the_users_class(self, client):
-        client.start()
-
-        answer = client.run("answer", 42)
-
-        assert type(answer) is Answer
-        assert answer.value == 42
-
-    def test_a_work_knows_who_it_is(self, client, parallel, tmp_path):
-        client.start(parallel=parallel)
-
-        assert client.run("caller") == (
-            "work",
-            "root.a",
-            str(tmp_path),
-            True,
-            None,
-            None,
-            "s3://bucket/prefix",
-        )
-
-    def test_an_exception_is_the_failure_of_its_call_alone(self, client, parallel):
-        client.start(parallel=parallel)
-        client.call("fail", "no luck")
-
-        failure = client.until(RunEnded).failure
-
-        assert failure.reason == "user_exception"
-        assert failure.message.startswith("ValueError: no luck")
-        assert "in fail" in failure.traceback
-        assert "lightning_lite" not in failure.traceback.split("real_works.py")[0].removeprefix("Traceback")
-        assert str(unpack(failure.error)) == "no luck"
-        assert client.run("echo", "still here") == "still here"
-
-    def test_a_value_that_can_not_travel_is_a_failure(self, client, parallel):
-        client.start(parallel=parallel)
-        client.call("lock")
-
-        failure = client.until(RunEnded).failure
-
-        assert failure.reason == "invalid_value"
-        assert "lock" in failure.message
-        assert client.run("echo", "still here") == "still here"
-
-    def test_sixteen_megabytes_go_down_and_come_up(self, client, parallel):
-        client.start(parallel=parallel)
-
-        assert client.run("nbytes", bytes(16_000_000)) == 16_000_000
-        assert len(client.run("zeros", 16_000_000)) == 16_000_000
-
-    def test_what_a_call_printed_is_logged_before_its_end_is_reported(self, client, parallel):
-        client.start(parallel=parallel)
-
-        for text in ("one", "two \x1b[2J"):
-            client.run("say", text)
-            assert client.log().endswith(text.replace("\x1b", r"\x1b") + "\n")
-
     # State.
 
-    def test_all_changes_have_arrived_at_the_end_of_their_call(self, client, parallel):
+    def test_all_changes_have_arrived_at_the_end_of_their_call_and_of_the_work(self, client, parallel):
         client.start(parallel=parallel)
 
-        client.run("count", 500)
+        # A call brings what the flow wrote before.
+        arguments = pack((("wait_for_write",), {}))
+        client.runner.send(RunCall("root.a", "key", 1, arguments, {"number": (3, encode(5, "number"))}, 3))
+        ended = client.until(RunEnded)
+        assert (unpack(ended.value), ended.applied) == (5, 3)
 
+        client.run("count", 500)
         assert client.state["root.a"]["number"] == 500
         assert client.state["root.a"]["numbers"] == list(range(1, 501))
 
-    def test_an_assignment_arrives_while_the_call_runs(self, client, tmp_path):
+        # A stop runs `on_exit`, and the exit is the last report.
+        client.runner.send(StopWork("root.a", DEADLINE))
+        assert client.until(WorkExited) == WorkExited("root.a", 0)
+        assert client.state["root.a"]["exited"] is True
+        assert not client.messages["root.a"]
+
+    def test_changes_travel_both_ways_while_a_call_runs(self, client, tmp_path):
         client.start(parallel=True)  # its `on_start` has changed something, too
-        os.mkfifo(tmp_path / "go")
-        client.call("change_and_wait", str(tmp_path / "go"))
 
-        client.until_state("number", lambda number: number == 1)
-
-        (tmp_path / "go").write_text("")
-        assert client.until(RunEnded).failure is None
-
-    def test_a_change_inside_a_list_arrives_while_the_call_runs(self, client, tmp_path):
-        client.start(parallel=True)
-        os.mkfifo(tmp_path / "go")
-        client.call("append_and_wait", str(tmp_path / "go"))
-
-        client.until_state("numbers", lambda numbers: numbers == [1])
-
-        (tmp_path / "go").write_text("")
-        assert client.until(RunEnded).failure is None
-
-    def test_a_write_of_the_flow_reaches_a_running_call_and_is_confirmed(self, client):
-        client.start(parallel=True)
+        # A write of the flow, which is confirmed.
         client.call("wait_for_write")
         client.until_state("started", lambda started: started is False)
-
         client.runner.send(WriteState("root.a", {"number": (1, encode(7, "number"))}, 1))
-
         confirmed = client.until(StateChanged | RunEnded)
         ended = confirmed if isinstance(confirmed, RunEnded) else client.until(RunEnded)
         assert (confirmed.applied, ended.applied) == (1, 1)
         assert unpack(ended.value) == 7
 
-    def test_a_call_brings_what_the_flow_wrote_before(self, client, parallel):
-        client.start(parallel=parallel)
-        arguments = pack((("wait_for_write",), {}))
-
-        client.runner.send(RunCall("root.a", "key", 1, arguments, {"number": (3, encode(5, "number"))}, 3))
-
-        ended = client.until(RunEnded)
-        assert (unpack(ended.value), ended.applied) == (5, 3)
+        # An assignment, and a change inside a list.
+        os.mkfifo(tmp_path / "go")
+        for task, name, value in (("change_and_wait", "number", 1), ("append_and_wait", "numbers", [1])):
+            client.call(task, str(tmp_path / "go"))
+            client.until_state(name, lambda changed, value=value: changed == value)
+            (tmp_path / "go").write_text("")
+            assert client.until(RunEnded).failure is None
 
     # Stop.
-
-    def test_a_stop_of_an_idle_work_runs_on_exit_and_reports_the_last_changes_then_the_exit(
-        self, client, parallel
-    ):
-        client.start(parallel=parallel)
-        client.run("echo", 1)
-
-        client.runner.send(StopWork("root.a", DEADLINE))
-
-        assert client.until(WorkExited) == WorkExited("root.a", 0)
-        assert client.state["root.a"]["exited"] is True
-        assert not client.messages["root.a"]
 
     def test_a_stop_right_after_the_start_ends_the_work(self, client, parallel):
         client.start(parallel=parallel)
@@ -353,10 +284,9 @@ class Conformance:
 
         assert client.until(WorkExited).exitcode in (0, None)  # `None`: it never got as far as a process
 
-    @pytest.mark.parametrize("task", ["change_for_ever", "change_for_ever_whatever_is_raised"])
-    def test_a_stop_cuts_a_call_and_runs_on_exit(self, client, task):
+    def test_a_stop_cuts_a_call_whatever_it_catches_and_runs_on_exit(self, client):
         client.start(parallel=True)
-        client.call(task)
+        client.call("change_for_ever_whatever_is_raised")
         client.until_state("number", is_moving)
 
         client.runner.send(StopWork("root.a", DEADLINE))
@@ -364,16 +294,6 @@ class Conformance:
         assert client.until(RunEnded | WorkExited) == WorkExited("root.a", 0)
         assert client.state["root.a"]["exited"] is True
         assert "swallowed" not in client.state["root.a"].get("numbers", [])
-
-    def test_an_on_exit_that_fails_keeps_no_work_from_ending(self, client, parallel):
-        client.start(parallel=parallel, on_exit="can't let go")
-        client.until(WorkStarted)
-
-        client.runner.send(StopWork("root.a", DEADLINE))
-
-        assert client.until(WorkExited).exitcode == 1
-        assert client.state["root.a"]["exited"] is True
-        assert "ValueError: can't let go" in client.log()
 
     def test_a_stop_twice_is_one(self, client):
         client.start(parallel=True)
@@ -419,40 +339,41 @@ class Conformance:
 
         assert list(client.runner.wait(None)) == []
 
-    def test_a_close_ends_all_works_and_returns_their_last_changes(self, client):
-        client.start("a")
-        client.start("b", parallel=True)
-        client.start("c", parallel=True)
-        for name in "abc":
-            client.until(WorkStarted, f"root.{name}")
+    def test_works_live_side_by_side_and_a_close_ends_all_and_returns_their_last_changes(self, client):
+        names = [client.start(name, parallel=name != "a") for name in "abc"]
+        for name in names:
+            client.call("echo", name, work=name)
+        assert [unpack(client.until(RunEnded, name).value) for name in names] == names
         client.call("change_for_ever", work="root.c")
         client.until_state("number", is_moving, "root.c")
 
         client.take(client.runner.close(DEADLINE))
 
-        for name in ("root.a", "root.b", "root.c"):
+        for name in names:
             assert client.messages[name].pop() == WorkExited(name, 0)
             assert not any(isinstance(message, WorkExited) for message in client.messages[name])
             assert client.state[name]["exited"] is True
+        assert list(client.runner.close(DEADLINE)) == []  # a second close does nothing
 
     @pytest.mark.parametrize(
         ("create", "use", "close"),
-        [(in_thread, here, here), (here, here, in_thread), (in_thread, in_thread, in_thread)],
-        ids=["created in a thread", "closed in a thread", "three threads"],
+        [(in_thread, here, here), (here, in_thread, in_thread)],
+        ids=["created in a thread", "used and closed in threads"],
     )
-    def test_a_runner_may_be_created_used_and_closed_in_different_threads(self, client, create, use, close):
+    def test_a_runner_may_be_created_used_and_closed_in_different_threads(
+        self, client, parallel, create, use, close
+    ):
         def work():
-            names = [client.start("a"), client.start("b", parallel=True)]
-            return [client.run("echo", name, work=name) for name in names]
+            client.start(parallel=parallel)
+            return client.run("echo", 1)
 
         runner = create(lambda: client.runner)
 
-        assert use(work) == ["root.a", "root.b"]
+        assert use(work) == 1
 
         client.take(close(runner.close, DEADLINE))
-        for name in ("root.a", "root.b"):
-            assert client.messages[name].pop() == WorkExited(name, 0)
-            assert client.state[name]["exited"] is True
+        assert client.messages["root.a"].pop() == WorkExited("root.a", 0)
+        assert client.state["root.a"]["exited"] is True
         assert signal.set_wakeup_fd(-1) == -1  # nothing is left that a later signal would write to
 
     def test_a_signal_ends_a_wait_of_a_runner_that_was_created_in_another_thread(self, client):
@@ -467,12 +388,6 @@ class Conformance:
         finally:
             signal.signal(signal.SIGUSR1, previous)
         assert seen == [1]
-
-    def test_a_second_close_does_nothing(self, client):
-        client.start()
-        client.runner.close(DEADLINE)
-
-        assert list(client.runner.close(DEADLINE)) == []
 
 
 class TestProcesses(Conformance):

@@ -32,29 +32,34 @@ HOW = {
 SIGNALS = ["SIGKILL", "SIGSEGV", "SIGABRT"]
 
 
-@pytest.mark.parametrize("how", HOW)
-def test_a_death_in_a_call_is_reported_with_its_exit_code(harness: Harness, how: str):
-    harness.start()
-    harness.call(tasks.die, how)
+def test_a_death_in_a_call_is_reported_with_its_exit_code(harness: Harness):
+    for how in HOW:
+        harness.start(f"root.{how}")
+        harness.call(tasks.die, how, name=f"root.{how}")
 
-    assert harness.exit_of() == WorkExited("root.a", HOW[how])
+    exits = {how: harness.exit_of(f"root.{how}") for how in HOW}
 
-
-@pytest.mark.parametrize("how", SIGNALS)
-def test_a_death_while_idle_is_reported(harness: Harness, how: str):
-    pid = harness.up()["root.a"]
-
-    os.kill(pid, getattr(signal, how))
-
-    assert harness.exit_of() == WorkExited("root.a", HOW[how])
+    assert exits == {how: WorkExited(f"root.{how}", exitcode) for how, exitcode in HOW.items()}
 
 
-@pytest.mark.parametrize("how", ["SIGKILL", "_exit 3"])
-@pytest.mark.parametrize("work_side", [BrokenSide, Unloadable])
-def test_a_death_while_starting_is_reported(harness: Harness, work_side: type, how: str):
-    harness.start(work_side=work_side("root.a", tasks.Death(how)))
+def test_a_death_while_idle_is_reported(harness: Harness):
+    pids = harness.up(*(f"root.{how}" for how in SIGNALS))
+    for how in SIGNALS:
+        os.kill(pids[f"root.{how}"], getattr(signal, how))
 
-    assert harness.exit_of() == WorkExited("root.a", HOW[how])
+    exits = {how: harness.exit_of(f"root.{how}") for how in SIGNALS}
+
+    assert exits == {how: WorkExited(f"root.{how}", HOW[how]) for how in SIGNALS}
+
+
+def test_a_death_while_starting_is_reported(harness: Harness):
+    exits = {}
+    for work_side, how in itertools.product((BrokenSide, Unloadable), ("SIGKILL", "_exit 3")):
+        name = f"root.{work_side.__name__} {how}"
+        harness.start(name, work_side=work_side(name, tasks.Death(how)))
+        exits[name] = WorkExited(name, HOW[how])
+
+    assert {name: harness.exit_of(name) for name in exits} == exits
     assert harness.messages == []
 
 
@@ -101,23 +106,26 @@ def test_a_death_is_reported_after_more_messages_than_one_read_returns(harness: 
     assert [int(message.changes["i"]) for message in harness.messages] == list(range(40))
 
 
-@pytest.mark.parametrize("work_side", [BrokenSide, Unloadable])
-@pytest.mark.parametrize("what", ["KeyError", "SystemExit", "KeyboardInterrupt"])
-def test_what_keeps_a_work_from_starting_arrives_with_its_traceback(
-    harness: Harness, work_side: type, what: str
-):
-    harness.start(work_side=work_side("root.a", tasks.Raise(what)))
+def test_what_keeps_a_work_from_starting_arrives_with_its_traceback(harness: Harness):
+    cases = {
+        f"root.{work_side.__name__} {what}": (work_side, what)
+        for work_side in (BrokenSide, Unloadable)
+        for what in ("KeyError", "SystemExit", "KeyboardInterrupt")
+    }
+    for name, (work_side, what) in cases.items():
+        harness.start(name, work_side=work_side(name, tasks.Raise(what)))
 
-    failed = harness.until(StartFailed)
+    for name, (_, what) in cases.items():
+        failed = harness.until(StartFailed, name)
 
-    assert failed.failure.reason == "start_failed"
-    assert failed.failure.message.startswith(f"root.a could not start: {what}")
-    assert "\n" not in failed.failure.message
-    assert "in __call__" in failed.failure.traceback
-    assert (failed.failure.error is None) == (what != "KeyError")
-    if failed.failure.error is not None:
-        assert isinstance(unpack(failed.failure.error), KeyError)
-    assert harness.exit_of() == WorkExited("root.a", 1)
+        assert failed.failure.reason == "start_failed"
+        assert failed.failure.message.startswith(f"{name} could not start: {what}")
+        assert "\n" not in failed.failure.message
+        assert "in __call__" in failed.failure.traceback
+        assert (failed.failure.error is None) == (what != "KeyError"), name
+        if failed.failure.error is not None:
+            assert isinstance(unpack(failed.failure.error), KeyError)
+        assert harness.exit_of(name) == WorkExited(name, 1)
 
 
 def test_damaged_messages_end_a_work_by_name(harness: Harness):
@@ -149,13 +157,15 @@ def test_a_killed_work_leaves_none_of_its_children(harness: Harness):
     wait_until_gone(*pids)
 
 
-def test_a_crashed_work_leaves_none_of_its_children(harness: Harness):
+def test_a_crashed_work_leaves_none_of_its_children_and_shows_where_its_python_code_was(harness: Harness):
     harness.start()
     pid = harness.run(tasks.leave_grandchild)
     harness.call(tasks.die, "SIGSEGV")
     harness.exit_of()
 
     wait_until_gone(pid)
+    assert "Fatal Python error: Segmentation fault" in harness.log()
+    assert "in die" in harness.log()
 
 
 def test_a_death_is_reported_although_a_forked_child_holds_the_pipes(harness: Harness):
@@ -197,17 +207,8 @@ def test_the_kernels_counter_is_found_in_the_narrowest_place(monkeypatch, tmp_pa
     assert exit_status.count_out_of_memory_kills() == 3
 
 
-def test_a_crash_in_c_code_shows_where_the_python_code_was(harness: Harness):
-    harness.start()
-    harness.call(tasks.die, "SIGSEGV")
-    harness.exit_of()
-
-    assert "Fatal Python error: Segmentation fault" in harness.log()
-    assert "in die" in harness.log()
-
-
 def test_the_others_lose_nothing_when_one_dies_and_dies_again(harness: Harness):
-    storm(harness, works=4, kills=4)
+    storm(harness, works=3, kills=3)
 
 
 @pytest.mark.torture
@@ -246,7 +247,7 @@ def storm(harness: Harness, works: int, kills: int) -> None:
 
 
 def test_every_kill_is_reported_at_any_moment(harness: Harness):
-    kill_at_random_moments(harness, kills=8)
+    kill_at_random_moments(harness, kills=4)
 
 
 @pytest.mark.torture

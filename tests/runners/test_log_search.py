@@ -15,7 +15,7 @@ from lightning_lite.testing import poll_until
 
 from tests.support.limits import little_memory
 from tests.support.logs import make_log
-from tests.support.odd_files import IRREGULAR, each, put
+from tests.support.odd_files import IRREGULAR, put
 from tests.support.processes import DEADLINE, starting, wait_until_gone
 
 
@@ -86,12 +86,12 @@ def test_colours_are_no_part_of_what_is_searched(tmp_path: Path):
 @pytest.mark.parametrize("is_regex", [False, True])
 def test_a_limited_answer_goes_on_where_it_stopped(tmp_path: Path, is_regex: bool):
     for work in ("root.a", "root.b"):
-        make_log(tmp_path, work, (5.0, "".join(f"line {number}\n" for number in range(10))))
+        make_log(tmp_path, work, (5.0, "".join(f"line {number}\n" for number in range(5))))
 
     hits = search_all(tmp_path, LogQuery("line", is_regex), limit=3)
 
     assert [(hit.work, hit.text) for hit in hits] == [
-        (work, f"line {number}") for work in ("root.a", "root.b") for number in range(10)
+        (work, f"line {number}") for work in ("root.a", "root.b") for number in range(5)
     ]
 
 
@@ -182,12 +182,13 @@ def test_a_text_that_is_empty_or_too_long_is_refused(tmp_path: Path, text: str):
 
 
 @pytest.mark.parametrize("is_regex", [False, True])
-@pytest.mark.parametrize("kind", each(IRREGULAR))
-def test_only_files_are_searched(tmp_path: Path, kind: str, is_regex: bool):
-    make_log(tmp_path, "root.b", (5.0, "a precious line\n"))
-    put(kind, tmp_path / "logs" / "root.a.log")
+def test_only_files_are_searched(tmp_path: Path, is_regex: bool):
+    make_log(tmp_path, "root.z", (5.0, "a precious line\n"))
+    kinds = [kind for kind in IRREGULAR if kind != "a device" or os.geteuid() == 0]  # only root can make one
+    for kind in kinds:
+        put(kind, tmp_path / "logs" / f"root.{kind.replace(' ', '_')}.log")
 
-    assert search(tmp_path, "precious", is_regex=is_regex) == ["a precious line"]
+    assert [hit.work for hit in search_all(tmp_path, LogQuery("precious", is_regex))] == ["root.z"]
 
 
 @pytest.mark.parametrize("is_regex", [False, True])

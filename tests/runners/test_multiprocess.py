@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing.connection
 import os
-from types import ModuleType
 
 import multiprocess.connection
 import pytest
@@ -25,19 +24,15 @@ PACKAGES = [multiprocess, multiprocessing]
 
 def test_a_work_and_its_app_have_process_objects_in_each_package(harness: Harness):
     harness.up()
+    # A process that the work has forked is not the work.
+    assert harness.run(tasks.import_in_a_fork, "multiprocessing") == "MainProcess None"
+
     for package in PACKAGES:
+        # The loader gives the source before the package is imported.
+        assert harness.run(tasks.read_source_before_import, package.__name__), package
+
         family = harness.run(tasks.import_and_ask, package.__name__)
-
-        assert family == ("root.a", "MainProcess", os.getpid(), True)
-
-
-@pytest.mark.parametrize("package", PACKAGES)
-def test_the_loader_of_a_package_gives_its_source_before_it_is_imported(
-    harness: Harness, package: ModuleType
-):
-    harness.up()
-
-    assert harness.run(tasks.read_source_before_import, package.__name__)
+        assert family == ("root.a", "MainProcess", os.getpid(), True), package
 
 
 def test_a_work_that_shares_nothing_loads_nothing_for_it(harness: Harness):
@@ -49,12 +44,6 @@ def test_a_work_that_shares_nothing_loads_nothing_for_it(harness: Harness):
     loaded = {module.partition(".")[0] for module in modules}
     assert loaded & {"multiprocess", "multiprocessing", "_multiprocess", "_multiprocessing"} == set()
     assert "lightning_lite.values.multiprocessing_objects" not in modules
-
-
-def test_a_process_that_a_work_has_forked_is_not_the_work(harness: Harness):
-    harness.up()
-
-    assert harness.run(tasks.import_in_a_fork, "multiprocessing") == "MainProcess None"
 
 
 def test_a_process_that_was_prepared_for_descriptors_starts_without(harness: Harness):

@@ -222,12 +222,12 @@ def test_what_waits_for_the_display_takes_little_memory_and_keeps_its_order(tmp_
     queue = DisplayQueue(display)
     paths = {work: tmp_path / work for work in "ab"}
     for path in paths.values():
-        path.write_text("".join(f"{i:07}\n" for i in range(20_000)))
+        path.write_text("".join(f"{i:07}\n" for i in range(6_000)))
 
     display.hold()
     queue.add(Piece("a", str(paths["a"]), 0, 8))
     display.blocked.wait(DEADLINE)
-    for i in range(1, 20_000):
+    for i in range(1, 6_000):
         for work, path in paths.items():
             queue.add(Piece(work, str(path), i * 8, (i + 1) * 8))
 
@@ -236,7 +236,7 @@ def test_what_waits_for_the_display_takes_little_memory_and_keeps_its_order(tmp_
     queue.close()
     for work, first in (("a", 0), ("b", 1)):
         shown = [line for line in display.lines if line.startswith(work)]
-        assert shown == [f"{work} | {i:07}" for i in range(first, 20_000)]
+        assert shown == [f"{work} | {i:07}" for i in range(first, 6_000)]
 
 
 def test_nothing_is_shown_twice_or_lost_when_a_log_is_cut_by_its_user(pump, pipe, display, tmp_path):

@@ -24,28 +24,28 @@ def begin(harness: Harness, external: ExternalRequest) -> None:
     thread.join()
 
 
-@pytest.mark.parametrize(
-    ("external", "exitcode"),
-    [
-        (StopWanted("root.a", DEADLINE), 0),
-        (StopWanted("root.a", 0.0), -9),
-        (RestartWanted("root.a", DEADLINE), 0),
-    ],
-)
-def test_a_work_ends_without_a_wait_and_the_request_comes_before_its_exit(
-    harness: Harness, external: ExternalRequest, exitcode: int
-):
-    (pid,) = harness.up().values()
-    harness.call(tasks.hang)
-    harness.hangs()
+def test_a_work_ends_without_a_wait_and_the_request_comes_before_its_exit(harness: Harness):
+    wanted = {
+        StopWanted("root.a", DEADLINE): 0,
+        StopWanted("root.b", 0.0): -9,
+        RestartWanted("root.c", DEADLINE): 0,
+    }
+    pids = harness.up("root.a", "root.b", "root.c")
+    assert harness.runner.places() == {name: Place.of(pid) for name, pid in pids.items()}
 
-    begin(harness, external)
-    poll_until(lambda: is_gone(pid))
-    exited = harness.exit_of()
+    for external, exitcode in wanted.items():
+        name = external.work
+        harness.call(tasks.hang, name=name)
+        harness.hangs(name)
 
-    assert exited == WorkExited("root.a", exitcode)
-    requests = [message for message in harness.messages if isinstance(message, ExternalRequest)]
-    assert requests == [external]  # taken together with the end, or before
+        begin(harness, external)
+        poll_until(lambda pid=pids[name]: is_gone(pid))
+        exited = harness.exit_of(name)
+
+        assert exited == WorkExited(name, exitcode)
+        requests = [message for message in harness.messages if isinstance(message, ExternalRequest)]
+        assert requests == [external]  # taken together with the end, or before
+        harness.messages.clear()
 
 
 def test_what_is_wanted_of_an_old_process_does_not_reach_the_new_one(harness: Harness):
@@ -74,9 +74,3 @@ def test_an_external_request_ends_a_wait(harness: Harness):
 
     assert harness.runner.wait(60.0) == [StopWanted("root.nobody", 0.0)]
     timer.join()
-
-
-def test_the_processes_are_known_by_name(harness: Harness):
-    pids = harness.up("root.a", "root.b")
-
-    assert harness.runner.places() == {name: Place.of(pid) for name, pid in pids.items()}

@@ -35,20 +35,19 @@ def stop(harness: Harness, timeout: float = DEADLINE, name: str = "root.a") -> W
     return harness.exit_of(name)
 
 
-@pytest.mark.parametrize(
-    "task", [None, tasks.hang, tasks.spin, tasks.swallow_exceptions, tasks.block_in_a_read]
-)
-def test_a_work_that_listens_ends_in_order(harness: Harness, tmp_path, task):
-    harness.start()
-    harness.run(tasks.report_exit, str(tmp_path / "exits"))
-    if task is not None:
-        harness.call(task)
-        harness.hangs()
+def test_a_work_that_listens_ends_in_order(harness: Harness, tmp_path):
+    for task in (None, tasks.hang, tasks.spin, tasks.swallow_exceptions, tasks.block_in_a_read):
+        what = task.__name__ if task is not None else "idle"
+        name, exits = f"root.{what}", tmp_path / what
+        harness.start(name)
+        harness.run(tasks.report_exit, str(exits), name=name)
+        if task is not None:
+            harness.call(task, name=name)
+            harness.hangs(name)
 
-    assert stop(harness) == WorkExited("root.a", 0)
-    assert (tmp_path / "exits").read_text() == "exit\n"
-    assert isinstance(harness.messages[-1], StateChanged)
-    assert harness.messages[-1].changes == {"last": b"words"}
+        assert stop(harness, name=name) == WorkExited(name, 0)
+        assert exits.read_text() == "exit\n", name
+        assert harness.messages[-1] == StateChanged(name, {"last": b"words"}, 0)
 
 
 def test_a_second_signal_does_not_disturb_the_exit(harness: Harness, tmp_path):
@@ -70,23 +69,25 @@ def test_a_second_signal_does_not_cut_what_cleans_up(harness: Harness):
     assert "cleaned" in harness.messages[-1].changes
 
 
-@pytest.mark.parametrize("task", STUBBORN)
 def test_a_work_that_does_not_listen_is_killed_when_its_time_is_over(
-    harness: Harness, monkeypatch: pytest.MonkeyPatch, task
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ):
-    if STUBBORN[task] == 0:
-        monkeypatch.setattr(shutdown, "TERMINATE_PAUSE", DEADLINE)  # it may need long to end
-    pid = harness.up()["root.a"]
-    harness.call(task)
-    harness.hangs()
-    if task is tasks.stop_itself:
-        poll_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
-    begun = monotonic()
+    for task, exitcode in STUBBORN.items():
+        name = f"root.{task.__name__}"
+        pid = harness.up(name)[name]
+        harness.call(task, name=name)
+        harness.hangs(name)
+        if task is tasks.stop_itself:
+            poll_until(lambda pid=pid: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+        begun = monotonic()
 
-    exited = stop(harness, timeout=0.2)
+        with monkeypatch.context() as patch:
+            if exitcode == 0:
+                patch.setattr(shutdown, "TERMINATE_PAUSE", DEADLINE)  # it may need long to end
+            exited = stop(harness, timeout=0.2, name=name)
 
-    assert exited == WorkExited("root.a", STUBBORN[task])
-    assert monotonic() - begun >= 0.2  # it was given its time
+        assert exited == WorkExited(name, exitcode)
+        assert monotonic() - begun >= 0.2, name  # it was given its time
 
 
 def test_a_stop_takes_the_whole_group_along(harness: Harness):
@@ -146,7 +147,7 @@ def test_reports_of_others_arrive_while_one_is_being_stopped(harness: Harness):
     harness.exit_of()
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(50, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=pytest.mark.torture)])
 def test_a_stop_never_splits_a_message(harness: Harness, rounds: int):
     for _ in range(rounds):
         harness.start()
@@ -161,7 +162,7 @@ def test_a_stop_never_splits_a_message(harness: Harness, rounds: int):
         harness.messages.clear()
 
 
-@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("step", [8, pytest.param(1, marks=pytest.mark.torture)])
 def test_a_stop_between_calls_is_never_lost_in_a_wait(harness: Harness, step: int):
     for i in range(0, 20, step):
         harness.start()

@@ -27,9 +27,8 @@ EXITS = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGINT: -signal.SIGINT}
 
 
 @pytest.mark.parametrize("signum", EXITS)
-@pytest.mark.parametrize("task", ["idle", "spin"])
-def test_a_signal_ends_the_app_in_order(tmp_path, signum: signal.Signals, task: str):
-    flow = Flow(tmp_path, 2, task, stderr=subprocess.DEVNULL)
+def test_a_signal_ends_the_app_in_order(tmp_path, signum: signal.Signals):
+    flow = Flow(tmp_path, "idle", "spin", stderr=subprocess.DEVNULL)
 
     assert flow.end(signum) == EXITS[signum]
     assert (tmp_path / "root.w0").read_text() == (tmp_path / "root.w1").read_text() == "exit\n"
@@ -37,7 +36,7 @@ def test_a_signal_ends_the_app_in_order(tmp_path, signum: signal.Signals, task: 
 
 
 def test_a_second_signal_ends_the_works_at_once(tmp_path):
-    flow = Flow(tmp_path, 2, "hang_ignoring_everything", grace=3600.0, stderr=subprocess.DEVNULL)
+    flow = Flow(tmp_path, *2 * ["hang_ignoring_everything"], grace=3600.0, stderr=subprocess.DEVNULL)
     flow.process.send_signal(signal.SIGINT)
     assert flow.line() == "closing\n"
 
@@ -49,7 +48,7 @@ def test_ctrl_c_on_a_terminal_is_for_the_flow_alone(tmp_path):
     master, slave = pty.openpty()
     try:
         flow = Flow(
-            tmp_path, 2, "hang", stdin=slave, stderr=subprocess.PIPE, start_new_session=True,
+            tmp_path, "hang", "hang", stdin=slave, stderr=subprocess.PIPE, start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )  # fmt: skip
         os.write(master, b"\x03")
@@ -66,7 +65,7 @@ def test_ctrl_c_on_a_terminal_is_for_the_flow_alone(tmp_path):
 
 def test_ctrl_z_stops_the_works_too_and_fg_continues_them(tmp_path):
     # In a group of its own, as a shell would have it: the system does not stop a group without a shell.
-    flow = Flow(tmp_path, 2, "spin", process_group=0, stderr=subprocess.DEVNULL)
+    flow = Flow(tmp_path, "spin", "spin", process_group=0, stderr=subprocess.DEVNULL)
     guardian, *_ = [pid for pid in flow.pids if os.getsid(pid) == pid]
     works = [psutil.Process(pid) for pid in flow.pids if pid != guardian]
     works = [work for work in works if not work.children()]  # without the fork server, which sleeps anyhow

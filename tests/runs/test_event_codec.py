@@ -170,11 +170,11 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
-def test_a_record_that_is_not_known_is_refused_by_name(change, event: Event):
-    refusal = rf"Unknown record in the journal '/runs/1/journal\.log': .*{type(event).__name__}"
-    with pytest.raises(JournalVersion, match=refusal):
-        list(decode_events([changed(event, change)], "/runs/1/journal.log"))
+def test_a_record_that_is_not_known_is_refused_by_name(change):
+    for event in EVENTS:
+        refusal = rf"Unknown record in the journal '/runs/1/journal\.log': .*{type(event).__name__}"
+        with pytest.raises(JournalVersion, match=refusal):
+            pytest.fail(f"decoded: {list(decode_events([changed(event, change)], '/runs/1/journal.log'))}")
 
 
 @pytest.mark.parametrize(
@@ -185,10 +185,10 @@ def test_a_record_of_events_that_holds_something_else_is_refused(data: bytes):
         list(decode_events([data], "/runs/1/journal.log"))
 
 
-@pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("position", range(len(EVENTS)))
-def test_no_run_with_an_unknown_record_is_resumed_or_shown(tmp_path: Path, change, position: int):
+def test_no_run_with_an_unknown_record_is_resumed_or_shown(tmp_path: Path, position: int):
     """If an unknown record were dropped, a completed call could be run again."""
+    change = CHANGES[position % len(CHANGES)]
     journal = Journal.create(str(tmp_path), "app")
     for entry in encode_events(EVENTS[:position]):
         journal.write(entry)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import run_python, run_script
+from tests.support.forked_scripts import ForkedScripts
 
 pytestmark = pytest.mark.dependencies
 
@@ -36,11 +36,12 @@ def app(start_method="spawn"):
     LightningApp(Flow()).run(view=False, start_method=start_method)
 """
 
-# Name of the case: the definitions of the script, the body of `act`, and its output.
+# Name of the case: the definitions of the script, the body of `act`, and its output. All cases are in one
+# script, so no two of them define the same name.
 CASES = {
     "functions that end at once": (
         "def make(i): return lambda: i",
-        "print([i for i in range(300) if self.work.run(make(i)) != i])",
+        "print([i for i in range(100) if self.work.run(make(i)) != i])",
         "[]",
     ),
     "answers that are functions and classes of a call": (
@@ -52,8 +53,8 @@ def instance(i):
     return Local()
 """,
         """
-print([i for i in range(100) if self.work.run(closure, i)() != i])
-print([i for i in range(100) if self.work.run(instance, i).number != i])
+print([i for i in range(50) if self.work.run(closure, i)() != i])
+print([i for i in range(50) if self.work.run(instance, i).number != i])
 """,
         "[]\n[]",
     ),
@@ -111,9 +112,9 @@ def same(argument): return argument
 import functools
 def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)
 fast = functools.lru_cache(fib)
-def get(): return fast
+def get_fast(): return fast
 """,
-        "answer = self.work.run(get); print(answer(20), answer is fast, hasattr(answer, 'cache_info'))",
+        "answer = self.work.run(get_fast); print(answer(20), answer is fast, hasattr(answer, 'cache_info'))",
         "6765 True True",
     ),
     "annotations that contain texts, and those of a class in a function": (
@@ -150,20 +151,46 @@ def lookup(): return getattr(__import__("__main__"), "unmentioned")()
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_what_a_work_gets_and_returns_is_that_of_the_script(case: str):
-    definitions, act, expected = CASES[case]
-    body = "\n        ".join(act.strip().splitlines())
+# Runs all cases with both start methods, and prints the name of each before its output.
+ACTS = """
+import sys, traceback
+def act(flow):
+    for name, act in acts.items():
+        print("CASE", name)
+        try:
+            act(flow)
+        except Exception:
+            traceback.print_exc(file=sys.stdout)
+Flow.act = lambda self: act(self)
+app("spawn")
+print("NEXT")
+app("forkserver")
+"""
+
+
+def test_what_a_work_gets_and_returns_is_that_of_the_script(forked_scripts: ForkedScripts):
     Path("plugin.py").write_text("class Thing: size = 5\nclass Other: size = 6\n")
-    Path("app.py").write_text(
-        f"{HEAD}{definitions}\nFlow.act = lambda self: act(self)\ndef act(self):\n        {body}\n"
-        'app("spawn")\napp("forkserver")\n'
-    )
+    script = f"{HEAD}acts = {{}}\n"
+    for case, (definitions, act, _) in CASES.items():
+        body = "\n    ".join(act.strip().splitlines())
+        script += f"{definitions}\ndef act(self):\n    {body}\nacts[{case!r}] = act\n"
+    Path("app.py").write_text(script + ACTS)
 
-    assert run_script("app.py").strip() == f"{expected}\n{expected}"
+    shown = forked_scripts.run(Path("app.py")).split("NEXT\n")
+
+    told = [
+        {
+            case: output.strip()
+            for case, _, output in (part.partition("\n") for part in one.split("CASE ")[1:])
+        }
+        for one in shown
+    ]
+    assert told == 2 * [{case: expected for case, (_, _, expected) in CASES.items()}]
 
 
-def test_a_waiting_definition_has_the_values_of_the_last_start_and_replaces_none():
+def test_a_waiting_definition_has_the_values_of_the_last_start_and_replaces_none(
+    forked_scripts: ForkedScripts,
+):
     Path("app.py").write_text(
         HEAD
         + """
@@ -180,10 +207,10 @@ app()
 """
     )
 
-    assert run_script("app.py").splitlines() == ["(1, (1, 1), 1)", "(2, (2, 2), 2)"]
+    assert forked_scripts.run(Path("app.py")).splitlines() == ["(1, (1, 1), 1)", "(2, (2, 2), 2)"]
 
 
-def test_a_large_global_that_no_work_uses_stays_in_the_script():
+def test_a_large_global_that_no_work_uses_stays_in_the_script(forked_scripts: ForkedScripts):
     Path("app.py").write_text(
         HEAD
         + """
@@ -199,7 +226,7 @@ app()
 """
     )
 
-    done = run_python("app.py")
+    done = forked_scripts.run_to_end(Path("app.py"))
 
     assert done.stdout == "True\n"
     assert "'plot' of module '__main__' did not travel to this process: with the globals" in done.stderr

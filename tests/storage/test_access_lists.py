@@ -90,13 +90,12 @@ def test_what_is_in_a_root_has_no_list_and_the_modes_of_a_root_elsewhere(project
 
 
 @needs_users
-@pytest.mark.parametrize("name", [ACCESS, DEFAULT])
 @pytest.mark.parametrize(
-    ("entries", "text"),
+    ("name", "entries", "text"),
     [
-        ({"users": {EVE.uid: 7}}, f"lets user {EVE.uid} write"),
-        ({"users": {EVE.uid: 2}, "groups": {STAFF: 7}}, f"group {STAFF} and user {EVE.uid}"),
-        ({"groups": {STAFF: 6}}, f"lets group {STAFF} write"),
+        (ACCESS, {"users": {EVE.uid: 7}}, f"lets user {EVE.uid} write"),
+        (DEFAULT, {"users": {EVE.uid: 2}, "groups": {STAFF: 7}}, f"group {STAFF} and user {EVE.uid}"),
+        (ACCESS, {"groups": {STAFF: 6}}, f"lets group {STAFF} write"),
     ],
 )
 @pytest.mark.parametrize("part", ["", "drives", "drives/d", "drives/d/.lightning_lite/aside"])

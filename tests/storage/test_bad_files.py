@@ -404,7 +404,7 @@ def grown(action, limit: int = 64 * 1024 * 1024) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "size"), [(2000, 100_000_000), pytest.param(10_000, 5_000_000_000, marks=pytest.mark.torture)]
+    ("files", "size"), [(1000, 80_000_000), pytest.param(10_000, 5_000_000_000, marks=pytest.mark.torture)]
 )
 def test_memory_does_not_grow_with_the_size_of_a_file(drive: Drive, files: int, size: int):
     os.mkdir("many")

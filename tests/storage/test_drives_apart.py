@@ -18,6 +18,7 @@ from lightning_lite.storage.stores import drive_names
 
 from tests.cli.verbs import call
 from tests.support.files import write
+from tests.support.forked_scripts import ForkedScripts
 from tests.support.processes import run_python, run_verb
 from tests.support.sharing import Sharing
 
@@ -116,32 +117,43 @@ def test_the_id_of_a_drive_is_no_url_and_the_error_says_where_urls_go():
 
 
 def test_a_resumed_run_finds_its_drives_and_says_if_they_are_at_another_place(
-    tmp_path: Path,
+    tmp_path: Path, forked_scripts: ForkedScripts
 ):
-    write(
+    app = write(
         "app.py",
         "import os\n"
-        "from lightning_lite import LightningApp\n"
-        "from tests.support.sharing import Sharing\n"
-        "class Interrupted(Sharing):\n"
+        "from lightning_lite import LightningApp, LightningFlow, LightningWork\n"
+        "from lightning_lite.storage import Drive\n"
+        "class Put(LightningWork):\n"
+        "    def run(self, drive):\n"
+        "        open('a.txt', 'w').close()\n"
+        "        drive.put('a.txt')\n"
+        "class Names(LightningWork):\n"
+        "    def run(self, drive):\n"
+        "        return drive.list()\n"
+        "class Interrupted(LightningFlow):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.drive, self.put, self.names = Drive('lit://d'), Put(), Names()\n"
         "    def run(self):\n"
-        "        self._listed = self.make.run(self.drive, 'hello')\n"
+        "        self.put.run(self.drive)\n"
         "        if not os.path.exists('repaired'):\n"
         "            raise ArithmeticError('not yet')\n"
-        "        super().run()\n"
-        "LightningApp(Interrupted()).run()\n",
+        "        self.stop(f'found {self.names.run(self.drive)}')\n"
+        "LightningApp(Interrupted()).run('inline')\n",
     )
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    first = run_python("app.py", env={**environ, "LIGHTNING_LITE_DRIVES": str(tmp_path / "apart")})
+    apart = {**os.environ, "LIGHTNING_LITE_DRIVES": str(tmp_path / "apart")}
+    first = run_python("app.py", env=apart)
     assert "not yet" in first.stderr
     write("repaired")
 
-    same = run_verb("resume", env=environ)
+    same = run_verb("resume")
 
     assert (same.returncode, "The drives of run" in same.stdout + same.stderr) == (0, False), same.stderr
+    assert "found ['a.txt']" in same.stdout + same.stderr
     assert not (tmp_path / "root/drives").exists()
     os.unlink("repaired")
-    run_python("app.py", env={**environ, "LIGHTNING_LITE_DRIVES": str(tmp_path / "apart")})
+    assert "not yet" in forked_scripts.run_to_end(app, env=apart).stderr
     write("repaired")
-    moved = run_python("app.py", env={**environ, "LIGHTNING_LITE_RESUME": "1"})
+    moved = forked_scripts.run_to_end(app, env={**os.environ, "LIGHTNING_LITE_RESUME": "1"})
     assert f"were {tmp_path}/apart, and are now in the root: files that" in moved.stdout + moved.stderr

@@ -83,7 +83,7 @@ def read(user: User, root: Path, name: str) -> object:
 # Files that the group shares.
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+@pytest.mark.parametrize("umask", [0o000, 0o077])
 @pytest.mark.parametrize("name", ["a.txt", "folder/deep/a.txt"])
 def test_users_of_the_group_get_replace_and_delete_each_others_files(root: Path, umask: int, name: str):
     assert put(ALICE, root, name, "from Alice", umask=umask) is None
@@ -124,7 +124,7 @@ def test_a_user_changes_a_folder_that_another_one_reads(root: Path):
 def test_two_users_put_at_the_same_time(root: Path):
     def job() -> None:
         home = root.parent / str(os.geteuid())
-        for number in range(40):
+        for number in range(15):
             (home / f"{os.getpid()}-{number}").write_text("x")
             drive_of(root).put(f"{os.getpid()}-{number}")
 
@@ -132,7 +132,7 @@ def test_two_users_put_at_the_same_time(root: Path):
         home_of(user, root)
     processes = [start_as(user, job, umask=0o077) for user in (ALICE, BOB, ALICE, BOB)]
     assert [finish(process) for process in processes] == [None] * 4
-    assert len(act_as(BOB, lambda: drive_of(root).list())) == 160
+    assert len(act_as(BOB, lambda: drive_of(root).list())) == 60
 
 
 def test_many_names_are_compared_for_both_users(root: Path):
@@ -239,7 +239,7 @@ def test_a_folder_of_a_group_without_this_user_is_not_shared_and_keeps_its_mode(
         assert act_as(EVE, lambda: drive_of(root, root_mode="group").put("a")) is None
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+@pytest.mark.parametrize("umask", [0o000, 0o077])
 def test_other_users_have_no_access_to_a_group_root(root: Path, umask: int):
     put(ALICE, root, "folder/a", "secret", umask=umask, mode=0o666)
     for job in (
@@ -379,7 +379,7 @@ def test_a_copy_is_never_staged_where_another_user_could_exchange_it(root: Path)
 # A private root.
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o002, 0o077])
+@pytest.mark.parametrize("umask", [0o000, 0o077])
 def test_a_private_root_is_closed_with_any_umask(shared_folder: Path, umask: int):
     root = shared_folder / "private"
     assert put(ALICE, root, "folder/deep/a", "secret", umask=umask, mode=0o666) is None
@@ -429,24 +429,19 @@ PARTS = [(), ("drives",), ("drives", "d"), ("drives", "d", ".lightning_lite")]
 
 
 @pytest.mark.parametrize("parts", [*PARTS, (*PARTS[-1], "aside")], ids="/".join)
-@pytest.mark.parametrize("plant", ["owner", "group", "others"])
-def test_a_folder_that_others_could_have_filled_is_refused(
-    shared_folder: Path, parts: tuple[str, ...], plant: str
-):
+def test_a_folder_that_others_could_have_filled_is_refused(shared_folder: Path, parts: tuple[str, ...]):
     root = shared_folder / "root"
     put(ALICE, root, "planted", "x")
     bad = root.joinpath(*parts)
-    if plant == "owner":
-        os.chown(bad, EVE.uid, EVE.uid)
-        bad.chmod(0o755)
-    else:
-        bad.chmod(0o770 if plant == "group" else 0o707)
     before = sorted(map(str, root.rglob("*")))
-    found = act_as(ALICE, lambda: use(root))
-    assert list(found) == list(VERBS)
-    assert all(repr(str(bad)) in text for text in found.values())
-    assert sorted(map(str, root.rglob("*"))) == before
-    assert not (home_of(ALICE, root) / "copy").exists()
+    for plant, user, mode in (("owner", EVE, 0o755), ("group", ALICE, 0o770), ("others", ALICE, 0o707)):
+        os.chown(bad, user.uid, user.uid)
+        bad.chmod(mode)
+        found = act_as(ALICE, lambda: use(root))
+        assert list(found) == list(VERBS), plant
+        assert all(repr(str(bad)) in text for text in found.values()), plant
+        assert sorted(map(str, root.rglob("*"))) == before, plant
+        assert not (home_of(ALICE, root) / "copy").exists(), plant
 
 
 @pytest.mark.parametrize("parts", PARTS[1:], ids="/".join)

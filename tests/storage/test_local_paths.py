@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes  # noqa: F401 - loaded before a test gives up its rights
 import os
 import stat
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,6 +29,7 @@ from lightning_lite.storage.errors import (
 from lightning_lite.storage.fs import syscalls
 
 from tests.support.files import write
+from tests.support.forked_scripts import ForkedScripts
 from tests.support.processes import DEADLINE
 
 # The working directory was removed.
@@ -152,25 +151,21 @@ if __name__ == "__main__":
 """
 
 
-def run_app(folder: Path | bytes, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, os.path.abspath("app.py"), *arguments], cwd=folder, capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.decode(errors="replace")
-
-
-def test_an_app_runs_after_the_removal_of_the_working_directory(own_place: Path):
-    write("app.py", _APP)
+def test_an_app_runs_after_the_removal_of_the_working_directory(
+    own_place: Path, forked_scripts: ForkedScripts
+):
+    app = write(own_place / "app.py", _APP)
     os.mkdir("gone")
-    assert "remember\nran" in run_app(own_place / "gone", str(own_place / "root"), str(own_place))
+    printed = forked_scripts.run(app, own_place / "root", own_place, cwd=own_place / "gone")
+    assert "remember\nran" in printed
 
 
-def test_an_app_runs_below_a_folder_whose_name_is_not_utf_8(own_place: Path):
-    write("app.py", _APP)
-    folder = os.fsencode(own_place) + b"/caf\xe9"
-    os.mkdir(folder)
-    assert run_app(folder, ".lightning_lite", "").splitlines() == ["remember", "ran", "True"]
+def test_an_app_runs_below_a_folder_whose_name_is_not_utf_8(own_place: Path, forked_scripts: ForkedScripts):
+    app = write(own_place / "app.py", _APP)
+    folder = Path(os.fsdecode(os.fsencode(own_place) + b"/caf\xe9"))
+    folder.mkdir()
+    printed = forked_scripts.run(app, ".lightning_lite", "", cwd=folder)
+    assert printed.splitlines() == ["remember", "ran", "True"]
 
 
 # Links to the working directory.

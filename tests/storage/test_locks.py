@@ -192,7 +192,7 @@ def test_a_child_that_was_forked_by_another_thread_keeps_no_lock_either(quick_pl
 
     thread = threading.Thread(target=take)
     thread.start()
-    children = [races.fork(signal.pause) for _ in range(30)]
+    children = [races.fork(signal.pause) for _ in range(10)]
     stop.set()
     thread.join()
     try:

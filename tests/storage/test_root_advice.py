@@ -18,10 +18,10 @@ from tests.support.users import ALICE, BOB, LAB, Refused, User, act_as, make_gro
 pytestmark = needs_users
 
 
-@pytest.fixture(params=["root", "my root; it's $HOME"])
-def root(shared_folder: Path, request: pytest.FixtureRequest) -> Path:
-    """Give the path of a root that does not exist, also one with characters of the shell."""
-    return shared_folder / str(request.param)
+@pytest.fixture
+def root(shared_folder: Path) -> Path:
+    """Give the path of a root that does not exist, with characters that mean something to a shell."""
+    return shared_folder / "my root; it's $HOME"
 
 
 def get(user: User, root: Path, name: str = "a") -> object:
@@ -45,7 +45,7 @@ def follow(user: User | None, refused: object) -> None:
     assert (job() if user is None else act_as(user, job)) == (0, "")
 
 
-@pytest.mark.parametrize("change", [0o020, 0o022, 0o002], ids=["g+w", "go+w", "o+w"])
+@pytest.mark.parametrize("change", [0o020, 0o002], ids=["g+w", "o+w"])
 def test_one_command_mends_a_private_root_with_many_open_folders(root: Path, change: int):
     assert put_as(ALICE, root) is None
     act_as(ALICE, lambda: RunFolder.create(str(root), app="A"))

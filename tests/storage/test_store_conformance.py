@@ -44,16 +44,14 @@ def user(store: Store, own_place: Path) -> User:
     return User(store, own_place)
 
 
-@pytest.mark.parametrize(
-    "content", ["text", "", "x" * 300_000, TREE, {}], ids=["text", "empty", "big", "tree", "{}"]
-)
 @pytest.mark.parametrize("durable", [False, True])
-def test_what_was_put_is_got(user: User, content: object, durable: bool):
-    user.put("x/y", content, durable=durable)
-    assert user.get("x/y") == content
-    user.delete("x/y")
-    with pytest.raises(DriveNotFound):
-        user.get("x/y")
+def test_what_was_put_is_got(user: User, durable: bool):
+    for content in ("text", "", "x" * 300_000, TREE, {}):
+        user.put("x/y", content, durable=durable)
+        assert user.get("x/y") == content
+        user.delete("x/y")
+        with pytest.raises(DriveNotFound):
+            user.get("x/y")
 
 
 def test_a_second_put_replaces_the_first(user: User):
@@ -99,16 +97,14 @@ def test_a_folder_is_read_page_by_page(user: User):
     assert entries == sorted(entries, key=lambda entry: (entry.name, entry.owner))
 
 
-@pytest.mark.parametrize(
-    ("path", "total"), [((), 2), (("x",), 4), (("x", "a"), 2), (("x", "c"), 1), (("z",), 0)]
-)
-def test_a_page_knows_how_many_entries_there_are(user: User, path: tuple[str, ...], total: int):
+def test_a_page_knows_how_many_entries_there_are(user: User):
     user.put("x", {"a": {"1": "", "2": ""}, "b": "1"})
     user.put("x", {"b": "2", "c": "3"}, owner="ben", exclusive=False)
-    page = user.store.page(path, owner=None, after=("", ""), limit=1)
-    assert page.total == total
-    assert len(page.entries) == min(total, 1)
-    assert user.store.page(path, owner="anna", after=("", ""), limit=9).total <= total
+    for path, total in (((), 2), (("x",), 4), (("x", "a"), 2), (("x", "c"), 1), (("z",), 0)):
+        page = user.store.page(path, owner=None, after=("", ""), limit=1)
+        assert page.total == total, path
+        assert len(page.entries) == min(total, 1), path
+        assert user.store.page(path, owner="anna", after=("", ""), limit=9).total <= total, path
 
 
 def test_folders_are_told_from_files(user: User):

@@ -47,13 +47,14 @@ def test_one_work_runs_alone_and_reports_what_happened():
     assert work.num_successes == 1
 
 
-@pytest.mark.parametrize("runner", ["inline", "processes"])
-def test_one_work_runs_alone_several_times(runner):
+@pytest.mark.parametrize(("runner", "numbers"), [("inline", [2, 3, 3]), ("processes", [3])])
+def test_one_work_runs_alone_several_times(runner, numbers):
     work = Square(raise_exception=False)
 
     assert run_work_isolated(work, -1, runner=runner) is None
     assert work.has_failed
-    assert [run_work_isolated(work, number, runner=runner) for number in (2, 3, 3)] == [4, 9, 9]
+    squares = [run_work_isolated(work, number, runner=runner) for number in numbers]
+    assert squares == [number * number for number in numbers]
     assert (work.has_succeeded, work.seen) == (True, 3)
 
 

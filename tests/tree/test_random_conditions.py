@@ -11,7 +11,7 @@ from conditions import Condition
 
 from lightning_lite.tree.schedule_block import Block
 
-PROGRAMS = 400
+PROGRAMS = 150
 
 #: Forms of the condition, which a program has once.
 CONDITIONS = [

@@ -83,8 +83,9 @@ def test_each_work_has_a_colour_on_a_terminal():
 
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
 def test_variables_switch_colours_off(env):
-    assert run_on_terminal("t.show('a', 'text')", env=env) == "a | text\n"
-    assert run_on_terminal(r"t.show('a', '\x1b[0;31mred\x1b[0m')", env=env) == "a | red\n"
+    script = r"t.show('a', 'text\n\x1b[0;31mred\x1b[0m')"
+
+    assert run_on_terminal(script, env=env) == "a | text\na | red\n"
 
 
 def test_the_colours_of_a_work_are_shown_on_a_terminal_only():
@@ -111,9 +112,12 @@ def test_only_a_terminal_loads_rich():
     assert run_on_terminal(script).endswith("True\n")
 
 
-@pytest.mark.parametrize("text", ["[red]x", "[/x]", "[link=file:///etc/passwd]x[/link]", ":smile:", "%s {0}"])
-def test_markup_is_printed_unchanged(text):
-    assert run_on_terminal(f"t.show('a[b]', {text!r})") == f"\x1b[36ma[b] | \x1b[0m{text}\n"
+def test_markup_is_printed_unchanged():
+    texts = ["[red]x", "[/x]", "[link=file:///etc/passwd]x[/link]", ":smile:", "%s {0}"]
+
+    shown = run_on_terminal(f"for text in {texts}: t.show('a[b]', text)")
+
+    assert shown.splitlines() == [f"\x1b[36ma[b] | \x1b[0m{text}" for text in texts]
 
 
 def test_letters_that_the_encoding_lacks_are_escaped():
@@ -256,7 +260,7 @@ def test_ctrl_s_blocks_neither_work_nor_flow_and_no_output_is_lost(tmp_path):
         "end = pump.attach('root.a')\n"
         "os.write(2, b'ready')\n"
         "input()\n"
-        "for i in range(2000):\n"
+        "for i in range(1000):\n"
         "    os.write(end, b'%d\\n' % i)\n"
         "    pump.flush('root.a')\n"
         "os.close(end)\n"
@@ -272,13 +276,13 @@ def test_ctrl_s_blocks_neither_work_nor_flow_and_no_output_is_lost(tmp_path):
         program.stdin.write(b"go\n")
         program.stdin.flush()
         assert program.stderr.read(15) == b"flow has ended."
-        assert len((tmp_path / "root.a.log").read_text().splitlines()) == 2000
+        assert len((tmp_path / "root.a.log").read_text().splitlines()) == 1000
 
         os.write(master, b"\x11")  # Ctrl-Q
         text = read_all(master)
     os.close(master)
 
-    assert text.replace("\r", "") == "".join(f"root.a | {i}\n" for i in range(2000))
+    assert text.replace("\r", "") == "".join(f"root.a | {i}\n" for i in range(1000))
     assert program.returncode == 0
 
 

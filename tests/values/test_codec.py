@@ -82,8 +82,8 @@ def test_shared_parts_do_not_change_the_bytes():
     assert encode([item, item], "x") == encode([list(item), list(item)], "x")
 
 
-def test_a_string_of_100_million_characters_is_accepted():
-    value = "x" * 100_000_000
+def test_a_string_of_20_million_characters_is_accepted():
+    value = "x" * 20_000_000
 
     assert len(decode(encode({"big": value}, "x"))["big"]) == len(value)
 

@@ -88,14 +88,14 @@ def test_a_change_of_the_original_changes_no_stored_value(tmp_path: Path):
 
 def test_a_value_with_very_many_buffers_is_a_reference_still(tmp_path: Path):
     numpy = pytest.importorskip("numpy")
-    value = [numpy.full(70_000, number % 256, "u1") for number in range(1500)]
+    value = [numpy.full(66_000, number % 256, "u1") for number in range(900)]
     assert unpack(pack(value[7], folder=str(tmp_path)))[-1] == 7
 
     packed = pack(value, folder=str(tmp_path))
     again = pack(unpack(packed), folder=str(tmp_path))
 
     assert is_reference(packed)
-    assert [int(array[-1]) for array in unpack(again)] == [number % 256 for number in range(1500)]
+    assert [int(array[-1]) for array in unpack(again)] == [number % 256 for number in range(900)]
     events: list[Event] = [CallSucceeded("root.w", "1", 1.0, packed)]
     entry = encode_events(events, keep_value=None)  # a reference is always in the journal itself
     assert len(packed) > INLINE_LIMIT

@@ -81,7 +81,7 @@ def steered(own_place: Path, shared: Steered) -> Iterator[Steered]:
         yield Steered(app, shared.server)
 
 
-def test_a_work_is_stopped_another_one_killed_and_the_rest_goes_on(steered: Steered):
+def test_a_work_is_stopped_and_the_rest_goes_on_until_the_run_is_stopped(steered: Steered):
     works = steered.works()
 
     reply = steered.act("stop", "root.one")
@@ -90,10 +90,11 @@ def test_a_work_is_stopped_another_one_killed_and_the_rest_goes_on(steered: Stee
     assert is_gone(works["root.one"]["pid"])
     poll_until(lambda: steered.works()["root.one"]["state"] == "stopped", DEADLINE)
     assert steered.works()["root.other"]["state"] == "running"
-
-    assert steered.act("kill", "root.other").data["done"] == "root.other: killed."
-    assert is_gone(works["root.other"]["pid"])
     assert steered.app.process.poll() is None
+
+    assert steered.act("stop").data["done"] == f"{steered.id}: interrupted."
+    assert steered.app.code() == 143
+    assert steered.act("stop").status == 409
 
 
 def test_a_work_is_restarted(shared: Steered):
@@ -116,16 +117,14 @@ def test_stacks_are_shown(shared: Steered):
     assert "in run" in work["text"]
 
 
-def test_a_run_is_stopped(steered: Steered):
-    reply = steered.act("stop")
-
-    assert reply.data["done"] == f"{steered.id}: interrupted."
-    assert steered.app.code() == 143
-    assert steered.act("stop").status == 409
-
-
-def test_a_run_is_killed_even_if_it_is_suspended(steered: Steered):
+def test_a_work_is_killed_and_then_its_run_even_if_that_is_suspended(steered: Steered):
     pids = [work["pid"] for work in steered.works().values()]
+    other = steered.works()["root.other"]["pid"]
+    assert steered.act("kill", "root.other").data["done"] == "root.other: killed."
+    assert is_gone(other)
+    assert steered.app.process.poll() is None
+    assert steered.works()["root.one"]["state"] == "running"
+
     os.kill(steered.app.process.pid, signal.SIGSTOP)
 
     reply = steered.act("kill")
@@ -169,10 +168,16 @@ def test_what_can_not_be_done_is_refused(shared: Steered, fields: dict[str, obje
 # Resume.
 
 
-@pytest.fixture
-def died(own_place: Path, shared: Steered) -> RunSummary:
-    """A run of `RESUMED` whose process was killed, on the server of all."""
-    with running(own_place, source=RESUMED, root=shared.app.root) as app:
+@pytest.fixture(scope="module")
+def folder_of_died(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The working directory of `died`."""
+    return tmp_path_factory.mktemp("died")
+
+
+@pytest.fixture(scope="module")
+def died(folder_of_died: Path, shared: Steered) -> RunSummary:
+    """A run of `RESUMED` whose process was killed, on the server of all; no test resumes it."""
+    with running(folder_of_died, source=RESUMED, root=shared.app.root) as app:
         app.wait_for_output("up")
         app.process.kill()
         app.code()
@@ -208,8 +213,8 @@ def test_a_run_that_died_is_resumed_by_its_command_detached_from_the_server(own_
     assert "The end" in Path(run.path, "resumed-output.log").read_text()
 
 
-def test_a_program_that_fails_at_once_is_no_resume(own_place: Path, shared: Steered, died: RunSummary):
-    Path(own_place, "fail").touch()
+def test_a_program_that_fails_at_once_is_no_resume(folder_of_died: Path, shared: Steered, died: RunSummary):
+    (folder_of_died / "fail").touch()
 
     reply = shared.server.post(f"/api/runs/{died.id}/resume", retry_failed=True)
 
@@ -217,11 +222,15 @@ def test_a_program_that_fails_at_once_is_no_resume(own_place: Path, shared: Stee
     assert "exit code 3" in reply.error
 
 
-def test_a_run_whose_command_is_gone_is_not_resumed(own_place: Path, shared: Steered, died: RunSummary):
+def test_a_run_whose_command_is_gone_is_not_resumed(folder_of_died: Path, shared: Steered, died: RunSummary):
     details = Path(died.path, "run.json")
-    details.write_text(details.read_text().replace(str(own_place) + '"', '/no/such/folder"'))
+    before = details.read_text()
+    details.write_text(before.replace(str(folder_of_died) + '"', '/no/such/folder"'))
 
-    reply = shared.server.post(f"/api/runs/{died.id}/resume")
+    try:
+        reply = shared.server.post(f"/api/runs/{died.id}/resume")
+    finally:
+        details.write_text(before)
 
     assert reply.status in (404, 409)
     assert "/no/such/folder" in reply.error
@@ -230,9 +239,14 @@ def test_a_run_whose_command_is_gone_is_not_resumed(own_place: Path, shared: Ste
 def test_a_link_in_the_place_of_the_output_is_not_followed(shared: Steered, died: RunSummary, tmp_path: Path):
     precious = tmp_path / "precious"
     precious.write_text("precious")
-    Path(died.path, "resumed-output.log").symlink_to(precious)
+    output = Path(died.path, "resumed-output.log")
+    output.unlink(missing_ok=True)
+    output.symlink_to(precious)
 
-    reply = shared.server.post(f"/api/runs/{died.id}/resume")
+    try:
+        reply = shared.server.post(f"/api/runs/{died.id}/resume")
+    finally:
+        output.unlink()
 
     assert reply.status == 409
     assert "symbolic link" in reply.error
@@ -252,7 +266,7 @@ def test_a_run_without_a_journal_is_not_resumed(shared: Steered):
 
 
 def test_a_read_only_server_changes_nothing_but_gives_downloads(shared: Steered):
-    with serving("--read-only", "--root", shared.app.root) as server:
+    with serving(shared.id, "--read-only", "--root", shared.app.root) as server:
         before = server.get("/api/runs").data["states"]
         for name in ("actions", "resume"):
             for fields in ({"command": "stop"}, {"command": "stack"}, {}):
@@ -264,3 +278,10 @@ def test_a_read_only_server_changes_nothing_but_gives_downloads(shared: Steered)
         assert server.post("/api/tickets", kind="trace", run=shared.id).status == 200
         assert server.get("/api/runs").data["states"] == before
         assert before["running"] == 1
+
+        session = {"X-Lightning-Session-UUID": "a", "X-Lightning-Session-ID": "b"}
+        state = server.send("GET", "/api/v1/state", session).data
+        assert state["works"]["one"]["vars"] == {"is_up": True}
+        headers = {"Content-Type": "application/json", **session}
+        assert server.send("POST", "/api/v1/delta", headers, b'{"changes": []}').status == 403
+        assert server.send("POST", "/api/v1/state", headers, b'{"state": {}}').status == 403

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +17,6 @@ from served_example import serving_example
 from tests.cli.short_apps import RunningApp
 from tests.support.page_servers import Server
 from tests.support.pages import PROJECT
-from tests.support.processes import run_script
 
 pytestmark = pytest.mark.dependencies
 
@@ -77,5 +77,9 @@ def test_the_commands_of_the_page_answer_as_it_shows(asked: tuple[Server, Runnin
             app.code()
 
 
-def test_the_page_has_the_reference_of_all_endpoints():
-    assert PAGE.endswith(run_script(PROJECT / "tools" / "api_table.py"))
+def test_the_page_has_the_reference_of_all_endpoints(capsys: pytest.CaptureFixture[str]):
+    runpy.run_path(str(PROJECT / "tools" / "api_table.py"), run_name="__main__")
+
+    reference = capsys.readouterr().out
+    assert reference
+    assert PAGE.endswith(reference)

@@ -18,6 +18,7 @@ from lightning_lite.runs.catalog import read_runs
 from lightning_lite.testing import poll_until
 from lightning_lite.web.endpoint_table import ENDPOINTS
 from lightning_lite.web.lightning_api import make_state_routes
+from lightning_lite.web.server_context import MAX_TURNS
 
 from tests.support.page_servers import Reply, Server
 from tests.support.processes import DEADLINE, starting
@@ -197,8 +198,8 @@ def test_the_description_of_the_api_has_all_routes(api: RunningApi):
 
 
 def test_requests_at_the_same_time_lose_nothing(api: RunningApi):
-    names = [f"guest {number}" for number in range(60)]
-    with ThreadPoolExecutor(20) as pool:
+    names = [f"guest {number}" for number in range(24)]
+    with ThreadPoolExecutor(12) as pool:
         statuses = list(pool.map(lambda name: api.send("POST", "/guests", {"name": name}).status, names))
 
     assert set(statuses) == {201}
@@ -208,8 +209,8 @@ def test_requests_at_the_same_time_lose_nothing(api: RunningApi):
 
 
 def test_more_requests_at_once_than_an_app_takes_wait_for_their_turn(api: RunningApi):
-    numbers = range(300)
-    with ThreadPoolExecutor(150) as pool:
+    numbers = range(4 * MAX_TURNS)
+    with ThreadPoolExecutor(len(numbers)) as pool:
         replies = list(pool.map(lambda number: api.send("GET", f"/double?number={number}"), numbers))
 
     assert [reply.data for reply in replies] == [2 * number for number in numbers]
@@ -268,17 +269,8 @@ def test_a_route_may_be_beside_those_of_the_state(api: RunningApi):
     assert api.send("GET", "/api/v1/state").status == 400  # of the page: it needs a session
 
 
-def test_a_request_may_end_the_app_and_is_answered(tmp_path: Path):
-    with running_api(tmp_path) as api:
-        reply = api.send("POST", "/end")
-
-        assert (reply.status, reply.data) == (200, None)
-        out, _ = api.process.communicate(timeout=DEADLINE)
-        assert out == "ended by a request\n"
-        assert api.process.returncode == 0
-
-
 def test_a_killed_app_is_resumed_with_the_state_that_requests_have_changed(tmp_path: Path):
+    """A request then ends it."""
     with running_api(tmp_path) as api:
         for name in ("Ada", "Grace"):
             assert api.send("POST", "/guests", {"name": name}).status == 201
@@ -287,5 +279,8 @@ def test_a_killed_app_is_resumed_with_the_state_that_requests_have_changed(tmp_p
 
     with running_api(tmp_path, "--resume") as api:
         assert api.send("GET", "/guests").data["names"] == ["Ada", "Grace"]
-        api.end()
+        reply = api.send("POST", "/end")
+        assert (reply.status, reply.data) == (200, None)
+        out, _ = api.process.communicate(timeout=DEADLINE)
+        assert (api.process.returncode, out) == (0, "ended by a request\n")
     assert len(read_runs(str(tmp_path / "root"))) == 1

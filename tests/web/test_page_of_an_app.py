@@ -26,6 +26,9 @@ pytestmark = pytest.mark.dependencies
 
 APP = Path(__file__).with_name("paged_app.py")
 
+#: Modules that the server imports, and the app does not.
+HIDING = ("secrets", "uvicorn", "html")
+
 Started = tuple["subprocess.Popen[str]", Server, int]
 
 
@@ -35,12 +38,19 @@ def address_in(text: str) -> str:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Started]:
-    """Run the app in a folder; yield it, its server, and the process of its work."""
-    output = folder / "errors"
+def running(folder: Path, *verb: str) -> Iterator[Started]:
+    """Run a copy of the app in a folder; yield it, its server, and the process of its work.
+
+    Args:
+        folder: Its working directory.
+        verb: The words before the path of the app, with the option; without them, the app takes the option.
+    """
+    output, program = folder / "errors", folder / "app.py"
+    program.write_text(APP.read_text())
     with starting() as start, open(output, "w") as errors:
+        words = (*verb, program) if verb else (program, "--ui")
         environ = {**os.environ, "LIGHTNING_LITE_ROOT": str(folder / "root")}
-        process = start(APP, "--ui", cwd=folder, env=environ, stderr=errors, process_group=0)
+        process = start(*words, cwd=folder, env=environ, stderr=errors, process_group=0)
         poll_until(lambda: address_in(output.read_text()), DEADLINE)
         assert process.stdout is not None
         work = int(process.stdout.readline().split()[-1])
@@ -56,8 +66,10 @@ def app(own_place: Path) -> Iterator[Started]:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
-    """A running app that no test changes."""
+    """A running app that no test changes, in a folder with names of modules that its server imports."""
     folder = tmp_path_factory.mktemp("shared")
+    for name in HIDING:
+        (folder / f"{name}.py").write_text("raise RuntimeError('this is no library')\n")
     with running(folder) as started:
         page = page_process(started[1])
         yield started
@@ -91,17 +103,6 @@ def test_the_server_is_a_process_without_the_terminal_of_the_app(shared: Started
     assert server.token not in " ".join(page.environ().values())
 
 
-def test_no_file_of_the_root_has_the_token(app: Started):
-    process, server, _ = app
-    root = Path(server.get("/api/server").data["root"])
-
-    Path("end").touch()
-    assert finish(process)[0] == 0
-    files = [file for file in root.rglob("*") if file.is_file()]
-    assert files
-    assert [file for file in files if server.token.encode() in file.read_bytes()] == []
-
-
 def test_no_work_holds_a_pipe_of_the_server(shared: Started):
     _, server, work = shared
 
@@ -118,9 +119,10 @@ def test_no_work_holds_a_pipe_of_the_server(shared: Started):
     assert not page & pipes(work)
 
 
-def test_an_open_page_sees_the_end_and_then_the_server_is_gone(app: Started):
+def test_an_open_page_sees_the_end_and_then_the_server_is_gone_and_no_file_has_its_token(app: Started):
     process, server, _ = app
     page = page_process(server)
+    root = Path(server.get("/api/server").data["root"])
     states = []
 
     Path("end").touch()
@@ -132,6 +134,9 @@ def test_an_open_page_sees_the_end_and_then_the_server_is_gone(app: Started):
     assert finish(process)[0] == 0
     assert states[-1] == "stopped"
     assert is_gone(page.pid)
+    files = [file for file in root.rglob("*") if file.is_file()]
+    assert files
+    assert [file for file in files if server.token.encode() in file.read_bytes()] == []
 
 
 def test_ctrl_c_ends_both_without_a_traceback(app: Started):
@@ -165,43 +170,31 @@ def test_a_server_that_is_suspended_does_not_hold_the_app_for_long(app: Started)
     assert is_gone(page.pid)
 
 
-def test_a_killed_server_does_not_disturb_the_app(app: Started):
-    process, server, _ = app
-    page_process(server).kill()
+def test_a_killed_server_does_not_disturb_the_app(own_place: Path, monkeypatch: pytest.MonkeyPatch):
+    """The option of the verb serves the page, whatever the variable says."""
+    monkeypatch.setenv("LIGHTNING_LITE_UI", "0")
+    with running(own_place, "-m", "lightning_lite", "run", "--ui") as (process, server, _):
+        page_process(server).kill()
 
-    Path("end").touch()
-    code, out, _ = finish(process)
-    assert (code, out.splitlines()[-1]) == (0, "The end")
-
-
-@pytest.mark.parametrize("words", [["run", "--ui", str(APP)], ["run", str(APP)]])
-def test_an_option_and_a_variable_serve_the_page_too(own_place: Path, words: list[str]):
-    environ = {**os.environ, "LIGHTNING_LITE_UI": "0" if "--ui" in words else "1"}
-    with starting() as start, open("errors", "w") as errors:
-        process = start("-m", "lightning_lite", *words, stderr=errors, env=environ)
-        poll_until(lambda: address_in(Path("errors").read_text()), DEADLINE)
         Path("end").touch()
-        assert finish(process)[0] == 0
+        code, out, _ = finish(process)
+        assert (code, out.splitlines()[-1]) == (0, "The end")
 
 
-def test_without_the_option_there_is_no_server(own_place: Path):
+def test_without_the_option_there_is_no_server(capfd: pytest.CaptureFixture[str]):
     Path("end").touch()
-    with starting() as start:
-        code, _, err = finish(start(APP))
+    LightningApp(Root()).run()
 
-    assert code == 0
-    assert address_in(err) == ""
+    assert address_in(capfd.readouterr().err) == ""
 
 
-def test_a_folder_with_names_of_the_library_does_not_break_the_server(own_place: Path):
-    for name in ("secrets", "uvicorn", "html"):
-        Path(f"{name}.py").write_text("raise RuntimeError('this is no library')\n")
-    Path("app.py").write_text(APP.read_text())
-    with starting() as start, open("errors", "w") as errors:
-        process = start(Path("app.py").absolute(), "--ui", stderr=errors)
-        poll_until(lambda: address_in(Path("errors").read_text()), DEADLINE)
-        Path("end").touch()
-        assert finish(process)[0] == 0
+def test_a_folder_with_names_of_the_library_does_not_break_the_server(shared: Started):
+    process, server, _ = shared
+    folder = psutil.Process(process.pid).cwd()
+
+    assert all(Path(folder, f"{name}.py").exists() for name in HIDING)
+    assert page_process(server).cwd() == folder
+    assert server.get("/api/server").status == 200
 
 
 # Without the packages of the extra.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -39,11 +38,12 @@ class Many(LightningFlow):
         self.stop()
 
 
-@pytest.fixture
-def run(own_place: Path) -> RunSummary:
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunSummary:
     """A run with 300 calls that has ended."""
-    LightningApp(Many()).run(runner="inline")
-    [found] = read_runs(str(runs_folder().parent))
+    root = tmp_path_factory.mktemp("many")
+    LightningApp(Many(), root_dir=root).run(runner="inline")
+    [found] = read_runs(str(root))
     return found
 
 
@@ -148,7 +148,7 @@ def test_many_requests_at_once_see_each_call_once(run: RunSummary, readers: RunR
     seen: list[int] = []
 
     def look() -> None:
-        for _ in range(20):
+        for _ in range(10):
             reader = readers.reader_of(run, patience=0.001)
             with reader.follower.lock:
                 calls = reader.views.calls.page(is_running=False, limit=1000)["calls"]
@@ -160,7 +160,7 @@ def test_many_requests_at_once_see_each_call_once(run: RunSummary, readers: RunR
     for thread in threads:
         thread.join()
 
-    assert seen == [0] * 160
+    assert seen == [0] * 80
     reader = readers.reader_of(run)
     poll_until(lambda: reader.follower.is_complete, DEADLINE)
     assert reader.follower.counts("root.double").calls == 300

@@ -19,6 +19,8 @@ from typing import Any
 
 import psutil
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from lightning_lite.runs.journal_format import FILE_NAME
 from lightning_lite.testing import poll_until
@@ -96,30 +98,10 @@ def test_the_address_is_of_the_loopback_and_has_a_token_in_its_fragment(shared: 
     assert listening.laddr.ip == "127.0.0.1"
 
 
-def test_each_start_has_another_token(shared: Server):
-    make_run_folder(runs_folder(), RUN)
-    with serving() as other:
-        headers = {"Authorization": f"Bearer {other.token}"}
-        assert shared.token != other.token
-        assert shared.send("GET", "/api/server", headers, token=False).status == 401
-
-
 def test_the_token_is_in_no_command_line_and_in_no_variable(shared: Server):
     process = psutil.Process(shared.process.pid)
 
     assert shared.token not in " ".join([*process.cmdline(), *process.environ().values()])
-
-
-def test_a_file_keeps_the_token():
-    make_run_folder(runs_folder(), RUN)
-    tokens = set()
-    for _ in range(2):
-        with serving("--token-file", "token") as server:
-            tokens.add(server.token)
-            assert server.get("/api/server").status == 200
-
-    assert stat.S_IMODE(os.stat("token").st_mode) == 0o600
-    assert tokens == {Path("token").read_text().strip()}
 
 
 @pytest.mark.parametrize(
@@ -150,21 +132,18 @@ def test_a_link_is_no_file_for_the_token(tmp_path: Path):
         token_in("token")
 
 
-def test_a_run_is_shown_first_if_it_is_named():
+def test_a_second_server_has_the_next_port_and_another_token_and_may_show_a_run_first(shared: Server):
     make_run_folder(runs_folder(), RUN, name="monday")
-    with serving("monday") as server:
-        assert server.address.endswith(f"&to=/runs/{RUN}")
-        assert server.get("/api/server").data["run"] == RUN
-
-
-def test_a_port_in_use_gives_the_next_one(shared: Server):
-    make_run_folder(runs_folder(), RUN)
     with starting() as start:
-        process = start("-m", "lightning_lite", "ui", "--no-browser", "--port", shared.port)
+        process = start("-m", "lightning_lite", "ui", "--no-browser", "--port", shared.port, "monday")
         second = Server(process, read_address(process))
 
         assert shared.port < second.port <= shared.port + 100
-        assert second.get("/api/server").status == 200
+        assert second.address.endswith(f"&to=/runs/{RUN}")
+        assert second.get("/api/server").data["run"] == RUN
+        headers = {"Authorization": f"Bearer {second.token}"}
+        assert shared.token != second.token
+        assert shared.send("GET", "/api/server", headers, token=False).status == 401
 
 
 def test_a_hundred_ports_in_use_are_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -176,19 +155,22 @@ def test_a_hundred_ports_in_use_are_an_error(monkeypatch: pytest.MonkeyPatch, tm
             PageServer(ServerContext(str(tmp_path)), port=taken.getsockname()[1])
 
 
-def test_a_port_can_be_taken_again_at_once():
+def test_a_port_can_be_taken_again_at_once_and_a_file_keeps_the_token():
     make_run_folder(runs_folder(), RUN)
     host = "127.0.0.3"  # at this address, no other test takes the port in between
-    with serving("--host", host) as first:
+    with serving("--host", host, "--token-file", "token") as first:
         with socket.create_connection((host, first.port)) as client:
             client.sendall(f"GET / HTTP/1.1\r\nHost: {first.host}\r\n\r\n".encode())
             assert client.recv(100).startswith(b"HTTP/1.1 200 ")
             first.process.terminate()  # it closes the connection, so the system keeps the port for a while
             finish(first.process)
         with starting() as start:
-            words = ("ui", "--no-browser", "--port", first.port, "--host", host)
+            words = ("ui", "--no-browser", "--port", first.port, "--host", host, "--token-file", "token")
             process = start("-m", "lightning_lite", *words)
-            assert Server(process, read_address(process)).port == first.port
+            assert read_address(process) == first.address
+
+    assert stat.S_IMODE(os.stat("token").st_mode) == 0o600
+    assert Path("token").read_text().strip() == first.token
 
 
 @pytest.mark.parametrize(
@@ -209,23 +191,16 @@ def test_what_can_not_be_served_is_an_error_in_one_line(
     is_refused(call(capfd, "ui", "--no-browser", *words), 2, part)
 
 
-def test_a_root_without_a_run_is_served_where_no_app_has_run_yet(tmp_path: Path):
-    with serving() as server:  # the root of the environment is not there
-        assert server.get("/api/runs").data["runs"] == []
-        make_run_folder(runs_folder(), RUN)
-        assert [run["id"] for run in server.get("/api/runs").data["runs"]] == [RUN]
-
-
-def test_another_host_is_bound_with_a_warning():
-    make_run_folder(runs_folder(), RUN)
-    with starting() as start:
-        process = start("-m", "lightning_lite", "ui", "--no-browser", "--port", "0", "--host", "127.0.0.2")
-        assert "Warning" not in read_address(process)
+def test_a_host_that_other_machines_reach_is_bound_with_a_warning_and_a_root_without_a_run_is_served():
     with starting() as start:
         process = start("-m", "lightning_lite", "ui", "--no-browser", "--port", "0", "--host", "0.0.0.0")
         assert process.stdout is not None
         assert process.stdout.readline().startswith("Warning: other machines can reach this server")
         server = Server(process, read_address(process))
+        assert server.get("/api/runs").data["runs"] == []  # the root of the environment is not there
+        make_run_folder(runs_folder(), RUN)
+        assert [run["id"] for run in server.get("/api/runs").data["runs"]] == [RUN]
+
         assert server.send("GET", "/api/server", host=f"127.0.0.1:{server.port}").status == 200
         assert server.send("GET", "/api/server", host=server.host).status == 200
         assert server.send("GET", "/api/server", host=f"0.0.0.0:{server.port}").status == 421
@@ -307,15 +282,14 @@ def test_without_a_terminal_or_a_display_no_browser_is_opened(monkeypatch: pytes
 # The end.
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_server_without_a_traceback(server: Server, signum: int, code: int):
+def test_ctrl_c_ends_the_server_without_a_traceback(server: Server):
     with socket.create_connection(("127.0.0.1", server.port)) as waiting:  # kept open, without a request
         waiting.sendall(b"GET / HTTP/1.1\r\nHost: ")
         server.get("/api/server")
-        server.process.send_signal(signum)
-        found, out, err = finish(server.process)
+        server.process.send_signal(signal.SIGINT)
+        code, out, err = finish(server.process)
 
-    assert (found, out, err.strip()) == (code, "", "")
+    assert (code, out, err.strip()) == (130, "", "")
 
 
 def test_a_second_ctrl_c_is_no_traceback_either(server: Server):
@@ -327,43 +301,15 @@ def test_a_second_ctrl_c_is_no_traceback_either(server: Server):
     assert "Traceback" not in err
 
 
-def test_the_end_waits_neither_for_a_body_nor_for_an_app(own_place: Path):
-    with running(own_place) as app:
-        app.wait_for_output("up")
-        with serving("--root", app.root) as server:
-            os.kill(app.process.pid, signal.SIGSTOP)
-            try:
-                with socket.create_connection(("127.0.0.1", server.port)) as body:
-                    body.sendall(
-                        f"POST /api/tickets HTTP/1.1\r\nHost: {server.host}\r\n"
-                        f"Content-Length: 9\r\nAuthorization: Bearer {server.token}\r\n"
-                        "Content-Type: application/json\r\n\r\n".encode()
-                    )
-                    with socket.create_connection(("127.0.0.1", server.port)) as action:
-                        text = b'{"command": "stack"}'
-                        action.sendall(
-                            f"POST /api/runs/{app.run.id}/actions HTTP/1.1\r\nHost: {server.host}\r\n"
-                            f"Content-Length: {len(text)}\r\nAuthorization: Bearer {server.token}\r\n"
-                            "Content-Type: application/json\r\n\r\n".encode()
-                            + text
-                        )
-                        server.get("/api/server")
-                        server.process.terminate()
-                        code, _, err = finish(server.process)
-                assert (code, err) == (143, "")
-            finally:
-                os.kill(app.process.pid, signal.SIGCONT)
-
-
 def test_with_a_parent_the_server_ends_with_its_standard_input():
+    """`test_page_of_an_app` shows that a line ends it, too."""
     make_run_folder(runs_folder(), RUN)
     words = ("-m", "lightning_lite", "ui", "--with-parent", "--port", "0")
     with starting() as start:
-        processes = [start(*words, stdin=subprocess.PIPE) for _ in range(2)]
-        for process, word in zip(processes, ("", "end\n"), strict=True):
-            read_address(process)
-            _, err = process.communicate(word, timeout=DEADLINE)
-            assert (process.returncode, err) == (0, "")
+        process = start(*words, stdin=subprocess.PIPE)
+        read_address(process)
+        _, err = process.communicate("", timeout=DEADLINE)
+        assert (process.returncode, err) == (0, "")
 
 
 # Clients.
@@ -573,6 +519,21 @@ def test_an_incomplete_wish_for_a_ticket_is_refused(shared: Server, fields: dict
 # Errors.
 
 
+def test_a_server_without_an_app_has_no_state(shared: Server):
+    session = {"X-Lightning-Session-UUID": "a", "X-Lightning-Session-ID": "b"}
+    assert shared.send("GET", "/api/v1/state", session).status == 404
+    assert shared.send("GET", "/api/v1/layout", session).status == 404
+    with pytest.raises(InvalidStatus) as refused:
+        connect(
+            f"ws://{shared.host}/api/v1/ws",
+            additional_headers={"Authorization": f"Bearer {shared.token}"},
+            open_timeout=DEADLINE,
+            proxy=None,
+        )
+    assert refused.value.response.status_code == 404
+    assert shared.get("/healthz").status == 500
+
+
 def test_a_run_that_vanishes_is_said_to_be_gone(shared: Server, run: Path):
     assert shared.get(f"/api/runs/{run.name}").status == 200
     for path in sorted(run.rglob("*"), reverse=True):
@@ -609,7 +570,7 @@ def test_texts_of_users_arrive_as_they_are(shared: Server, run: Path):
     assert listed(shared, run)["app"] == name
 
 
-def test_a_suspended_app_does_not_delay_other_answers(own_place: Path):
+def test_a_suspended_app_delays_neither_other_answers_nor_the_end(own_place: Path):
     with running(own_place) as app:
         app.wait_for_output("up")
         make_run_folder(Path(app.root, "runs"), RUN, state="stopped")
@@ -619,12 +580,19 @@ def test_a_suspended_app_does_not_delay_other_answers(own_place: Path):
             os.kill(app.process.pid, signal.SIGSTOP)
             with ExitStack() as hanging:
                 hanging.callback(os.kill, app.process.pid, signal.SIGCONT)
-                for _ in range(50):
+
+                def send(request: str, body: bytes = b"", length: int = 0) -> None:
                     client = hanging.enter_context(socket.create_connection(("127.0.0.1", server.port)))
                     client.sendall(
-                        f"GET /api/runs/{app.run.id} HTTP/1.1\r\nHost: {server.host}\r\n"
-                        f"Authorization: Bearer {server.token}\r\n\r\n".encode()
+                        f"{request} HTTP/1.1\r\nHost: {server.host}\r\n"
+                        f"Authorization: Bearer {server.token}\r\n"
+                        f"Content-Length: {length or len(body)}\r\n"
+                        "Content-Type: application/json\r\n\r\n".encode()
+                        + body
                     )
+
+                for _ in range(50):
+                    send(f"GET /api/runs/{app.run.id}")
                 began = time.monotonic()
                 assert server.get(f"/api/runs/{RUN}").status == 200
                 assert server.get("/api/runs").status == 200
@@ -637,3 +605,10 @@ def test_a_suspended_app_does_not_delay_other_answers(own_place: Path):
                 poll_until(lambda: not shown()["answering"], DEADLINE)  # an answer is used for a moment
                 assert "does not answer" in shown()["trouble"]
                 assert {work["name"] for work in shown()["works"]} == {"root.one", "root.other"}
+
+                send("POST /api/tickets", length=9)  # its body never comes
+                send(f"POST /api/runs/{app.run.id}/actions", b'{"command": "stack"}')
+                server.get("/api/server")
+                server.process.terminate()
+                code, _, err = finish(server.process)
+                assert (code, err) == (143, "")
