@@ -2,12 +2,12 @@
 
 A flow coordinates in the main process, each work runs in a process of its own, and works share files
 through drives. The packages, from the highest layer to the lowest; a module imports its own layer or a
-lower one (three modules of `frontends` are below `app`):
+lower one. Three modules of `frontends` form a layer below `app`:
 
     cli · testing · lightning_app    the command line; helpers for tests; existing Lightning Apps
     components                       ready-made works and flows
     web · frontends                  the page and its API; servers of pages that flows show
-    core · structures · app_state    old import paths of Lightning App
+    core · structures · app_state    old import paths of Lightning App; the state of a running app
     monitor                          reads and controls runs, for the command line and the page
     app                              LightningApp, one run of it, background, notebook
     engine                           the two state machines; history and recording of a run

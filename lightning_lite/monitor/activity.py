@@ -52,7 +52,7 @@ _BUDGET = 0.1
 _SLICE = 0.05
 _REST = 0.05
 
-#: Runs of which the times of calls are kept, those that were asked for last.
+#: Runs of which the times of attempts are kept, those that were asked for last.
 _MAX_RUNS = 200
 
 
@@ -139,8 +139,8 @@ class _Reading:
         self._begin()
 
     def _begin(self) -> None:
-        self._calls = _Calls()
-        self._reader = EventReader(self._path, self._calls.note)
+        self._attempts = _Attempts()
+        self._reader = EventReader(self._path, self._attempts.note)
 
     @property
     def num_unread(self) -> int:
@@ -171,10 +171,10 @@ class _Reading:
 
     def describe(self, now: float) -> dict[str, Any]:
         """Return the activity up to a time in seconds since 1970, or to the last event, for JSON."""
-        return {"trouble": self._trouble} if self._trouble else self._calls.describe(now)
+        return {"trouble": self._trouble} if self._trouble else self._attempts.describe(now)
 
 
-class _Calls:
+class _Attempts:
     """The times at which attempts of calls of one run have ended and have failed."""
 
     def __init__(self) -> None:

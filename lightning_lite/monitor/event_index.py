@@ -76,7 +76,7 @@ class AttributeChange(NamedTuple):
 
 
 class WorkCounts(NamedTuple):
-    """Numbers of a work: calls, calls that succeeded, and failures."""
+    """Numbers of a work: calls, calls that succeeded, and failed attempts."""
 
     calls: int
     succeeded: int

@@ -179,3 +179,5 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
     )
+    # Again, because a handler of the user that raises may cut the first call of it.
+    os.register_at_fork(after_in_parent=_after_fork_in_parent)

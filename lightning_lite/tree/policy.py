@@ -90,7 +90,8 @@ class WorkPolicy(NamedTuple):
                 what,
                 "env",
                 self.env,
-                "a dict of strings, or of Secrets under strings, without '=' in a name or null characters",
+                "a dict of strings, or of Secrets under strings, without null characters, "
+                "empty names, or '=' in a name",
             )
         expect(self.cwd is None or isinstance(self.cwd, str), what, "cwd", self.cwd, "the path of a folder")
         expect(

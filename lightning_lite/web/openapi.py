@@ -19,7 +19,8 @@ _REFUSALS = {
     "404": "There is no such run, work, call, drive or file.",
     "409": "It can't be done now; the sentence says why.",
     "421": "The header Host has another name.",
-    "503": "The app does not answer.",
+    "503": "The app can't be reached: it has ended, or takes no commands.",
+    "504": "The app does not answer in time.",
 }
 
 

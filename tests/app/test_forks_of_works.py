@@ -299,8 +299,8 @@ class Work(LightningWork):
         os.register_at_fork(before=functools.partial(ctypes.CDLL(None)["raise"], signal.SIGTERM))
         child = os.fork()
         if child == 0:
-            os._exit(0)
-        os.waitpid(child, 0)
+            os._exit(sum(os.path.exists(f"/dev/fd/{fd}") for fd in range(3, 100)))
+        print("files of the child:", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         while True:
             signal.pause()
 
@@ -332,6 +332,84 @@ def test_a_signal_that_comes_just_before_a_fork_stops_the_work_in_order(
 
     assert "root.work | on_exit" in lines
     assert not any("Exception ignored" in line for line in lines)
+    # The signal may end `run` before it has printed this.
+    assert {line for line in lines if "| files" in line} <= {"root.work | files of the child: 0"}
+
+
+LATE = """
+import os, signal, sys, time
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+class Late(Exception):
+    pass
+
+def raise_late(signum, frame):
+    raise Late
+
+class Work(LightningWork):
+    def __init__(self):
+        super().__init__(parallel=True, raise_exception=False)
+        self.was_cut = False
+
+    def run(self):
+        ballast = bytearray(b"x") * 200_000_000  # a fork copies its page table, so the signal comes meanwhile
+        show, cut = sys.unraisablehook, []
+
+        def note(unraisable):
+            if isinstance(unraisable.exc_value, Late):
+                cut.append(unraisable.object.__name__)
+            else:
+                show(unraisable)
+
+        sys.unraisablehook = note
+        signal.signal(signal.SIGALRM, raise_late)
+        for number in range(1000):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0002 * (1 + number % 50))
+                child = os.fork()
+                if child == 0:
+                    os._exit(0)
+                os.waitpid(child, 0)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except Late:
+                pass
+            if "_after_fork_in_parent" in cut:
+                break
+        sys.unraisablehook = show
+        self.was_cut = "_after_fork_in_parent" in cut
+        while True:
+            time.sleep(60)
+
+    def on_exit(self):
+        print("on_exit")
+
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work()
+
+    def run(self):
+        self.work.run()
+        if self.work.was_cut:
+            self.work.stop()
+        if self.work.has_stopped or self.work.has_failed:
+            print("the work has", self.work.status.stage)
+            self.stop()
+
+LightningApp(Flow()).run(start_method=sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_a_handler_of_the_user_that_raises_in_a_fork_does_not_keep_a_work_from_its_stop(
+    forked_scripts: ForkedScripts, start_method: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "app.py"
+    script.write_text(LATE)
+
+    lines = forked_scripts.run(script, start_method, cwd=tmp_path).splitlines()
+
+    assert lines == ["root.work | on_exit", "the work has stopped"]
 
 
 FLOW_APP = """

@@ -162,35 +162,31 @@ def test_a_work_loads_no_more_than_it_needs(harness: Harness, monkeypatch):
     assert modules & heavy == set()
 
 
-def test_a_process_has_the_flags_of_its_parent(tmp_path):
+@pytest.mark.parametrize(("line", "digits"), [("", 0), ("sys.set_int_max_str_digits(4300)", 4300)])
+def test_a_process_has_the_options_of_its_parent(tmp_path, line, digits):
     script = f"""
 import sys
 sys.path[:0] = {sys.path!r}
 import tasks
 from harness import Harness
+{line}
 harness = Harness({str(tmp_path)!r})
 harness.start()
 seen = harness.run(tasks.environment)
 harness.runner.close(5)
-print(seen["optimize"], seen["dev_mode"], seen["digits"], seen["options"] == sys._xoptions)
+print(seen["optimize"], seen["dev_mode"], seen["digits"], *seen["options"].items(), sep="\\n")
 """
-    options = [
-        "-O",
-        "-X",
-        "dev",
-        "-X",
-        f"pycache_prefix={tmp_path}",
-        "-X",
-        "int_max_str_digits=0",
-        "-W",
-        "ignore",
-    ]
+    own = ["dev", "pycache_prefix=cache", "int_max_str_digits=0", "mine"]
+    options = ["-O", "-W", "ignore", *(word for option in own for word in ("-X", option))]
 
     done = subprocess.run(
         [sys.executable, *options, "-c", script], capture_output=True, text=True, check=True
     )
 
-    assert done.stdout == "1 True 0 True\n"
+    assert done.stdout.splitlines()[:3] == ["1", "True", str(digits)]
+    cache = ("pycache_prefix", os.path.abspath("cache"))
+    expected = [("dev", True), cache, ("int_max_str_digits", "0"), ("mine", True)]
+    assert sorted(done.stdout.splitlines()[3:]) == sorted(map(str, expected))
 
 
 def test_a_script_without_a_main_guard_is_not_executed_again(tmp_path):

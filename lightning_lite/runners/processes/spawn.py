@@ -70,7 +70,7 @@ def spawn_program(
 ) -> int:
     """Start a program of `runners/worker` in a process group of its own, and return its process id.
 
-    It has the flags of this interpreter and the null device as its standard input.
+    It has the options of this interpreter and the null device as its standard input.
 
     Args:
         program: Name of its module, which has a `main`.
@@ -105,6 +105,8 @@ def interpreter_options() -> list[str]:
     """
     options: list[str] = _args_from_interpreter_flags()
     for name, value in sys._xoptions.items():
+        if name == "pycache_prefix" and isinstance(value, str):
+            value = _absolute(value, working_directory_if_there())  # a work may start in another folder
         option = name if value is True else f"{name}={value}"
         if option not in options:
             options += "-X", option

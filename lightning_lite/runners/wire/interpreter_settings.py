@@ -145,7 +145,9 @@ def capture() -> bytes | None:
     settings: dict[str, Any] = {}
     if (limit := sys.getrecursionlimit()) != _DEFAULT_RECURSION_LIMIT:
         settings["recursion_limit"] = limit
-    if (digits := sys.get_int_max_str_digits()) != sys.int_info.default_max_str_digits:
+    # An option or a variable of the environment may give a work another limit than the default.
+    digits, default = sys.get_int_max_str_digits(), sys.int_info.default_max_str_digits
+    if digits != default or sys.flags.int_max_str_digits not in (-1, default):
         settings["int_max_str_digits"] = digits
     if (warnings := sys.modules.get("warnings")) is not None and warnings.filters != _DEFAULT_FILTERS:
         settings["warnings"] = [entry for entry in warnings.filters if _can_travel(entry)]

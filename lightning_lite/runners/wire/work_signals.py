@@ -53,15 +53,13 @@ class SignalHold:
 
     def hold(self) -> None:
         """Hold the signals of this thread; for `before` of `os.register_at_fork`."""
-        self._masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
+        # The mask is stored first: a handler that raises may cut this function between two lines.
+        self._masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
 
-    def release(self) -> bool:
-        """Let the signals of this thread come, in the parent and in the child.
-
-        Returns:
-            Whether they were held. A handler that raises may have cut the function that calls `hold`.
-        """
-        mask = self._masks.pop(get_ident(), None)
+    def release(self) -> None:
+        """Let the signals of this thread come, in the parent and in the child; callable more than once."""
+        mask = self._masks.get(get_ident())
         if mask is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        return mask is not None
+            self._masks.pop(get_ident(), None)

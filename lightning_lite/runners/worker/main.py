@@ -191,6 +191,8 @@ class Child:
             after_in_parent=self._after_fork_in_parent,
             after_in_child=self._after_fork_in_child,
         )
+        # Again, because a handler of the user that raises may cut the first call of it.
+        os.register_at_fork(after_in_parent=self._after_fork_in_parent)
         if setup["settings"] is not None:
             late_import(_INTERPRETER_SETTINGS).apply(setup["settings"])
         self._parent = setup["parent"]
@@ -399,7 +401,8 @@ class Child:
     # A work that forks.
 
     def _before_fork(self) -> None:
-        # `StopRun` may be raised here before the first line; `_on_unraisable` lets it come again.
+        # `StopRun` may be raised here until `_interrupt` is `None`. Python ignores exceptions of such a
+        # function, and `_on_unraisable` makes the helper stop this thread again.
         if self._is_forked:
             return
         if get_ident() == self._main:
@@ -409,12 +412,12 @@ class Child:
     def _after_fork_in_parent(self) -> None:
         if self._is_forked:
             return
-        was_held = self._signal_hold.release()
-        if was_held and get_ident() == self._main:
+        self._signal_hold.release()
+        if get_ident() == self._main and self._interrupt_before_fork is not None:
             if self._is_stop_due:
                 self._wake_helper()  # it sends the signal again; an exception here would be ignored
             # The last step: Python handles no signal in this function after it.
-            self._interrupt = self._interrupt_before_fork
+            self._interrupt, self._interrupt_before_fork = self._interrupt_before_fork, None
 
     def _after_fork_in_child(self) -> None:
         """Hold none of the pipes in a forked child, so that they end when the work does."""

@@ -7,8 +7,7 @@ between, the opening fails.
 Permissions: stored files lose the owner's right to write, so that no user changes them by mistake (other
 users have no access to the root); stored folders must be accessible to their owner. The sticky bit, which has
 no effect on these files and folders, records that the source was read-only. Set-id bits are dropped. In a
-group root, the group gets the rights that it needs, and the rights of the source are
-not recorded.
+group root, the group gets the rights that it needs, and the rights of the source are not recorded.
 
 Copying: small files are read and written in one piece. Big files share their data with the source where the
 file system supports it (reflink); else the kernel copies them with `copy_file_range` (on some network file
