@@ -30,24 +30,27 @@ FIRST = {
 
 
 @pytest.fixture(scope="module")
-def shared_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LightningApp]:
-    """Run an app whose pass waits for a work, for all tests that may change only its state."""
+def shared_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LightningApp, Path]]:
+    """Run an app whose pass waits for a work, for all tests that may change only its state; and its root."""
     place = tmp_path_factory.mktemp("app")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         app = LightningApp(Root(), root_dir=place / "root")
         with app.start() as running:
             poll_until(lambda: running.run_id and app.root.wait.status.stage == "running", DEADLINE)
-            yield app
+            yield app, place / "root"
             (place / "end").touch()
 
 
 @pytest.fixture
-def app(shared_app: LightningApp, own_place: Path, monkeypatch: pytest.MonkeyPatch) -> LightningApp:
+def app(
+    shared_app: tuple[LightningApp, Path], own_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> LightningApp:
     """Give a running app in its first state, which `AppState` finds."""
-    monkeypatch.setenv("LIGHTNING_LITE_ROOT", str(shared_app._root_dir))
-    shared_app.set_state(FIRST)
-    return shared_app
+    app, root = shared_app
+    monkeypatch.setenv("LIGHTNING_LITE_ROOT", str(root))
+    app.set_state(FIRST)
+    return app
 
 
 def run_outside(program: str, **variables: str) -> str:

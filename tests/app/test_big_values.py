@@ -178,9 +178,8 @@ class Holding(LightningFlow):
 
 
 def test_an_answer_is_the_same_object_in_each_pass_as_long_as_the_flow_holds_it(own_place, monkeypatch):
-    monkeypatch.setattr(
-        calls, "_MAX_DROPPED_SIZE", 2 * MIB
-    )  # each of them would exceed it, if it was dropped
+    # The newest answer has 3 MiB, so each of the others would be unloaded if the flow did not hold it.
+    monkeypatch.setattr(calls, "_MAX_DROPPED_SIZE", 2 * MIB)
     root = Holding()
     LightningApp(root).run("inline")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -177,7 +178,7 @@ def test_a_frontend_ends_with_the_app_however_it_ends(own_place, site, way):
             assert not server.is_running()
         else:
             app.kill()
-            app.wait()
+            assert app.wait(DEADLINE) == -signal.SIGKILL  # it was alive until then
         wait_until_gone(server.pid, page.pid, *(work.pid for work in works))
     assert [line.partition("http")[0] for line in Path("errors").read_text().splitlines()] == [
         "The page of this run: "

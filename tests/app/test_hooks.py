@@ -192,7 +192,7 @@ SCRIPT = """
 import os, signal, sys, threading
 from lightning_lite import LightningApp, LightningFlow
 
-def get_signal():
+def send_itself_a_signal():
     print("up", flush=True)
     os.kill(os.getpid(), int(sys.argv[2]))
     # Not at once: Python would handle a signal that comes just before the wait only after it.
@@ -203,10 +203,10 @@ class Root(LightningFlow):
     def run(self):
         match sys.argv[1]:
             case "waits":
-                get_signal()
+                send_itself_a_signal()
             case "cleans up":
                 try:
-                    get_signal()
+                    send_itself_a_signal()
                 except BaseException:
                     sys.exit(3)
             case "fails":

@@ -58,7 +58,7 @@ class StopsAll(LightningFlow):
             self.stop()
 
 
-#: One for each way to go on.
+#: How a work leaves the default action, and how it goes on: one pair for each way to go on.
 BY_ASYNCIO = [("by_asyncio", wait) for wait in WAITS]
 BY_ASYNCIO_TWICE = [("by_asyncio_twice", wait) for wait in WAITS]
 

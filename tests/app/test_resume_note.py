@@ -91,7 +91,7 @@ def test_ctrl_c_on_the_command_line_ends_with_the_command_that_goes_on(start: St
     assert re.fullmatch(rf"To resume this run: lightning-lite resume \S+ --root '{root}'", note)
 
 
-#: A flow that is interrupted while it waits.
+#: A flow that sends itself Ctrl-C, and waits until that ends it.
 INTERRUPTED = """\
 import os, signal, sys, threading
 from lightning_lite import LightningApp, LightningFlow

@@ -48,13 +48,6 @@ print("the end")
 """
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedScripts]:
-    """A process that no test ends."""
-    with forking_scripts(tmp_path_factory.mktemp("shared")) as scripts:
-        yield scripts
-
-
 @pytest.fixture
 def scripts(own_place: Path) -> Iterator[ForkedScripts]:
     """A process that the test may end."""
@@ -72,14 +65,14 @@ def pids() -> list[int]:
     return list(map(int, Path("pids").read_text().split()))
 
 
-def test_a_script_that_fails_shows_its_error_and_the_next_one_runs(shared: ForkedScripts):
+def test_a_script_that_fails_shows_its_error_and_the_next_one_runs(forked_scripts: ForkedScripts):
     with pytest.raises(AssertionError, match="ValueError: no reason"):
-        shared.run(script("raise ValueError('no reason')"))
-    assert shared.run(script("print('next')")) == "next\n"
+        forked_scripts.run(script("raise ValueError('no reason')"))
+    assert forked_scripts.run(script("print('next')")) == "next\n"
 
 
-def test_an_exit_code_and_both_streams_are_returned(shared: ForkedScripts):
-    done = shared.run_to_end(script("import sys\nprint(sys.argv[1:])\nsys.exit('no reason')"), "a", 1)
+def test_an_exit_code_and_both_streams_are_returned(forked_scripts: ForkedScripts):
+    done = forked_scripts.run_to_end(script("import sys\nprint(sys.argv[1:])\nsys.exit('no reason')"), "a", 1)
     assert (done.returncode, done.stdout, done.stderr) == (1, "['a', '1']\n", "no reason\n")
 
 
@@ -106,5 +99,5 @@ def test_a_script_that_leaves_a_fork_without_exec_is_named_and_the_next_one_runs
     assert scripts.run(script("print('next')")) == "next\n"
 
 
-def test_a_script_may_leave_what_ends_soon(shared: ForkedScripts):
-    assert shared.run(script(LEAVES_WHAT_ENDS)) == "the end\n"
+def test_a_script_may_leave_what_ends_soon(forked_scripts: ForkedScripts):
+    assert forked_scripts.run(script(LEAVES_WHAT_ENDS)) == "the end\n"

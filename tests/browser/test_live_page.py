@@ -191,7 +191,7 @@ def test_scrolling_up_stops_to_follow_and_the_button_follows_again(visit: Visit,
 def test_seven_tabs_all_go_on(visit: Visit, ticking: App):
     first = visit(ticking.server, f"/runs/{ticking.run}/logs")
     # A browser opens six connections to a server at the same time.
-    views = ["", "/state", "/calls", "/state", "/calls", "/calls?work=root.step"]
+    views = ["", "/state", "/calls", "/numbers", "/graph", "/calls?work=root.step"]
     others = [open_tab(first.page.context, ticking.server, f"/runs/{ticking.run}{view}") for view in views]
     tabs = [first, *others]
     for tab in tabs:

@@ -26,18 +26,19 @@ pytestmark = pytest.mark.dependencies
 PROJECT = Path(__file__).parents[2]
 
 #: `steered_app` with another runner, and only the works that these tests use: each is an interpreter.
-_APP = (
-    Path(__file__)
-    .with_name("steered_app.py")
-    .read_text()
-    .replace("Steered()).run()", 'Steered()).run(runner="ray")')
-    .replace("        self.once = Once()\n", "")
-    .replace("        self.once.run(1)\n", "")
-    .replace("self.stubborn, self.hasty = Stubborn(), Stubborn()", "self.stubborn = Stubborn()")
-    .replace("        self.hasty.run()\n", "")
-    .replace("        self.part = Part()\n", "")
-    .replace("        self.part.run()\n", "")
-)
+_APP = Path(__file__).with_name("steered_app.py").read_text()
+for _old, _new in (
+    ("Steered()).run()", 'Steered()).run(runner="ray")'),
+    ("        self.once = Once()\n", ""),
+    ("        self.once.run(1)\n", ""),
+    ("self.stubborn, self.hasty = Stubborn(), Stubborn()", "self.stubborn = Stubborn()"),
+    ("        self.hasty.run()\n", ""),
+    ("        self.part = Part()\n", ""),
+    ("        self.part.run()\n", ""),
+    ("from __future__ import annotations\n", ""),
+):
+    assert _old in _APP, _old
+    _APP = _APP.replace(_old, _new)
 
 SOURCE = f"""
 import sys
@@ -45,7 +46,7 @@ sys.path.insert(0, {str(PROJECT)!r})
 from tests.support.other_node import use_other_node
 use_other_node(int(sys.argv[1]))
 sys.path.pop(0)
-{_APP.replace("from __future__ import annotations", "")}
+{_APP}
 """
 
 

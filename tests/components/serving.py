@@ -40,15 +40,14 @@ class Serving(LightningFlow):
 
 
 @contextmanager
-def serving(work: Any, **options: Any) -> Iterator[Any]:
+def serving(work: Any) -> Iterator[Any]:
     """Run an app with this work, and yield the work once its server answers; stop the app then.
 
     Args:
         work: The work.
-        options: Options of `app.run()`.
     """
     app = LightningApp(Serving(work))
-    with app.start(**options) as running:
+    with app.start() as running:
         poll_until(lambda: app.root.work.url or running.done, timeout=DEADLINE)
         yield app.root.work
 
@@ -70,6 +69,8 @@ class Parts(LightningFlow):
         parts: The works and the flows, by their names; their processes start when a test asks for them.
 
     Attributes:
+        first: A work that does nothing. In the first pass, it starts the process from which the others are
+            forked, and the printed line opens the log of the flow. A test would else leave both.
         asked: Arguments of the method `run` of those that run, by their names.
         ended: Names of those that the test has ended.
     """
@@ -219,8 +220,7 @@ def sharing(
         app = LightningApp(Parts(arguments or {}, **parts))
         with app.start(start_method="forkserver", ui=False) as running:
             shared = SharedApp(app, running, folder)
-            # Here the process starts from which the others are forked, and the log of the flow is opened.
-            # A test would else leave both.
+            # See `Parts.first`.
             shared.wait_for(lambda: app.root.first.has_succeeded)
             yield shared
 

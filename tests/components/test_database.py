@@ -274,11 +274,13 @@ def test_the_copy_is_stored_at_intervals_after_a_change_and_not_without_one(data
             return counts_in("copy.db") == [3]
 
         databases.wait_for(stored)
-    stamp = drive.entries("stored.db")[0].time
+    copy = databases.folder / f"root/drives/database/{database.name}/stored.db"
+    before = copy.stat().st_ino
     with serving(databases, "stored", token="another"):
-        pass
+        databases.wait_for(lambda: copy.stat().st_ino != before)  # the first time, it is always stored
+        first = copy.stat().st_ctime_ns
 
-    assert drive.entries("stored.db")[0].time == stamp
+    assert copy.stat().st_ctime_ns == first
 
 
 def test_a_killed_database_has_all_rows_that_it_has_confirmed(databases):
@@ -322,6 +324,7 @@ def test_a_resumed_app_has_the_rows_of_the_one_that_was_killed(forked_scripts, o
     LightningApp(Resumed(lambda: None)).run(resume=True)
 
     assert counts_in("database.db") == [0, 1]
+    assert len(os.listdir(own_place.parent / "root/runs")) == 1, "it was not resumed"
 
 
 def test_the_copy_is_whole_also_while_rows_are_written(databases):

@@ -170,18 +170,16 @@ NEEDED = [
     ),
 ]
 
-#: Executes each program in a fork of its own, where Python does not find the package.
+#: Executes each program in a fork of its own, where Python can't import the package.
 WITHOUT_PACKAGE = """
-import importlib.util, json, os, sys
+import json, os, sys
 import lightning_lite.app.app
-from lightning_lite import extras
 
-find = importlib.util.find_spec
 for code, package in json.load(open("needed.json")):
     if os.fork():
         assert os.wait()[1] == 0
         continue
-    extras.find_spec = lambda name: None if name == package else find(name)
+    sys.modules[package] = None
     try:
         exec(code)
     except ModuleNotFoundError as error:

@@ -34,7 +34,7 @@ from lightning_lite.testing import poll_until
 
 print("script", flush=True)
 
-class Three:
+class Launcher:
     @staticmethod
     def default_processes():
         return int(sys.argv[2])
@@ -74,7 +74,7 @@ class Node(LightningWork):
 
 class Nodes(MultiNode):
     def node_class(self, work_cls):
-        return launched(work_cls, Three, None)
+        return launched(work_cls, Launcher, None)
 
 nodes = Nodes(Node, 2, None, sys.argv[1])
 try:
@@ -150,11 +150,12 @@ def test_a_class_of_a_module_is_that_of_its_nodes():
         "from lightning_lite.components import *\n"
         f"for kind in ({', '.join(kind.__name__ for kind in NODES)}):\n"
         "    nodes = kind(their_nodes.Train, None, 2)\n"
-        "    print(len(nodes.ws), {isinstance(work, their_nodes.Train) for work in nodes.ws})\n"
+        "    kinds = {isinstance(work, their_nodes.Train) for work in nodes.ws}\n"
+        "    print(kind.__name__, len(nodes.ws), kinds)\n"
         "    print(their_nodes.Train.__mro__[0] is their_nodes.Train, 'torch' in sys.modules)\n",
     )
 
-    assert printed == 3 * "2 {True}\nTrue False\n"
+    assert printed == "".join(f"{kind.__name__} 2 {{True}}\nTrue False\n" for kind in NODES)
 
 
 @pytest.mark.parametrize("kind", NODES)

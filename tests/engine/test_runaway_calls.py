@@ -20,6 +20,7 @@ NUM_PASSES = 80
 @pytest.fixture(autouse=True)
 def lower_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Warn after fewer calls, which is quicker."""
+    assert (runaway_calls._MANY, runaway_calls._MANY_CHANGED) == (300, 1000)  # as docs/model.md says
     monkeypatch.setattr(runaway_calls, "_MANY", 60)
     monkeypatch.setattr(runaway_calls, "_MANY_CHANGED", 200)
 

@@ -188,7 +188,9 @@ ERRORS = {
 
 
 def test_a_name_that_is_not_there_is_an_import_error_that_says_why(forked_scripts: ForkedScripts):
-    printed = run_each(forked_scripts, list(ERRORS))
+    printed = run_each(
+        forked_scripts, [f"{statement}; print('no error', flush=True)" for statement in ERRORS]
+    )
 
     found = {
         statement: line.removeprefix("ModuleNotFoundError: ")[: len(text)]

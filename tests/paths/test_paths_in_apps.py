@@ -134,6 +134,10 @@ def _seen(path):
     return info.st_ino, info.st_mtime_ns, info.st_ctime_ns, info.st_mode
 
 
+#: Classes of objects with a path, and how many bytes go with them: more than 1 MiB are sent through a file.
+CONTAINERS = [(Record, 0), (Row, 0), (Plain, 0), (Record, 2 * 1024 * 1024)]
+
+
 def test_works_in_different_folders_find_each_others_files(own_place):
     for name in "one", "other":
         (own_place / name).mkdir()
@@ -143,9 +147,8 @@ def test_works_in_different_folders_find_each_others_files(own_place):
         flow.make.run("hello")
         flow.declared.run()
         found = [flow.read.run(flow.make.path), flow.read.run(flow.declared.path)]
-        for case in CONTAINERS:
-            kind, size = case
-            flow.do.run(lambda case=case: os.remove(f"{own_place}/one/out.txt"))
+        for kind, size in CONTAINERS:
+            flow.do.run(lambda kind=kind, size=size: os.remove(f"{own_place}/one/out.txt"))
             found.append(flow.inside.run(kind(flow.make.path), bytes(size)))
         return found
 
@@ -167,10 +170,6 @@ def test_works_in_different_folders_find_each_others_files(own_place):
     ]
     assert (own_place / "other/out.txt").read_text() == "of the other work's own"
     assert os.listdir("other") == ["out.txt"]
-
-
-#: Classes of objects with a path, and how many bytes go with them: more than 1 MiB are sent through a file.
-CONTAINERS = [(Record, 0), (Row, 0), (Plain, 0), (Record, 2 * 1024 * 1024)]
 
 
 def _in_folder(folder, path):

@@ -73,6 +73,7 @@ def test_an_object_gets_from_work_to_work_and_the_flow_sees_a_reference_only(own
 def test_an_object_arrives_in_an_attribute_and_deep_in_an_argument():
     def steps(flow):
         flow.make.run(lambda: [1, 2])
+        assert flow.make.data.value is None
         flow.use.data = flow.make.data
         return flow.use.run(sum), flow.deep.run({"here": (flow.make.data,)})
 

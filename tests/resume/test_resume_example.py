@@ -29,7 +29,8 @@ def test_the_example_continues_where_it_was_killed():
         process = start("1")
         printed += [process.stdout.readline() for _ in range(2)]
         process.send_signal(signal_to_send)
-        printed += process.communicate(timeout=DEADLINE)[0].splitlines(keepends=True)
+        printed += process.stdout  # `communicate` would miss the lines that `readline` has buffered
+        process.communicate(timeout=DEADLINE)
         assert process.returncode == {signal.SIGTERM: 143}.get(signal_to_send, -signal_to_send)
     last = start("0.01")
     out, err = last.communicate(timeout=DEADLINE)

@@ -243,7 +243,8 @@ def test_a_cursor_with_other_places_reads_nothing_else(two_works: LogPages, plac
 
 
 def test_a_cursor_that_would_expand_to_much_memory_is_refused(two_works: LogPages):
-    bomb = base64.urlsafe_b64encode(zlib.compress(b" " * 20_000_000)).decode()
+    # More than 32 MiB: the allocator never takes such a block from memory that an earlier test has freed.
+    bomb = base64.urlsafe_b64encode(zlib.compress(b" " * 40_000_000)).decode()
 
     with little_memory(10_000_000), pytest.raises(ValueError, match="is not one of a page"):
         two_works.before(bomb, 1)

@@ -341,9 +341,9 @@ def test_without_a_direct_connection_messages_take_few_calls_of_the_server(by_ca
 
 def test_output_arrives_in_order_and_a_work_that_prints_faster_than_the_network_waits(remote, cluster):
     remote.start()
-    text = "".join(f"{number:0999}\n" for number in range(10_000))  # 10 MB
+    text = "".join(f"{number:0999}\n" for number in range(40_000))  # 40 MB: more than `_ROOM`
     remote.run(tasks.say, text[:10])
-    remote.run(tasks.say_much, 10_000)
+    remote.run(tasks.say_much, 40_000)
 
     lines = remote.log().splitlines()
 
@@ -490,9 +490,8 @@ def elsewhere(tmp_path, monkeypatch):
 def test_works_without_the_root_have_one_folder_which_the_last_one_removes(elsewhere):
     remote, _, temporary = elsewhere
     remote.up("root.a", "root.b")
-    folders = {remote.run(tasks.write_into_root, f"{name}.txt", name=name) for name in ("root.a", "root.b")}
-    assert len(folders) == 1
-    assert os.path.dirname(*folders) == str(temporary)
+    (folder,) = {remote.run(tasks.write_into_root, f"{name}.txt", name=name) for name in ("root.a", "root.b")}
+    assert os.path.dirname(folder) == str(temporary)
 
     requests = (StopWork("root.a", DEADLINE), KillWork("root.b"))
     for request, is_last in zip(requests, (False, True), strict=True):

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -69,6 +70,8 @@ def kill_a_writer(folder: Path, seed: int, num_records: int, seconds: float) -> 
     if pid == 0:
         try:
             write_on(folder, acknowledge, seed)
+        except BaseException:  # noqa: BLE001 - the process must not return into the test
+            traceback.print_exc()
         finally:
             os._exit(1)
     os.close(acknowledge)
@@ -176,6 +179,8 @@ def trace(folder: Path, durable: bool, *options: str) -> tuple[int, bytes]:
             if os.read(gate, 1):
                 write_and_rewrite(folder, acknowledge, durable=durable)
                 os._exit(0)
+        except BaseException:  # noqa: BLE001 - the process must not return into the test
+            traceback.print_exc()
         finally:
             os._exit(1)
     os.close(gate)

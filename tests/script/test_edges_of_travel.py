@@ -168,6 +168,12 @@ app("forkserver")
 """
 
 
+def outputs_of_cases(printed: str) -> dict[str, str]:
+    """Return what each case has printed, by its name."""
+    parts = [part.partition("\n") for part in printed.split("CASE ")[1:]]
+    return {case: output.strip() for case, _, output in parts}
+
+
 def test_what_a_work_gets_and_returns_is_that_of_the_script(forked_scripts: ForkedScripts):
     Path("plugin.py").write_text("class Thing: size = 5\nclass Other: size = 6\n")
     script = f"{HEAD}acts = {{}}\n"
@@ -176,16 +182,11 @@ def test_what_a_work_gets_and_returns_is_that_of_the_script(forked_scripts: Fork
         script += f"{definitions}\ndef act(self):\n    {body}\nacts[{case!r}] = act\n"
     Path("app.py").write_text(script + ACTS)
 
-    shown = forked_scripts.run(Path("app.py")).split("NEXT\n")
+    spawned, forked = forked_scripts.run(Path("app.py")).split("NEXT\n")
 
-    told = [
-        {
-            case: output.strip()
-            for case, _, output in (part.partition("\n") for part in one.split("CASE ")[1:])
-        }
-        for one in shown
-    ]
-    assert told == 2 * [{case: expected for case, (_, _, expected) in CASES.items()}]
+    expected = {case: output for case, (_, _, output) in CASES.items()}
+    assert outputs_of_cases(spawned) == expected
+    assert outputs_of_cases(forked) == expected
 
 
 def test_a_waiting_definition_has_the_values_of_the_last_start_and_replaces_none(

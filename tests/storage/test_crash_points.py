@@ -365,11 +365,11 @@ def fails_everywhere(scenario: Scenario, *series: tuple[int, ...]) -> None:
     """Let each operation of the verb fail, once for each series: with its errors in turn."""
     allowed = scenario.outcomes()
     for codes in series:
-        number, failed = 0, True
+        number, failed, first = 0, True, random.randrange(len(codes))
         while failed:
             number += 1
             drive = scenario.set_up()
-            plan = Plan(number, fail(codes[number % len(codes)]))
+            plan = Plan(number, fail(codes[(first + number) % len(codes)]))
             error = None
             with guarded(plan):
                 try:

@@ -16,20 +16,22 @@ from lightning_lite.masking import MASK, mask, mask_failure, mask_pickled, regis
 from lightning_lite.messages import Failure
 from lightning_lite.runners.output.output_mask import OutputMask
 
-#: What the module keeps if no text was registered.
-NONE = {"_texts": {}, "forms": (), "byte_forms": ()}
+
+def forget_all():
+    """Let no text be registered."""
+    masking._texts, masking.forms, masking.byte_forms = {}, (), ()
 
 
 @pytest.fixture(autouse=True)
 def _none_are_registered(monkeypatch):
-    for name, value in NONE.items():
-        monkeypatch.setattr(masking, name, value.copy() if isinstance(value, dict) else value)
+    for name in ("_texts", "forms", "byte_forms"):
+        monkeypatch.setattr(masking, name, getattr(masking, name))  # restored after the test
+    forget_all()
 
 
 def register_only(text):
     """Register a text instead of those that this test has registered before."""
-    for name, value in NONE.items():
-        setattr(masking, name, value.copy() if isinstance(value, dict) else value)
+    forget_all()
     register(text)
 
 
@@ -225,8 +227,7 @@ def test_random_output_in_random_chunks_is_masked_as_a_whole():
     for _ in range(200):
         alphabet = "ab" if rng.random() < 0.5 else "abc\n"
         texts = ["".join(rng.choices(alphabet, k=rng.randint(6, 9))) for _ in range(rng.randint(1, 3))]
-        for name, value in NONE.items():
-            setattr(masking, name, value.copy() if isinstance(value, dict) else value)
+        forget_all()
         texts = [text for text in texts if len(text.strip()) >= masking.MIN_LENGTH]
         for text in texts:
             register(text)

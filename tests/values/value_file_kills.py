@@ -18,7 +18,7 @@ from lightning_lite.values import pickling, value_files
 from lightning_lite.values.pickling import files_of, in_place_of, pack, unpack
 
 CALLS = ("mkdir", "open", "fstat", "pwrite", "fsync", "rename", "link", "unlink", "close")
-VALUE = [bytearray(b"x" * 100_000), "text" * 30_000]
+VALUE = [bytearray(b"x" * 100_000), "text" * 80_000]  # the second is written in two pieces
 
 
 def store(folder: Path, kill_at: int) -> None:
@@ -45,7 +45,7 @@ def store(folder: Path, kill_at: int) -> None:
 
 def main(folder: Path, *, staged: bool) -> None:
     """Kill a process at each system call, and check that the files it leaves are allowed."""
-    pickling.BIG = 200_000  # each process writes less
+    pickling.BIG = 200_000  # a smaller value goes to a file, so each process is quicker
     if staged:  # as on a file system that has no files without names
         os.path.isdir = lambda s: False
     (folder / "values").mkdir(parents=True)
