@@ -83,6 +83,14 @@ class Shout(PythonServer):
         return {"prediction": request.payload.upper()}
 
 
+class BrokenAtStart(PythonServer):
+    def setup(self) -> None:
+        raise ValueError("no weights")
+
+    def predict(self, request: Any) -> dict[str, str]:
+        return {}
+
+
 class LateProxy(ColdStartProxy):
     async def handle_request(self, request: Number) -> dict[str, int]:
         if request.number == 0:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from lightning_lite import LightningFlow
-from lightning_lite.components import Image, PythonServer
+from lightning_lite.components import PythonServer
 
 
 class Shout(PythonServer):
@@ -73,6 +73,8 @@ class StopsWork(LightningFlow):
         self.work.run()
         if self.work.pid:
             self.work.stop()
+        if self.work.has_stopped:
+            self.stop()
 
 
 class Blocks(PythonServer):
@@ -83,14 +85,6 @@ class Blocks(PythonServer):
     def __init__(self) -> None:
         super().__init__()
         self.pid = 0
-
-
-class Echo(PythonServer):
-    def __init__(self) -> None:
-        super().__init__(input_type=Image, output_type=Image)
-
-    def predict(self, request: Any) -> dict[str, str]:
-        return {"image": request.image}
 
 
 class Mortal(PythonServer):
@@ -106,6 +100,17 @@ class LoadsForEver(Shout):
     def setup(self) -> None:
         self.count = 1
         threading.Event().wait()
+
+
+class TwoAtOnePort(LightningFlow):
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self.first, self.second = LoadsForEver(port=port), Shout(port=port, start_with_flow=False)
+
+    def run(self) -> None:
+        self.first.run()
+        if self.first.count:
+            self.second.run()
 
 
 class Late(Shout):

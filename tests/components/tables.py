@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -12,7 +12,7 @@ from sqlalchemy import Column
 from sqlmodel import Field, SQLModel
 
 from lightning_lite import LightningFlow
-from lightning_lite.components import Database, DatabaseClient
+from lightning_lite.components import Database
 from lightning_lite.components.database_tables import pydantic_column_type
 
 
@@ -67,22 +67,20 @@ class Holds(LightningFlow):
         self.database.run(token=self._token)
 
 
-class Resumed(LightningFlow):
-    """Adds a row, whose count is the number of the rows before it, and ends.
+class HoldsSeveral(LightningFlow):
+    """Runs several databases, again and again.
 
     Args:
-        act: Called after that.
+        tokens: Token that requests must have, by the name of the database.
+        databases: The databases.
     """
 
-    def __init__(self, act: Callable[[], object]) -> None:
+    def __init__(self, tokens: Mapping[str, str], **databases: Database) -> None:
         super().__init__()
-        self.database = Database([Member], store_interval=1000)
-        self._act = act
+        for name, database in databases.items():
+            setattr(self, name, database)
+        self._tokens = {name: tokens.get(name) for name in databases}
 
     def run(self) -> None:
-        self.database.run()
-        if self.database.alive():
-            client = DatabaseClient(self.database.db_url, model=Member)
-            client.insert(Member(count=len(client.select_all())))
-            self._act()
-            self.stop()
+        for name, token in self._tokens.items():
+            getattr(self, name).run(token=token)

@@ -7,19 +7,21 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from lightning_lite import CloudCompute
+from lightning_lite import CloudCompute, LightningApp, LightningWork
+from lightning_lite.app import session
 from lightning_lite.components import AutoScaler, ColdStartProxy, LoadBalancer
 from lightning_lite.errors import AppFailed, ComponentError
 from lightning_lite.main_messages import StartWork
 from lightning_lite.messages import StopWork
+from lightning_lite.testing import poll_until
 
 from tests.components.scaled_works import (
+    BrokenAtStart,
     LateProxy,
     Number,
     Scaled,
@@ -27,7 +29,7 @@ from tests.components.scaled_works import (
     Square,
     Steered,
 )
-from tests.components.serving import DEADLINE, SharedApp, post, sharing
+from tests.components.serving import DEADLINE, post, serving
 from tests.support.processes import wait_until_gone
 from tests.support.simulation import MachineDriver, only
 
@@ -42,39 +44,31 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-#: Modules that the process imports from which the servers of an app are forked, and fastapi with them.
-MODULES = [Square.__module__]
+@pytest.fixture(autouse=True)
+def forked_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the servers of an app from a process that has imported theirs, and fastapi with it.
 
-
-@pytest.fixture(scope="module")
-def scalers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedApp]:
-    """Run an app with an `AutoScaler` for each test; the load balancers have a password."""
-    alone = {"min_replicas": 0, "scale_out_interval": 3600}
-    gated = {**OPTIONS, "scale_out_interval": 0, "gate": "gate"}
-    parts = {
-        "batched": AutoScaler(Square, 2, 2, **OPTIONS),
-        # No second server: on a busy machine, the first one may be ready only after `scale_out_interval`.
-        "single": AutoScaler(Shout, endpoint="shout", max_replicas=1),
-        "impatient": AutoScaler(Square, 2, 2, **OPTIONS, timeout_inference_request=5.0),
-        "empty": AutoScaler(Square, **OPTIONS, **alone),
-        "proxied": AutoScaler(Square, **OPTIONS, **alone, cold_start_proxy=LateProxy("")),
-        "growing": AutoScaler(Square, 1, 3, **gated | {"max_batch_size": 2, "scale_in_interval": 0.2}),
-        "leaving": Steered(Square, 0, 2, **gated | {"max_batch_size": 1, "scale_in_interval": 0}),
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AUTO_SCALER_AUTH_PASSWORD", "open sesame")
-        with sharing(tmp_path_factory.mktemp("scalers"), MODULES, **parts) as app:
-            yield app
+    That import takes most of the time of a server. `test_python_server.py` has servers that are spawned.
+    """
+    listed = session._modules_for_works
+    monkeypatch.setattr(session, "_modules_for_works", lambda method: [*listed(method), Square.__module__])
+    monkeypatch.setenv("LIGHTNING_LITE_START_METHOD", "forkserver")
 
 
 @contextmanager
-def scaled(app: SharedApp, name: str) -> Iterator[tuple[Any, str]]:
-    """Run an `AutoScaler`; yield it and the address of requests, once all servers are ready."""
-    scaler = app.part(name)
-    balancer = scaler.load_balancer
-    with app.running(name):
-        app.wait_for(lambda: balancer.url and len(balancer.in_use) >= scaler.min_replicas)
-        yield scaler, balancer.url + balancer.endpoint
+def scaled(work_cls: type[LightningWork], **options: Any) -> Iterator[tuple[Any, str]]:
+    """Run an app with an `AutoScaler`; yield it and the address of requests, once all servers are ready."""
+    app = LightningApp(Scaled(work_cls, **options))
+    scaler = app.root.scaler
+    with app.start(ui=False) as running:
+        poll_until(
+            lambda: (
+                running.done
+                or (scaler.load_balancer.url and len(scaler.load_balancer.in_use) >= scaler.min_replicas)
+            ),
+            timeout=DEADLINE,
+        )
+        yield scaler, scaler.load_balancer.url + scaler.load_balancer.endpoint
 
 
 class Clients:
@@ -124,15 +118,16 @@ def sizes_of(scaler: Any, total: int) -> list[int] | None:
 # Answers to clients.
 
 
-def test_each_client_gets_its_own_answer_or_its_own_error_from_a_batch(scalers):
-    with scaled(scalers, "batched") as (scaler, url), Clients(url) as clients:
+def test_each_client_gets_its_own_answer_or_its_own_error_from_a_batch(monkeypatch):
+    monkeypatch.setenv("AUTO_SCALER_AUTH_PASSWORD", "open sesame")
+    with scaled(Square, min_replicas=2, max_replicas=2, **OPTIONS) as (scaler, url), Clients(url) as clients:
         numbers = [float(number) for number in range(40)]
         assert clients.ask_all(numbers) == [square(number) for number in numbers]
-        sizes = scalers.wait_for(lambda: sizes_of(scaler, 40))
+        sizes = poll_until(lambda: sizes_of(scaler, 40), timeout=DEADLINE)
         assert max(sizes) > 1
         assert max(sizes) <= 4
         assert all(work.sizes for work in scaler.workers)
-        # `sharing` still does what it says: the process that forks both has imported their module.
+        # `forked_servers` still does what it says: the process that forks both has imported their module.
         assert len({work.imported_by for work in scaler.workers}) == 1
 
         answers = clients.ask_all([1, 2, -1, 3, -2, 4, -4, 5])
@@ -164,104 +159,119 @@ def check_what_it_says(scaler: Any, num_requests: int) -> None:
         assert scaler.configure_layout()[0]["content"] == f"{address}/docs"
 
 
-def test_a_server_without_batches_gets_each_request_as_it_is(scalers):
-    with scaled(scalers, "single") as (scaler, url):
+def test_a_server_without_batches_gets_each_request_as_it_is():
+    # No second server: on a busy machine, the first one may be ready only after `scale_out_interval`.
+    with scaled(Shout, endpoint="shout", max_replicas=1) as (scaler, url):
         assert url.endswith("/shout")
-        with httpx.Client(timeout=DEADLINE, verify=False) as client, ThreadPoolExecutor(8) as threads:
+        with httpx.Client(timeout=DEADLINE) as client, ThreadPoolExecutor(8) as threads:
             answers = threads.map(lambda n: client.post(url, json={"payload": f"n{n}"}).json(), range(50))
             assert list(answers) == [{"prediction": f"N{number}"} for number in range(50)]
             refused = client.post(url, json={"other": 1})
         assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, ["body", "payload"])
-        scalers.wait_for(lambda: scaler.workers[0].num_answers == 50)
+        poll_until(lambda: scaler.workers[0].num_answers == 50, timeout=DEADLINE)
 
 
-def test_a_request_that_takes_too_long_is_a_504_and_the_next_one_is_answered(scalers):
-    with scaled(scalers, "impatient") as (_, url), Clients(url) as clients:
+def test_a_request_that_takes_too_long_is_a_504_and_the_next_one_is_answered():
+    options = OPTIONS | {"min_replicas": 2, "max_replicas": 2, "timeout_inference_request": 5.0}
+    with scaled(Square, **options) as (_, url), Clients(url) as clients:
         assert clients.ask(-5) == (504, {"detail": "there was no answer in 5 s"})
         assert clients.ask(3) == square(3)
 
 
-def test_without_a_ready_server_a_request_is_a_503_or_answered_by_the_proxy(scalers):
-    with scaled(scalers, "empty") as (_, url):
+def test_without_a_ready_server_a_request_is_a_503_or_answered_by_the_proxy():
+    with scaled(Square, min_replicas=0, scale_out_interval=3600, **OPTIONS) as (_, url):
         refused = post(url, json={"number": 1})
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert refused.json() == {"detail": "no server is ready yet, try again later"}
-    with scaled(scalers, "proxied") as (scaler, url), Clients(url) as clients:
+    options = {**OPTIONS, "min_replicas": 0, "scale_out_interval": 3600, "cold_start_proxy": LateProxy("")}
+    with scaled(Square, **options) as (scaler, url), Clients(url) as clients:
         assert scaler.ready
         assert clients.ask(1) == (200, {"square": -1})
         assert clients.ask(0) == (502, {"detail": "Error in proxy: ZeroDivisionError"})
 
 
+def test_the_default_proxy_sends_the_request_to_another_service():
+    with serving(Shout()) as other:
+        options = {"min_replicas": 0, "scale_out_interval": 3600, "cold_start_proxy": f"{other.url}/predict"}
+        with scaled(Shout, **options) as (_, url):
+            assert post(url, json={"payload": "a"}).json() == {"prediction": "A"}
+            refused = post(url, json={"other": "a"})
+    assert refused.status_code == 502
+    assert refused.json()["detail"].startswith("Error in proxy: Client error '422")
+
+
 # Scaling, and its costs.
 
 
-def test_servers_are_added_under_load_and_leave_after_their_last_answer(scalers):
-    with scaled(scalers, "growing") as (scaler, url), Clients(url) as clients:
+def test_servers_are_added_under_load_and_leave_after_their_last_answer(tmp_path):
+    gate = tmp_path / "gate"
+    options = {**OPTIONS, "max_batch_size": 2, "scale_out_interval": 0, "scale_in_interval": 0.2}
+    with scaled(Square, max_replicas=3, gate=str(gate), **options) as (scaler, url), Clients(url) as clients:
         asked = [clients.submit(number) for number in range(12)]
-        scalers.wait_for(lambda: [bool(work.sizes) for work in scaler.workers] == [True] * 3)
-        Path("gate").touch()
+        poll_until(lambda: [bool(work.sizes) for work in scaler.workers] == [True] * 3, timeout=DEADLINE)
+        gate.touch()
         assert [each.result() for each in asked] == [square(number) for number in range(12)]
-        scalers.wait_for(lambda: len(scaler.servers) == 1)
+        poll_until(lambda: len(scaler.servers) == 1, timeout=DEADLINE)
         assert clients.ask(4) == square(4)
         assert scaler.num_replicas == 1
 
 
-def test_requests_under_way_are_answered_by_servers_that_leave(scalers):
-    def want(number):
-        scalers.set_state({"vars": {}, "flows": {"leaving": {"vars": {"wanted": number}}}})
-
-    want(2)
-    with scaled(scalers, "leaving") as (scaler, url), Clients(url) as clients:
-        balancer = scaler.load_balancer
+def test_requests_under_way_are_answered_by_servers_that_leave(tmp_path):
+    options = {**OPTIONS, "scale_in_interval": 0, "max_batch_size": 1, "gate": str(tmp_path / "gate")}
+    root = Scaled(Square, Steered, min_replicas=0, max_replicas=2, scale_out_interval=0, **options)
+    app, scaler = LightningApp(root), root.scaler
+    scaler.wanted = 2
+    with app.start(ui=False) as running:
         # The load balancer itself says `in_use`; it may not have `servers` of the flow yet.
-        scalers.wait_for(lambda: len(balancer.in_use) == 2)
-        asked = [clients.submit(number) for number in (5, 6)]
-        scalers.wait_for(lambda: all(work.pid for work in scaler.workers))
-        want(0)
-        scalers.wait_for(lambda: not balancer.servers)
-        refused = clients.ask(7)
-        assert (refused[0], len(scaler.servers), len(scaler.workers)) == (503, 2, 0)
-        Path("gate").touch()
-        assert [each.result() for each in asked] == [square(5), square(6)]
-        scalers.wait_for(lambda: not scaler.servers)
+        url = poll_until(
+            lambda: len(scaler.load_balancer.in_use) == 2 and scaler.load_balancer.url, timeout=DEADLINE
+        )
+        with Clients(f"{url}/api/predict") as clients:
+            asked = [clients.submit(number) for number in (5, 6)]
+            poll_until(lambda: all(work.pid for work in scaler.workers), timeout=DEADLINE)
+            app.set_state({"vars": {}, "flows": {"scaler": {"vars": {"wanted": 0}}}})
+            poll_until(lambda: not scaler.load_balancer.servers, timeout=DEADLINE)
+            refused = poll_until(lambda: clients.ask(7), timeout=DEADLINE)
+            assert (refused[0], len(scaler.servers), len(scaler.workers)) == (503, 2, 0)
+            (tmp_path / "gate").touch()
+            assert [each.result() for each in asked] == [square(5), square(6)]
+        poll_until(lambda: not scaler.servers, timeout=DEADLINE)
+        assert not running.done
 
 
-def test_a_stop_of_the_app_answers_the_requests_under_way_with_503(tmp_path):
-    part = AutoScaler(Square, **OPTIONS | {"max_batch_size": 1, "pause": DEADLINE})
-    with (
-        sharing(tmp_path, MODULES, scaler=part) as app,
-        scaled(app, "scaler") as (scaler, url),
-        Clients(url) as clients,
-    ):
-        asked = [clients.submit(number) for number in range(6)]
-        app.wait_for(lambda: scaler.load_balancer.num_requests == 6)
-        app.stop()
-        assert {each.result()[0] for each in asked} == {503}
+def test_a_stop_of_the_app_answers_the_requests_under_way_with_503():
+    options = OPTIONS | {"max_batch_size": 1, "pause": DEADLINE}
+    app = LightningApp(Scaled(Square, **options))
+    balancer = app.root.scaler.load_balancer
+    with app.start(ui=False) as running:
+        url = poll_until(lambda: balancer.in_use and balancer.url, timeout=DEADLINE)
+        with Clients(url + balancer.endpoint) as clients:
+            asked = [clients.submit(number) for number in range(6)]
+            poll_until(lambda: balancer.num_requests == 6, timeout=DEADLINE)
+            running.stop()
+            assert {each.result()[0] for each in asked} == {503}
 
 
 # Deaths.
 
 
-def test_servers_that_die_under_load_are_replaced_and_only_a_request_that_kills_them_fails(tmp_path):
-    with (
-        sharing(tmp_path, MODULES, scaler=AutoScaler(Square, 3, 3, **OPTIONS, pause=0.02)) as app,
-        scaled(app, "scaler") as (scaler, url),
-        Clients(url) as clients,
-    ):
-        asked = [clients.submit(number) for number in range(100)]
-        victim = app.wait_for(lambda: scaler.workers[0].pid)
+def test_servers_that_die_under_load_are_replaced_and_only_a_request_that_kills_them_fails():
+    options = OPTIONS | {"min_replicas": 3, "max_replicas": 3}
+    with scaled(Square, pause=0.02, **options) as (scaler, url), Clients(url) as clients:
+        asked = [clients.submit(number) for number in range(200)]
+        victim = poll_until(lambda: scaler.workers[0].pid, timeout=DEADLINE)
         name = scaler.workers[0].name
         os.kill(victim, signal.SIGKILL)
-        assert [each.result() for each in asked] == [square(number) for number in range(100)]
-        app.wait_for(lambda: name not in [work.name for work in scaler.workers])
+        assert [each.result() for each in asked] == [square(number) for number in range(200)]
+        poll_until(lambda: name not in [work.name for work in scaler.workers], timeout=DEADLINE)
         wait_until_gone(victim)
-        app.wait_for(lambda: are_all_ready(scaler, 3))
+        poll_until(lambda: are_all_ready(scaler, 3), timeout=DEADLINE)
 
         answers = clients.ask_all([1, 2, -3, 3])
         assert [answers[place] for place in (0, 1, 3)] == [square(1), square(2), square(3)]
         assert answers[2][0] == 502
         assert "two servers were lost while they had this request" in answers[2][1]["detail"]
-        app.wait_for(lambda: are_all_ready(scaler, 3))
+        poll_until(lambda: are_all_ready(scaler, 3), timeout=DEADLINE)
         assert clients.ask_all([1, 2, 3]) == [square(1), square(2), square(3)]
 
 
@@ -269,6 +279,13 @@ def are_all_ready(scaler: Any, number: int) -> bool:
     """Return whether so many servers get requests."""
     urls = [work.url for work in scaler.workers]
     return len(urls) == number and all(urls) and sorted(urls) == scaler.load_balancer.in_use
+
+
+def test_servers_that_can_not_start_end_the_app_with_their_error():
+    with pytest.raises(
+        AppFailed, match=r"root\.scaler\.servers\.0 has failed before it was ready: .*no weights"
+    ):
+        LightningApp(Scaled(BrokenAtStart)).run(ui=False)
 
 
 # The rules, without processes.
@@ -387,17 +404,6 @@ def test_a_server_that_was_stopped_or_has_returned_is_replaced():
     driver.answer("root.scaler.servers.1")
     driver.advance(1.0)
     assert [work.name for work in scaler.servers] == ["root.scaler.servers.2", "root.scaler.servers.3"]
-
-
-def test_a_server_that_can_not_start_ends_the_app_with_its_error():
-    driver = MachineDriver(Scaled(Shout))
-    driver.up("root.scaler.load_balancer", "root.scaler.servers.0")
-
-    driver.fail("root.scaler.servers.0", ValueError("no weights"))
-
-    assert isinstance(driver.machine.error, AppFailed)
-    assert "root.scaler.servers.0 has failed before it was ready: " in str(driver.machine.error)
-    assert "no weights" in str(driver.machine.error)
 
 
 def test_a_server_that_returns_before_it_was_ready_ends_the_app():

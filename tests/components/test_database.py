@@ -19,16 +19,28 @@ from pydantic import ValidationError
 from sqlmodel import SQLModel
 
 from lightning_lite import LightningApp, Secret
+from lightning_lite.app import session
 from lightning_lite.components import Database, DatabaseClient
 from lightning_lite.components.database import _DATABASE_API as DATABASE_API
 from lightning_lite.errors import ComponentError, DatabaseError
 from lightning_lite.storage import Drive
+from lightning_lite.testing import poll_until
 
-from tests.components.serving import post, sharing
-from tests.components.tables import Colour, Holds, Member, Resumed, Rich, Tag, Team, Unknown
-from tests.support.processes import wait_until_gone
+from tests.components.serving import DEADLINE, post, working_in
+from tests.components.tables import Colour, Holds, HoldsSeveral, Member, Rich, Tag, Team, Unknown
+from tests.support.processes import finish, starting, wait_until_gone
 
 pytestmark = pytest.mark.dependencies
+
+
+@contextmanager
+def running(database, token=None, **options):
+    """Run an app with this database, and yield the work of its flow and a client; stop the app at the end."""
+    app = LightningApp(Holds(database, token), **options)
+    with app.start() as run:
+        poll_until(lambda: app.root.database.url or run.done, timeout=DEADLINE)
+        assert not run.done
+        yield app.root.database, DatabaseClient(app.root.database.db_url, token)
 
 
 def counts_in(file):
@@ -56,34 +68,35 @@ TOKENS = {"with_text": "a b", "with_secret": Secret("hidden text of this test")}
 
 @pytest.fixture(scope="module")
 def databases(tmp_path_factory):
-    """Run an app with several databases; only `open_to_all` is used by more than one test."""
+    """Run several databases, and give each by its name; only `open_to_all` is used by more than one test.
+
+    They are forked from a process that has imported their modules, which takes most of the time of their
+    start. The apps of single tests have databases that are spawned.
+    """
+    place = tmp_path_factory.mktemp("shared")
     works = {
         "open_to_all": Database([Team, Member, Rich]),
         "with_text": Database([Team], "text.db"),
         "with_secret": Database([Team], "secret.db"),
-        "often_stored": Database([Member], "often.db", 0.001),
-        "moved": Database([Member], "moved.db"),
-        "stored": Database([Member], "data/stored.db", 0.01),
-        "killed": Database([Member], "killed.db", retries=1, retry_delay=0.01),
+        "often_stored": Database([Member], "often.db", store_interval=0.001),
     }
-    modules = [SQLModel.__module__, Team.__module__, DATABASE_API]
-    arguments = {name: {"token": token} for name, token in TOKENS.items()}
-    with sharing(tmp_path_factory.mktemp("shared"), modules, arguments, **works) as app:
-        yield app
-
-
-@contextmanager
-def serving(databases, name, **arguments):
-    """Run one of the databases for the block."""
-    with databases.serving(name, **arguments) as work:
-        token = arguments.get("token", TOKENS.get(name))
-        yield Shared(work, DatabaseClient(work.db_url, token), Path(work.db_filename).absolute())
+    with working_in(place), pytest.MonkeyPatch.context() as patch:
+        listed, needed = session._modules_for_works, [SQLModel.__module__, Team.__module__, DATABASE_API]
+        patch.setattr(session, "_modules_for_works", lambda method: [*listed(method), *needed])
+        app = LightningApp(HoldsSeveral(TOKENS, **works))
+        with app.start(start_method="forkserver") as run:
+            found = {name: getattr(app.root, name) for name in works}
+            poll_until(lambda: run.done or all(each.url for each in found.values()), timeout=DEADLINE)
+            assert not run.done
+            yield {
+                name: Shared(each, DatabaseClient(each.db_url, TOKENS.get(name)), place / each.db_filename)
+                for name, each in found.items()
+            }
 
 
 @pytest.fixture(scope="module")
 def shared_database(databases):
-    work = databases.serve("open_to_all")
-    return Shared(work, DatabaseClient(work.db_url), Path(work.db_filename).absolute())
+    return databases["open_to_all"]
 
 
 @pytest.fixture
@@ -173,30 +186,31 @@ def test_what_the_database_refuses_is_an_error_that_says_why(shared):
     assert "has no model 'Unknown'; it has Member, Rich, Team" in errors["other model"][1]
 
 
-#: Bodies of requests, with the verbs.
-WRONG_BODIES = [
-    ("insert", {"model": "Member", "row": {"count": "many"}}),
-    ("insert", {"model": "Member", "row": {"count": None}}),
-    ("insert", {"model": "Member", "row": {"other": 1}}),
-    ("insert", {"model": "Member", "row": {}}),
-    ("insert", {"model": "Member", "row": [1]}),
-    ("insert", {"model": "Member"}),
-    ("insert", {"row": {}}),
-    ("update", {"model": "Member", "row": {"id": "one", "count": 1}}),
-    ("delete", {"model": "Member", "row": {"count": 1}}),
-    ("select_all", {}),
-]
+@pytest.mark.parametrize(
+    ("verb", "body"),
+    [
+        ("insert", {"model": "Member", "row": {"count": "many"}}),
+        ("insert", {"model": "Member", "row": {"count": None}}),
+        ("insert", {"model": "Member", "row": {"other": 1}}),
+        ("insert", {"model": "Member", "row": {}}),
+        ("insert", {"model": "Member", "row": [1]}),
+        ("insert", {"model": "Member"}),
+        ("insert", {"row": {}}),
+        ("update", {"model": "Member", "row": {"id": "one", "count": 1}}),
+        ("delete", {"model": "Member", "row": {"count": 1}}),
+        ("select_all", {}),
+    ],
+)
+def test_a_wrong_body_is_answered_with_422(members, verb, body):
+    answer = post(f"{members}/{verb}/", json=body)
+
+    assert answer.status_code == 422
+    assert answer.json()["detail"]
 
 
-def test_a_wrong_body_is_answered_with_422(members):
-    for verb, body in WRONG_BODIES:
-        answer = post(f"{members}/{verb}/", json=body)
-        assert (answer.status_code, bool(answer.json()["detail"])) == (422, True), (verb, body)
-
-
-def test_only_the_given_models_can_be_named(members):
-    for model in ("__class__", "member", "sqlite_master", "", "Member; DROP TABLE member"):
-        assert post(f"{members}/select_all/", json={"model": model}).status_code == 404, model
+@pytest.mark.parametrize("model", ["__class__", "member", "sqlite_master", "", "Member; DROP TABLE member"])
+def test_only_the_given_models_can_be_named(members, model):
+    assert post(f"{members}/select_all/", json={"model": model}).status_code == 404
 
 
 def test_a_request_for_another_host_name_is_refused(members):
@@ -213,13 +227,13 @@ def test_a_body_that_is_not_declared_as_json_is_refused(members):
 
 @pytest.mark.parametrize("name", TOKENS)
 def test_requests_need_the_token(databases, name):
-    with serving(databases, name) as (database, client, _):
-        for other in (None, "", "another", "ä"):
-            with pytest.raises((DatabaseError, UnicodeEncodeError)):
-                DatabaseClient(database.db_url, other).select_all(Team)
+    database, client, _ = databases[name]
+    for other in (None, "", "another", "ä"):
+        with pytest.raises((DatabaseError, UnicodeEncodeError)):
+            DatabaseClient(database.db_url, other).select_all(Team)
 
-        assert client.select_all(Team) == []
-        assert "token" not in client.to_dict()
+    assert client.select_all(Team) == []
+    assert "token" not in client.to_dict()
 
 
 def test_a_database_that_is_not_there_is_an_error():
@@ -240,112 +254,124 @@ def test_hundred_parallel_inserts_are_all_stored(shared):
 
 
 def test_rows_are_there_after_a_restart_in_another_directory_and_back_in_the_first_one(
-    databases, own_place, monkeypatch
+    own_place, monkeypatch
 ):
     def count_on(count):
-        # With other arguments, since a call with the same ones has ended.
-        with serving(databases, "moved", token=str(count)) as (database, client, _):
+        with running(Database([Member])) as (_, client):
             found = [member.count for member in client.select_all(Member)]
             client.insert(Member(count=count))
-            pid = listener_of(database)
-        wait_until_gone(pid)
-        return found
+            return found
 
     assert count_on(1) == []
     (own_place / "other").mkdir()
     monkeypatch.chdir(own_place / "other")
     assert count_on(2) == [1]
-    assert counts_in("moved.db") == [1, 2]
+    assert counts_in("database.db") == [1, 2]
 
     # Here the file is older than the copy in the drive.
     monkeypatch.chdir(own_place)
-    (own_place / "moved.db-journal").write_bytes(b"of a crash long ago")
+    (own_place / "database.db-journal").write_bytes(b"of a crash long ago")
     assert count_on(3) == [1, 2]
 
 
-def test_the_copy_is_stored_at_intervals_after_a_change_and_not_without_one(databases):
-    drive = Drive("lit://database", root_dir=databases.folder / "root", root_folder=Path.cwd())
-    with serving(databases, "stored") as (database, client, _):
-        databases.wait_for(lambda: drive.exists("stored.db"))
+def test_the_copy_is_stored_at_intervals_after_a_change_and_the_process_ends_with_its_app(own_place):
+    drive = Drive("lit://database", root_folder=own_place)
+    with running(Database([Member], "data/rows.db", store_interval=0.01)) as (_, client):
+        poll_until(lambda: drive.exists("rows.db"), timeout=DEADLINE)
         client.insert(Member(count=3))
 
         def stored():
-            drive.get("stored.db", to="copy.db", component_name=database.name, overwrite=True)
+            drive.get("rows.db", to="copy.db", component_name="root.database", overwrite=True)
             return counts_in("copy.db") == [3]
 
-        databases.wait_for(stored)
-    copy = databases.folder / f"root/drives/database/{database.name}/stored.db"
-    before = copy.stat().st_ino
-    with serving(databases, "stored", token="another"):
-        databases.wait_for(lambda: copy.stat().st_ino != before)  # the first time, it is always stored
-        first = copy.stat().st_ctime_ns
+        poll_until(stored, timeout=DEADLINE)
+    stamp = drive.entries("rows.db")[0].time
+    with running(Database([Member], "data/rows.db")) as (database, _):
+        port = database.port
+        pids = {each.pid for each in psutil.net_connections("tcp4") if each.laddr.port == port}
 
-    assert copy.stat().st_ctime_ns == first
+    assert drive.entries("rows.db")[0].time == stamp
+    wait_until_gone(*filter(None, pids))
 
 
-def test_a_killed_database_has_all_rows_that_it_has_confirmed(databases):
-    with serving(databases, "killed") as (database, client, file):
+def test_a_killed_database_has_all_rows_that_it_has_confirmed(own_place):
+    with running(Database([Member], retries=1, retry_delay=0.01)) as (database, client):
         for count in range(3):
             client.insert(Member(count=count))
-        os.kill(listener_of(database), signal.SIGKILL)
-        databases.wait_for(lambda: database.num_failures == 1 and database.url)
+        (listener,) = {
+            connection.pid
+            for connection in psutil.net_connections("tcp4")
+            if connection.laddr.port == database.port and connection.status == "LISTEN"
+        }
+        os.kill(listener, signal.SIGKILL)
+        poll_until(lambda: database.num_failures == 1 and database.url, timeout=DEADLINE)
 
         assert [member.count for member in client.select_all(Member)] == [0, 1, 2]
         client.insert(Member(count=3))
-    assert counts_in(file) == [0, 1, 2, 3]
+
+    assert counts_in(own_place / "database.db") == [0, 1, 2, 3]
 
 
-def listener_of(database):
-    """Return the id of the process that listens at the port of a database."""
-    (pid,) = {
-        connection.pid
-        for connection in psutil.net_connections("tcp4")
-        if connection.laddr.port == database.port and connection.status == "LISTEN"
-    }
-    return pid
+RESUMED = """
+import os, sys, signal
+from sqlmodel import Field, SQLModel
+from lightning_lite import LightningApp, LightningFlow
+from lightning_lite.components import Database, DatabaseClient
 
+class Counter(SQLModel, table=True):
+    id: int | None = Field(default=None, primary_key=True)
+    count: int
 
-KILLED = f"""
-import os, signal, sys
-sys.path.append({str(Path(__file__).parents[2])!r})
-from lightning_lite import LightningApp
-from tests.components.tables import Member, Resumed
+class Root(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.database = Database([Counter], store_interval=1000)
+        self.passes = 0
 
-LightningApp(Resumed(lambda: os.kill(os.getpid(), signal.SIGKILL))).run()
+    def run(self):
+        self.database.run()
+        if self.database.alive():
+            client = DatabaseClient(self.database.db_url, model=Counter)
+            client.insert(Counter(count=len(client.select_all())))
+            print([row.count for row in client.select_all()], flush=True)
+            if sys.argv[1] == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.stop()
+
+LightningApp(Root()).run(resume=sys.argv[1] == "resume")
 """
 
 
-def test_a_resumed_app_has_the_rows_of_the_one_that_was_killed(forked_scripts, own_place):
-    (own_place / "app.py").write_text(KILLED)
-    done = forked_scripts.run_to_end(own_place / "app.py")
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    assert counts_in("database.db") == [0]
+def test_a_resumed_app_has_the_rows_of_the_one_that_was_killed(own_place):
+    (own_place / "app.py").write_text(RESUMED)
+    with starting() as start:
+        first = finish(start("app.py", "die"))
+        second = finish(start("app.py", "resume"))
 
-    LightningApp(Resumed(lambda: None)).run(resume=True)
-
-    assert counts_in("database.db") == [0, 1]
-    assert len(os.listdir(own_place.parent / "root/runs")) == 1, "it was not resumed"
+    assert (first[0], first[1]) == (-signal.SIGKILL, "[0]\n")
+    assert (second[0], second[1].splitlines()[-1]) == (0, "[0, 1]"), second[2]
 
 
 def test_the_copy_is_whole_also_while_rows_are_written(databases):
-    drive = Drive("lit://database", root_dir=databases.folder / "root", root_folder=Path.cwd())
-    with serving(databases, "often_stored") as (database, client, file), ThreadPoolExecutor(4) as threads:
+    database, client, file = databases["often_stored"]
+    drive = Drive("lit://database", root_dir=file.parent / "root", root_folder=Path.cwd())
 
-        def get(name):
-            drive.get(file.name, to=name, component_name=database.name, overwrite=True)
-            return name
+    def get(name):
+        drive.get(file.name, to=name, component_name=database.name, overwrite=True)
+        return name
 
+    with ThreadPoolExecutor(4) as threads:
         inserted = threads.map(lambda i: client.insert(Member(count=i)), range(60))
-        databases.wait_for(lambda: drive.exists(file.name))
+        poll_until(lambda: drive.exists(file.name), timeout=DEADLINE)
         for number in range(20):
             get(f"copy{number}.db")
         list(inserted)
-        databases.wait_for(lambda: counts_in(get("last.db")) == list(range(60)))
 
     for number in range(20):
         counts_in(f"copy{number}.db")
         with closing(sqlite3.connect(f"copy{number}.db")) as copy:
             assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    poll_until(lambda: counts_in(get("last.db")) == list(range(60)), timeout=DEADLINE)
 
 
 def test_a_table_without_a_column_of_its_model_is_an_error_that_names_it(own_place):
@@ -353,7 +379,7 @@ def test_a_table_without_a_column_of_its_model_is_an_error_that_names_it(own_pla
         connection.execute("CREATE TABLE member (id INTEGER PRIMARY KEY)")
 
     with pytest.raises(DatabaseError, match=r"table member in .* has no column 'team'"):
-        LightningApp(Holds(Database([Member]))).run("inline")
+        LightningApp(Holds(Database([Member]))).run()
 
 
 # Refusals.

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.dependencies
 
 
 class Echo(ThreadingHTTPServer):
-    """Returns each text with its path; `wait` waits until the gate of its path is open, `refuse` is a 422.
+    """Returns each text with its path; `wait` waits until the gate of its path is open.
 
     Attributes:
         gates: By paths.
@@ -49,7 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.under_way.append(self.path)
             assert self.server.gates[self.path].wait(DEADLINE)
         answer = json.dumps(f"{self.path}: {text}").encode()
-        self.send_response(422 if text == "refuse" else 200)
+        self.send_response(200)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
@@ -90,10 +90,7 @@ def test_a_request_is_json_of_any_type_and_comes_from_no_other_site():
 
 
 def check_who_answers(server: Echo, url: str) -> None:
-    """Check that the proxy answers while the one server is busy, and not because it is busy itself.
-
-    A request that the proxy can't answer fails.
-    """
+    """Check that the proxy answers while the one server is busy, and not because it is busy itself."""
     with httpx.Client(timeout=DEADLINE, verify=False) as client, ThreadPoolExecutor(2) as threads:
         asked = []
         for path in ("/predict", "/proxy"):
@@ -104,15 +101,6 @@ def check_who_answers(server: Echo, url: str) -> None:
         third = client.post(url, json="next").json()
         server.gates["/proxy"].set()
         assert (third, asked[1].result().json()) == ("/predict: next", "/proxy: wait")
-
-        server.gates["/predict"].clear()
-        asked.append(threads.submit(client.post, url, json="wait"))
-        poll_until(lambda: server.under_way[2:] == ["/predict"], timeout=DEADLINE)
-        refused = client.post(url, json="refuse")
-        server.gates["/predict"].set()
-        assert asked[2].result().status_code == 200
-        assert refused.status_code == 502
-        assert refused.json()["detail"].startswith("Error in proxy: Client error '422")
 
 
 def rotation_of_single_requests(changed: Callable[[list[str]], object]) -> ServerRotation:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
-import json
-from pathlib import Path
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -20,8 +20,7 @@ from lightning_lite.errors import ComponentError
 from lightning_lite.sockets import bracketed
 
 from tests.components.inference_works import Mirror, Scale
-from tests.components.serving import Serving, post, sharing
-from tests.support.processes import run_script
+from tests.components.serving import Serving, post, serving, working_in
 
 pytestmark = pytest.mark.dependencies
 
@@ -33,25 +32,12 @@ def has_ipv6():
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory):
-    """Run an app with a server for each test; only `scale` is used by more than one test."""
-    host = "::1" if has_ipv6() else "127.0.0.5"
-    parts = {
-        "scale": Scale(port=None, host=host),
-        "mirror": Mirror("image", "image", port=None),
-        "default_port": Scale(),
-    }
-    modules = [Scale.__module__, "lightning_lite.components.http_server"]
-    with sharing(tmp_path_factory.mktemp("servers"), modules, **parts) as app:
-        yield app
-
-
-@pytest.fixture(scope="module")
-def scale(servers):
+def scale(tmp_path_factory):
     """The address of a server that the tests of requests share, of IPv6 if the machine has that."""
-    work = servers.serve("scale")
-    assert work.url == f"http://{bracketed(work.host)}:{work.port}"
-    return f"{work.url}/predict"
+    host = "::1" if has_ipv6() else "127.0.0.5"
+    with working_in(tmp_path_factory.mktemp("scale")), serving(Scale(port=None, host=host)) as work:
+        assert work.url == f"http://{bracketed(host)}:{work.port}"
+        yield f"{work.url}/predict"
 
 
 def test_a_request_is_the_json_of_the_body_or_a_text_in_the_address(scale):
@@ -102,8 +88,8 @@ def test_a_page_of_another_site_gets_no_prediction(scale):
         assert post(scale, params=text, headers={"Host": name}).status_code == 400, name
 
 
-def test_pictures_travel_as_files_in_base64(servers):
-    with servers.serving("mirror") as work:
+def test_pictures_travel_as_files_in_base64():
+    with serving(Mirror("image", "image", port=None)) as work:
         url = f"{work.url}/predict"
         text = SampleImage.get_sample_data()["image"]
 
@@ -117,15 +103,15 @@ def test_pictures_travel_as_files_in_base64(servers):
     assert (before[::-1] == after).all()
 
 
-def test_a_default_port_that_is_in_use_is_replaced_by_the_next_free_one_and_said_once(servers):
+def test_a_default_port_that_is_in_use_is_replaced_by_the_next_free_one_and_said_once(capfd):
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):  # a program of this machine may use it already
             stack.enter_context(bind("127.0.0.1", 7777))
-        with servers.serving("default_port") as work:
+        with serving(Scale()) as work:
             assert 7777 < work.port <= 7797
             assert post(f"{work.url}/predict", json=2).json() is not None
 
-    assert servers.log_of("default_port").count("port 7777 is in use") == 1
+    assert "".join(capfd.readouterr()).count("port 7777 is in use") == 1
 
 
 @pytest.mark.parametrize("argument", ["input", "output"])
@@ -139,67 +125,53 @@ def test_a_model_that_can_not_be_built_fails_the_call():
         def build_model(self):
             raise ValueError("no weights")
 
+    # Not in the background: that writes a line, into the log of the app of `scale`, too.
     with pytest.raises(ValueError, match="no weights"):
-        LightningApp(Serving(Broken(port=None))).run("inline")
+        LightningApp(Serving(Broken(port=None))).run(ui=False)
 
 
-#: Programs, each with a package that it needs.
-NEEDED = [
-    ("from lightning_lite.components import PythonServer", "pydantic"),
-    ("from lightning_lite.components import Image", "pydantic"),
-    (
-        "from lightning_lite.components import PythonServer as P\n"
-        "class S(P):\n    def predict(self, request): pass\nS()",
-        "fastapi",
-    ),
-    (
-        "from lightning_lite.components import ModelInferenceAPI as M\n"
-        "class S(M):\n    def build_model(self): pass\n    def predict(self, data): pass\nS()",
-        "uvicorn",
-    ),
-    ("from lightning_lite.components import Database as D\nD([])", "sqlmodel"),
-    ("from lightning_lite.components import DatabaseClient", "httpx"),
-    ("from lightning_lite.components import AutoScaler", "pydantic"),
-    ("from lightning_lite.components import LoadBalancer as L\nL(dict, dict, 'predict')", "httpx"),
-    ("from lightning_lite.components import ColdStartProxy as C\nC('http://127.0.0.1:1')", "fastapi"),
-    (
-        "from lightning_lite.components import ServeGradio as G\n"
-        "class P(G):\n    inputs = outputs = 'text'\n"
-        "    def build_model(self): pass\n    def predict(self, x): pass\nP()",
-        "gradio",
-    ),
-]
+@pytest.mark.parametrize(
+    ("code", "package"),
+    [
+        ("from lightning_lite.components import PythonServer", "pydantic"),
+        ("from lightning_lite.components import Image", "pydantic"),
+        (
+            "from lightning_lite.components import PythonServer as P\n"
+            "class S(P):\n    def predict(self, request): pass\nS()",
+            "fastapi",
+        ),
+        (
+            "from lightning_lite.components import ModelInferenceAPI as M\n"
+            "class S(M):\n    def build_model(self): pass\n    def predict(self, data): pass\nS()",
+            "uvicorn",
+        ),
+        ("from lightning_lite.components import Database as D\nD([])", "sqlmodel"),
+        ("from lightning_lite.components import DatabaseClient", "httpx"),
+        ("from lightning_lite.components import AutoScaler", "pydantic"),
+        ("from lightning_lite.components import LoadBalancer as L\nL(dict, dict, 'predict')", "httpx"),
+        ("from lightning_lite.components import ColdStartProxy as C\nC('http://127.0.0.1:1')", "fastapi"),
+        (
+            "from lightning_lite.components import ServeGradio as G\n"
+            "class P(G):\n    inputs = outputs = 'text'\n"
+            "    def build_model(self): pass\n    def predict(self, x): pass\nP()",
+            "gradio",
+        ),
+    ],
+)
+def test_a_missing_package_is_an_error_that_names_the_extra(code, package):
+    hidden = (
+        "import importlib.util as u\nfind = u.find_spec\n"
+        f"u.find_spec = lambda name, path=None: None if name == {package!r} else find(name, path)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", hidden + code], capture_output=True, text=True, check=False)
 
-#: Executes each program in a fork of its own, where Python can't import the package.
-WITHOUT_PACKAGE = """
-import json, os, sys
-import lightning_lite.app.app
-
-for code, package in json.load(open("needed.json")):
-    if os.fork():
-        assert os.wait()[1] == 0
-        continue
-    sys.modules[package] = None
-    try:
-        exec(code)
-    except ModuleNotFoundError as error:
-        print(error, flush=True)
-    else:
-        print("no error", flush=True)
-    os._exit(0)
-"""
-
-
-def test_a_missing_package_is_an_error_that_names_the_extra():
-    Path("needed.json").write_text(json.dumps(NEEDED))
-    Path("without_package.py").write_text(WITHOUT_PACKAGE)
-    printed = run_script("without_package.py").splitlines()
-
-    for (code, package), line in zip(NEEDED, printed, strict=True):
-        extra = "gradio" if package == "gradio" else "lightning"
-        assert line.endswith(
-            f" needs {package}, which is not installed: pip install 'lightning-lite-apps[{extra}]'"
-        ), code
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: ")
+    extra = "gradio" if package == "gradio" else "lightning"
+    assert last.endswith(
+        f" needs {package}, which is not installed: pip install 'lightning-lite-apps[{extra}]'"
+    )
 
 
 def test_a_picture_is_a_text_and_back():

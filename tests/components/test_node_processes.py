@@ -34,10 +34,10 @@ from lightning_lite.testing import poll_until
 
 print("script", flush=True)
 
-class Launcher:
+class Three:
     @staticmethod
     def default_processes():
-        return int(sys.argv[2])
+        return 3
 
     @staticmethod
     def run(local_rank, work_run, main_address, main_port, num_nodes, node_rank, nprocs):
@@ -74,7 +74,7 @@ class Node(LightningWork):
 
 class Nodes(MultiNode):
     def node_class(self, work_cls):
-        return launched(work_cls, Launcher, None)
+        return launched(work_cls, Three, None)
 
 nodes = Nodes(Node, 2, None, sys.argv[1])
 try:
@@ -94,7 +94,7 @@ def app() -> None:
 
 
 def test_each_process_of_each_node_runs_and_the_script_is_executed_once(forked_scripts: ForkedScripts):
-    printed = forked_scripts.run(Path("an app.py").absolute(), "ends", 3).splitlines()
+    printed = forked_scripts.run(Path("an app.py").absolute(), "ends").splitlines()
 
     assert printed == ["script", "[(0, 6), (3, 6)] ['rank 0', 'rank 3'] Node"]
     assert len(set(pids())) == 6
@@ -102,7 +102,7 @@ def test_each_process_of_each_node_runs_and_the_script_is_executed_once(forked_s
 
 
 def test_a_process_that_fails_is_the_error_of_its_node_and_the_others_end(forked_scripts: ForkedScripts):
-    done = forked_scripts.run_to_end(Path("an app.py").absolute(), "raises", 3)
+    done = forked_scripts.run_to_end(Path("an app.py").absolute(), "raises")
 
     assert done.returncode == 1
     assert "RankFailed: The process with the local rank 1 has ended with exit code 1" in done.stderr
@@ -111,7 +111,7 @@ def test_a_process_that_fails_is_the_error_of_its_node_and_the_others_end(forked
 
 
 def test_the_process_that_has_failed_first_is_the_reason_of_a_lost_connection(forked_scripts: ForkedScripts):
-    done = forked_scripts.run_to_end(Path("an app.py").absolute(), "loses", 3)
+    done = forked_scripts.run_to_end(Path("an app.py").absolute(), "loses")
 
     assert "RankFailed: The process with the local rank 1 has ended with exit code 7" in done.stderr
     wait_until_gone(*pids())
@@ -120,16 +120,16 @@ def test_the_process_that_has_failed_first_is_the_reason_of_a_lost_connection(fo
 @pytest.mark.parametrize("victim", ["node", "app", "interrupted app", "rank"])
 def test_all_processes_end_with_their_node_and_with_the_app(victim):
     with starting() as start:
-        app = start("an app.py", "waits", 2)
-        poll_until(lambda: all(Path(f"rank {rank}").exists() for rank in range(4)), timeout=DEADLINE)
+        app = start("an app.py", "waits")
+        poll_until(lambda: all(Path(f"rank {rank}").exists() for rank in range(6)), timeout=DEADLINE)
         if victim in ("node", "rank"):
-            os.kill(pids(4)[0 if victim == "node" else 1], signal.SIGKILL)
+            os.kill(pids()[0 if victim == "node" else 1], signal.SIGKILL)
         if victim == "rank":  # its node sees that at its end
             app.send_signal(signal.SIGINT)
         if "app" in victim:
             app.send_signal(signal.SIGKILL if victim == "app" else signal.SIGINT)
         app.communicate(timeout=DEADLINE)
-        wait_until_gone(*pids(4))
+        wait_until_gone(*pids())
 
     assert app.returncode != 0
 
@@ -137,7 +137,8 @@ def test_all_processes_end_with_their_node_and_with_the_app(victim):
 NODES = [PyTorchSpawnMultiNode, FabricMultiNode, LightningTrainerMultiNode]
 
 
-def test_a_class_of_a_module_is_that_of_its_nodes():
+@pytest.mark.parametrize("kind", NODES)
+def test_a_class_of_a_module_is_that_of_its_nodes(kind):
     Path("their_nodes.py").write_text(
         "from lightning_lite import LightningWork\n"
         "class Train(LightningWork):\n"
@@ -148,14 +149,12 @@ def test_a_class_of_a_module_is_that_of_its_nodes():
         "import sys; sys.path.insert(0, '.')\n"
         "import their_nodes\n"
         "from lightning_lite.components import *\n"
-        f"for kind in ({', '.join(kind.__name__ for kind in NODES)}):\n"
-        "    nodes = kind(their_nodes.Train, None, 2)\n"
-        "    kinds = {isinstance(work, their_nodes.Train) for work in nodes.ws}\n"
-        "    print(kind.__name__, len(nodes.ws), kinds)\n"
-        "    print(their_nodes.Train.__mro__[0] is their_nodes.Train, 'torch' in sys.modules)\n",
+        f"nodes = {kind.__name__}(their_nodes.Train, None, 2)\n"
+        "print(len(nodes.ws), {isinstance(work, their_nodes.Train) for work in nodes.ws})\n"
+        "print(their_nodes.Train.__mro__[0] is their_nodes.Train, 'torch' in sys.modules)\n",
     )
 
-    assert printed == "".join(f"{kind.__name__} 2 {{True}}\nTrue False\n" for kind in NODES)
+    assert printed == "2 {True}\nTrue False\n"
 
 
 @pytest.mark.parametrize("kind", NODES)

@@ -21,56 +21,36 @@ from lightning_lite.testing import poll_until
 from tests.components.served_works import (
     Add,
     Blocks,
-    Echo,
     Fails,
     Late,
-    LoadsForEver,
     Mortal,
     Point,
     Shout,
     Slow,
     StopsWork,
+    TwoAtOnePort,
 )
-from tests.components.serving import DEADLINE, get, post, sharing
+from tests.components.serving import DEADLINE, get, post, serving, working_in
 from tests.support.processes import finish, starting, wait_until_gone
 
 pytestmark = pytest.mark.dependencies
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory):
-    """Run an app with a server for each test; only `add` is used by more than one test."""
-    parts = {
-        "shout": Shout(),
-        "add": Add(),
-        "fails": Fails(),
-        "slow": StopsWork(Slow()),
-        "blocks": StopsWork(Blocks()),
-        "mortal": Mortal(retries=1, retry_delay=0.01),
-        "late": Late(),
-        "echo": Echo(),
-        "loads_for_ever": LoadsForEver(port=find_main_port("127.0.0.1")),
-    }
-    modules = [Shout.__module__, "lightning_lite.components.http_server"]
-    with sharing(tmp_path_factory.mktemp("servers"), modules, **parts) as app:
-        yield app
-
-
-def test_a_request_is_answered_with_the_value_of_predict_and_hundred_parallel_ones_are_counted(servers):
-    with servers.serving("shout") as work:
+def test_a_request_is_answered_with_the_value_of_predict_and_hundred_parallel_ones_are_counted():
+    with serving(Shout()) as work:
         url = f"{work.url}/predict"
         answer = post(url, json={"payload": "hello"})
-        servers.wait_for(lambda: work.count == 1)
+        poll_until(lambda: work.count == 1, timeout=DEADLINE)
 
         assert (answer.status_code, answer.json()) == (200, {"prediction": "HELLO!"})
         assert work.ready
         assert work.url == f"http://127.0.0.1:{work.port}"
 
-        with httpx.Client(timeout=DEADLINE, verify=False) as client, ThreadPoolExecutor(20) as threads:
+        with httpx.Client(timeout=DEADLINE) as client, ThreadPoolExecutor(20) as threads:
             answers = list(
                 threads.map(lambda i: client.post(url, json={"payload": f"n{i}"}).json(), range(100))
             )
-        servers.wait_for(lambda: work.count == 101)
+        poll_until(lambda: work.count == 101, timeout=DEADLINE)
 
     assert answers == [{"prediction": f"N{i}!"} for i in range(100)]
 
@@ -93,16 +73,21 @@ def test_models_of_pydantic_describe_requests_and_answers(shared_add):
     assert get(f"{server}/docs").status_code == 200
 
 
-def test_a_wrong_body_is_answered_with_422_and_the_field(shared_add):
-    for content, field in {
-        '{"x": 1}': ["body", "y"],
-        '{"x": -1, "y": 1}': ["body", "x"],
-        '{"x": "one", "y": 1}': ["body", "x"],
-        "[1, 2]": ["body"],
-        "": ["body"],
-    }.items():
-        answer = post(shared_add, content=content, headers={"Content-Type": "application/json"})
-        assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, field), content
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        ('{"x": 1}', ["body", "y"]),
+        ('{"x": -1, "y": 1}', ["body", "x"]),
+        ('{"x": "one", "y": 1}', ["body", "x"]),
+        ("[1, 2]", ["body"]),
+        ("", ["body"]),
+    ],
+)
+def test_a_wrong_body_is_answered_with_422_and_the_field(shared_add, content, field):
+    answer = post(shared_add, content=content, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"] == field
 
 
 def test_what_is_no_json_and_what_is_not_there_is_refused(shared_add):
@@ -121,20 +106,21 @@ def test_a_name_of_another_site_that_leads_here_is_refused(shared_add):
 
 
 @pytest.fixture(scope="module")
-def shared_add(servers):
+def shared_add(tmp_path_factory):
     """The address of a server that the tests of requests share."""
-    return f"{servers.serve('add').url}/predict"
+    with working_in(tmp_path_factory.mktemp("add")), serving(Add()) as work:
+        yield f"{work.url}/predict"
 
 
-def test_an_exception_and_a_wrong_answer_are_500_with_the_traceback_in_the_log_only(servers):
-    with servers.serving("fails") as work:
+def test_an_exception_and_a_wrong_answer_are_500_with_the_traceback_in_the_log_only(capfd):
+    with serving(Fails()) as work:
         answers = [
             post(f"{work.url}/predict", json={"payload": kind}) for kind in ("raise", "number", "none")
         ]
 
     assert [answer.status_code for answer in answers] == [500, 500, 500]
     assert "broken" not in answers[0].text
-    log = servers.log_of("fails")
+    log = "".join(capfd.readouterr())
     assert "RuntimeError: the model is broken" in log
     assert "ResponseValidationError" in log
 
@@ -142,38 +128,40 @@ def test_an_exception_and_a_wrong_answer_are_500_with_the_traceback_in_the_log_o
 # How it ends.
 
 
-def test_a_stop_ends_a_prediction_that_would_take_for_ever_and_answers_503(servers):
-    work = servers.part("slow").work
-    with servers.running("slow"), ThreadPoolExecutor(3) as threads:
-        url = servers.wait_for(lambda: work.url)
+def test_a_stop_ends_a_prediction_that_would_take_for_ever_and_answers_503():
+    app = LightningApp(StopsWork(Slow()))
+    with app.start() as running, ThreadPoolExecutor(3) as threads:
+        url = poll_until(lambda: app.root.work.url, timeout=DEADLINE)
         asked = [threads.submit(post, f"{url}/predict", json={"payload": "x"}) for _ in range(3)]
-        servers.wait_for(lambda: work.has_stopped)
+        running.wait(DEADLINE)
 
     # A request that came after the stop may find no server, or one that closes its connection.
     codes = [each.result().status_code for each in asked if each.exception() is None]
     assert set(codes) == {503}
     lost = {httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError}
     assert {type(each.exception()) for each in asked} <= {type(None), *lost}
-    assert work.url == ""
+    assert app.root.work.status.stage == "stopped"
+    assert app.root.work.url == ""
 
 
-def test_an_event_loop_that_hangs_does_not_keep_the_work_from_ending(servers):
-    work = servers.part("blocks").work
-    with servers.running("blocks"), ThreadPoolExecutor(1) as threads:
-        url = servers.wait_for(lambda: work.url)
+def test_an_event_loop_that_hangs_does_not_keep_the_work_from_ending():
+    app = LightningApp(StopsWork(Blocks()))
+    with app.start() as running, ThreadPoolExecutor(1) as threads:
+        url = poll_until(lambda: app.root.work.url, timeout=DEADLINE)
         asked = threads.submit(post, f"{url}/predict", json={"payload": "x"})
-        servers.wait_for(lambda: work.has_stopped)
+        running.wait(DEADLINE)
 
     assert asked.exception() is not None
+    assert app.root.work.status.stage == "stopped"
 
 
-def test_a_killed_server_with_a_retry_serves_again_at_the_same_port(servers):
-    with servers.serving("mortal") as work:
+def test_a_killed_server_with_a_retry_serves_again_at_the_same_port():
+    with serving(Mortal(retries=1, retry_delay=0.01)) as work:
         url = work.url
         first = post(f"{url}/predict", json={"payload": "pid"}).json()
         with pytest.raises(httpx.HTTPError):
             post(f"{url}/predict", json={"payload": "die"})
-        servers.wait_for(lambda: work.num_failures == 1 and work.url)
+        poll_until(lambda: work.num_failures == 1 and work.url, timeout=DEADLINE)
         second = post(f"{url}/predict", json={"payload": "pid"}).json()
 
         assert work.url == url
@@ -199,7 +187,9 @@ LightningApp(Server()).run()
 """
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
 def test_the_server_ends_with_its_app_however_that_ends(signum, code, own_place):
     (own_place / "app.py").write_text(APP)
     with starting() as start:
@@ -226,19 +216,16 @@ def test_a_fixed_port_that_is_in_use_is_an_error_that_names_it_and_its_holder():
         with pytest.raises(
             OSError, match=rf"root\.work can't serve at port {port}: .+ \(process {os.getpid()}\) uses it"
         ) as caught:
-            app.run("inline")
+            app.run()
 
     assert "pass another port=" in str(caught.value)
 
 
-def test_two_works_with_one_fixed_port_are_an_error_also_before_the_first_one_listens(servers):
-    first = servers.part("loads_for_ever")
-    port = first.port  # no program gets it by chance before the work binds it
-    with servers.running("loads_for_ever"):
-        servers.wait_for(lambda: first.count)
+def test_two_works_with_one_fixed_port_are_an_error_also_before_the_first_one_listens():
+    port = find_main_port("127.0.0.1")  # no program gets it by chance before the work binds it
 
-        with pytest.raises(OSError, match=rf"root\.work can't serve at port {port}: another program uses it"):
-            LightningApp(Shout(port=port)).run("inline")
+    with pytest.raises(OSError, match=rf"root\.second can't serve at port {port}: another program uses it"):
+        LightningApp(TwoAtOnePort(port)).run()
 
 
 def test_the_next_free_port_is_the_one_after_those_in_use():
@@ -272,16 +259,16 @@ def test_no_other_program_can_bind_the_port_before_the_server_listens_nor_after_
                     other.bind(server.getsockname())
 
 
-def test_a_free_port_that_another_program_has_taken_is_replaced_and_said_once(servers):
-    with servers.serving("late") as work:
+def test_a_free_port_that_another_program_has_taken_is_replaced_and_said_once(capfd):
+    with serving(Late()) as work:
         assert post(f"{work.url}/predict", json={"payload": "a"}).json() == {"prediction": "A!"}
 
-    assert servers.log_of("late").count("is in use, ") == 1
+    assert "".join(capfd.readouterr()).count("is in use, ") == 1
 
 
 def test_an_address_of_another_machine_is_an_error_that_names_it():
     with pytest.raises(OSError, match=r"root\.work can't serve at 192\.0\.2\.1: "):
-        LightningApp(Shout(host="192.0.2.1")).run("inline")
+        LightningApp(Shout(host="192.0.2.1")).run()
 
 
 # Without an app.
@@ -303,7 +290,8 @@ server.run("?")
 """
 
 
-def test_run_serves_in_a_plain_process_too_until_ctrl_c(own_place):
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_run_serves_in_a_plain_process_too(signum, own_place):
     port = find_main_port("127.0.0.1")  # no program gets it by chance before the server binds it
     (own_place / "alone.py").write_text(ALONE)
 
@@ -316,12 +304,12 @@ def test_run_serves_in_a_plain_process_too_until_ctrl_c(own_place):
     with starting() as start:
         process = start("alone.py", port)
         answer = poll_until(ask, timeout=DEADLINE)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signum)
         code, _, err = finish(process)
 
     assert answer == {"prediction": "a?"}
-    assert code in (-signal.SIGINT, 1, 130)
-    assert "KeyboardInterrupt" in err
+    assert code in (-signum, 1, 130)
+    assert "KeyboardInterrupt" in err or signum == signal.SIGTERM
 
 
 # Types and samples.
@@ -351,11 +339,18 @@ def test_the_sample_of_a_type_is_valid(model):
     assert model(**model.get_sample_data()).model_dump() == model.get_sample_data()
 
 
-def test_the_code_sample_is_a_program_that_works(servers, own_place):
+def test_the_code_sample_is_a_program_that_works(own_place, monkeypatch):
+    class Echo(PythonServer):
+        def __init__(self):
+            super().__init__(input_type=Image, output_type=Image)
+
+        def predict(self, request):
+            return {"image": request.image}
+
     picture = base64.b64decode(Image.get_sample_data()["image"])
     (own_place / "image.png").write_bytes(picture)
-    with servers.serving("echo") as work:
-        exec(work.get_code_sample(f"{work.url}/predict"), {})
+    with serving(Echo()) as work:
+        exec(Echo().get_code_sample(f"{work.url}/predict"), {})
 
     assert (own_place / "response.png").read_bytes() == picture
     assert Shout().get_code_sample("http://x") is None

@@ -34,19 +34,19 @@ def lines(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_script_gets_its_arguments_and_its_environment(kind):
+@pytest.mark.parametrize("script_args", ["--a=hello 'two words' 0.5", ["--a=hello", "two words", 0.5]])
+def test_a_script_gets_its_arguments_and_its_environment(kind, script_args):
     script = write(
         "a folder/my script.py",
         "import os, sys\nopen('seen', 'w').write(repr([sys.argv, os.environ['X'], __name__]))",
     )
 
-    work = kind(script, script_args="--a=hello 'two words' 0.5", env={"X": "1"})
+    work = kind(script, script_args=script_args, env={"X": "1"})
     run_work_isolated(work)
 
     assert work.has_succeeded
     assert lines("seen") == [repr([[str(script), "--a=hello", "two words", "0.5"], "1", "__main__"])]
     assert "X" not in os.environ
-    assert kind(script, script_args=["--a=hello", "two words", 0.5]).script_args == work.script_args
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -56,7 +56,7 @@ def test_a_script_gets_its_arguments_and_its_environment(kind):
 def test_a_script_that_exits_with_a_code_has_failed(kind, ending, code):
     work = kind(write("ends.py", f"import sys; {ending}"), raise_exception=False)
 
-    run_work_isolated(work, runner="inline")
+    run_work_isolated(work)
 
     assert work.has_failed
     assert f"ScriptFailed: The script 'ends.py' has ended with exit code {code}" in work.status.message
@@ -67,7 +67,7 @@ def test_a_script_that_exits_with_a_code_has_failed(kind, ending, code):
 def test_a_script_that_exits_with_0_has_succeeded(kind, ending):
     work = kind(write("ends.py", f"import sys; value = 7; {ending}; value = 8"))
 
-    run_work_isolated(work, runner="inline")
+    run_work_isolated(work)
 
     assert work.has_succeeded
 
@@ -199,7 +199,7 @@ def test_the_exception_of_a_script_is_that_of_the_call_with_the_line_of_the_scri
 def test_a_missing_script_is_an_error_of_the_call_that_names_the_place():
     work = TracerPythonScript("nowhere/train.py", raise_exception=False)
 
-    run_work_isolated(work, runner="inline")
+    run_work_isolated(work)
 
     assert work.has_failed
     place = os.path.abspath("nowhere/train.py")
@@ -240,7 +240,7 @@ def test_outputs_are_kept_also_if_the_script_ends_with_sys_exit():
         outputs=["a"],
     )
 
-    run_work_isolated(work, runner="inline")
+    run_work_isolated(work)
 
     assert work.a.value == 7
 
@@ -248,7 +248,7 @@ def test_outputs_are_kept_also_if_the_script_ends_with_sys_exit():
 def test_an_output_that_the_script_has_not_is_named():
     work = TracerPythonScript(write("a.py", "model = 1"), outputs=["model", "loss"], raise_exception=False)
 
-    run_work_isolated(work, runner="inline")
+    run_work_isolated(work)
 
     assert "'a.py' has ended without the outputs ['loss']" in work.status.message
 
@@ -457,7 +457,7 @@ def test_without_an_archive_in_the_drive_the_script_of_the_folder_is_run():
     code = Code(drive=Drive("lit://code"), name="code.tar.gz")
     work = TracerPythonScript(write("a.py", "value = 5"), outputs=["value"], code=code)
 
-    run_work_isolated(work, runner="inline")
+    run_work_isolated(work)
 
     assert work.value.value == 5
     with pytest.raises(FileNotFoundError) as caught:
@@ -495,7 +495,7 @@ def test_a_work_of_popen_has_the_pid_and_the_exit_code_of_the_script():
 def test_a_script_of_popen_that_a_signal_ends_has_failed():
     work = PopenPythonScript(write("dies.py", "import os; os.kill(os.getpid(), 9)"), raise_exception=False)
 
-    run_work_isolated(work, runner="inline")
+    run_work_isolated(work)
 
     assert "'dies.py' has ended with SIGKILL (signal 9); see its output" in work.status.message
     assert work.exit_code == -9
