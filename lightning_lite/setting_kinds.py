@@ -187,7 +187,7 @@ class Run(Kind):
         return f"{flags}, or the id or the name of a run"
 
     def accepts(self, value: object) -> bool:
-        return isinstance(value, bool) or (isinstance(value, str) and value != "")
+        return isinstance(value, bool | str) and value != ""
 
     def parse(self, text: str) -> Any:
         flag = Flag().parse(text)

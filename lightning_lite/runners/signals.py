@@ -17,7 +17,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from lightning_lite.runners.base import Runner
-from lightning_lite.runners.wire.work_signals import SignalHold
+from lightning_lite.runners.wire.work_signals import SignalHold, register_at_fork
 
 #: The signals that shut an app down.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -176,8 +176,4 @@ def _after_fork_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-    )
-    # Again, because a handler of the user that raises may cut the first call of it.
-    os.register_at_fork(after_in_parent=_after_fork_in_parent)
+    register_at_fork(_before_fork, _after_fork_in_parent, _after_fork_in_child)

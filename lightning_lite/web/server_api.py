@@ -50,7 +50,7 @@ def list_runs(
 
 
 def show_activity(server_context: ServerContext, run: tuple[str, ...]) -> dict[str, Any]:
-    """Return the ended attempts of calls over time, of those of the runs that are there."""
+    """Return the ended attempts of some runs over time; runs that are gone are left out."""
     found = [summary for summary in map(server_context.runs.find, run) if summary is not None]
     return server_context.activity.describe(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,19 @@ import pytest
 from tests.support.forked_scripts import ForkedScripts
 
 START_METHODS = ["spawn", "forkserver"]
+
+
+@pytest.fixture
+def run_app(forked_scripts: ForkedScripts, tmp_path: Path) -> Callable[..., str]:
+    """Run the source of an app as a script with these arguments, and return its output."""
+
+    def run(source: str, *arguments: object) -> str:
+        script = tmp_path / "app.py"
+        script.write_text(source)
+        return forked_scripts.run(script, *arguments, cwd=tmp_path)
+
+    return run
+
 
 APP = """
 import multiprocessing, os, subprocess, sys
@@ -70,12 +84,9 @@ LightningApp(Flow()).run(start_method=START_METHOD)
     [("fork", 3, 10), ("multiprocessing", 4, 30)],
 )
 def test_files_of_a_child_are_open_in_its_children(
-    forked_scripts: ForkedScripts, start_method: str, kind: str, depth: int, num_files: int, tmp_path: Path
+    run_app: Callable[..., str], start_method: str, kind: str, depth: int, num_files: int, tmp_path: Path
 ) -> None:
-    script = tmp_path / "app.py"
-    script.write_text(APP)
-
-    output = forked_scripts.run(script, start_method, kind, depth, num_files, cwd=tmp_path)
+    output = run_app(APP, start_method, kind, depth, num_files)
 
     assert "Error" not in output
     texts = {file.name: file.read_text() for file in tmp_path.glob("file-*")}
@@ -119,13 +130,8 @@ class Work(LightningWork):
 
 
 @pytest.mark.parametrize("start_method", START_METHODS)
-def test_a_handler_of_a_child_is_that_of_its_children(
-    forked_scripts: ForkedScripts, start_method: str, tmp_path: Path
-) -> None:
-    script = tmp_path / "app.py"
-    script.write_text(HANDLER + PRINTING_FLOW)
-
-    assert "answer 0\n" in forked_scripts.run(script, start_method, cwd=tmp_path)
+def test_a_handler_of_a_child_is_that_of_its_children(run_app: Callable[..., str], start_method: str) -> None:
+    assert "answer 0\n" in run_app(HANDLER + PRINTING_FLOW, start_method)
 
 
 WRITER = """
@@ -160,12 +166,9 @@ class Work(LightningWork):
 
 @pytest.mark.parametrize("start_method", START_METHODS)
 def test_a_child_that_writes_to_the_state_does_not_hang(
-    forked_scripts: ForkedScripts, start_method: str, tmp_path: Path
+    run_app: Callable[..., str], start_method: str
 ) -> None:
-    script = tmp_path / "app.py"
-    script.write_text(WRITER + PRINTING_FLOW)
-
-    assert f"answer {[0] * 10}\n" in forked_scripts.run(script, start_method, cwd=tmp_path)
+    assert f"answer {[0] * 10}\n" in run_app(WRITER + PRINTING_FLOW, start_method)
 
 
 FRESH = """
@@ -215,13 +218,10 @@ LightningApp(Flow()).run(start_method=sys.argv[1])
 
 @pytest.mark.parametrize("start_method", START_METHODS)
 def test_a_signal_to_a_child_that_was_just_forked_is_not_lost(
-    forked_scripts: ForkedScripts, start_method: str, tmp_path: Path
+    run_app: Callable[..., str], start_method: str
 ) -> None:
-    script = tmp_path / "app.py"
-    script.write_text(FRESH + FRESH_FLOW)
-
     # By the default action in the flow and in the work, and by the handler that the work has set.
-    assert "flow {-15} work {-15} {9}\n" in forked_scripts.run(script, start_method, cwd=tmp_path)
+    assert "flow {-15} work {-15} {9}\n" in run_app(FRESH + FRESH_FLOW, start_method)
 
 
 FORKING = """
@@ -272,12 +272,9 @@ LightningApp(Flow(4)).run(start_method=sys.argv[1])
 
 @pytest.mark.parametrize("start_method", START_METHODS)
 def test_a_work_that_forks_all_the_time_stops_in_order(
-    forked_scripts: ForkedScripts, start_method: str, tmp_path: Path
+    run_app: Callable[..., str], start_method: str
 ) -> None:
-    script = tmp_path / "app.py"
-    script.write_text(FORKING)
-
-    lines = forked_scripts.run(script, start_method, cwd=tmp_path).splitlines()
+    lines = run_app(FORKING, start_method).splitlines()
 
     assert sorted(line for line in lines if line.endswith("on_exit")) == [
         f"root.work_{i} | on_exit" for i in range(4)
@@ -285,24 +282,15 @@ def test_a_work_that_forks_all_the_time_stops_in_order(
     assert not any("Exception ignored" in line for line in lines)
 
 
-CUT = """
+#: The beginning of an app with one work, which ends when the work does.
+STOPPED = """
 import ctypes, functools, os, signal, sys
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 
-class Work(LightningWork):
+class ForkingWork(LightningWork):
     def __init__(self):
         super().__init__(parallel=True, raise_exception=False)
-
-    def run(self):
-        # It is called right before the function of the framework, and is no Python code. So the handler of
-        # the signal runs at the first line of that function.
-        os.register_at_fork(before=functools.partial(ctypes.CDLL(None)["raise"], signal.SIGTERM))
-        child = os.fork()
-        if child == 0:
-            os._exit(sum(os.path.exists(f"/dev/fd/{fd}") for fd in range(3, 100)))
-        print("files of the child:", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-        while True:
-            signal.pause()
+        self.was_cut = False
 
     def on_exit(self):
         print("on_exit")
@@ -314,8 +302,25 @@ class Flow(LightningFlow):
 
     def run(self):
         self.work.run()
-        if self.work.has_failed:
+        if self.work.was_cut:
+            self.work.stop()
+        if self.work.has_stopped or self.work.has_failed:
+            print("the work has", self.work.status.stage)
             self.stop()
+"""
+
+CUT = f"""{STOPPED}
+class Work(ForkingWork):
+    def run(self):
+        # It is called right before the function of the framework, and is no Python code. So the handler of
+        # the signal runs at the first line of that function.
+        os.register_at_fork(before=functools.partial(ctypes.CDLL(None)["raise"], signal.SIGTERM))
+        child = os.fork()
+        if child == 0:
+            os._exit(sum(os.path.exists(f"/dev/fd/{{fd}}") for fd in range(3, 100)))
+        print("files of the child:", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        while True:
+            signal.pause()
 
 LightningApp(Flow()).run(start_method=sys.argv[1])
 """
@@ -323,12 +328,9 @@ LightningApp(Flow()).run(start_method=sys.argv[1])
 
 @pytest.mark.parametrize("start_method", START_METHODS)
 def test_a_signal_that_comes_just_before_a_fork_stops_the_work_in_order(
-    forked_scripts: ForkedScripts, start_method: str, tmp_path: Path
+    run_app: Callable[..., str], start_method: str
 ) -> None:
-    script = tmp_path / "app.py"
-    script.write_text(CUT)
-
-    lines = forked_scripts.run(script, start_method, cwd=tmp_path).splitlines()
+    lines = run_app(CUT, start_method).splitlines()
 
     assert "root.work | on_exit" in lines
     assert not any("Exception ignored" in line for line in lines)
@@ -336,21 +338,14 @@ def test_a_signal_that_comes_just_before_a_fork_stops_the_work_in_order(
     assert {line for line in lines if "| files" in line} <= {"root.work | files of the child: 0"}
 
 
-LATE = """
-import os, signal, sys, time
-from lightning_lite import LightningApp, LightningFlow, LightningWork
-
+LATE = f"""{STOPPED}
 class Late(Exception):
     pass
 
 def raise_late(signum, frame):
     raise Late
 
-class Work(LightningWork):
-    def __init__(self):
-        super().__init__(parallel=True, raise_exception=False)
-        self.was_cut = False
-
+class Work(ForkingWork):
     def run(self):
         ballast = bytearray(b"x") * 200_000_000  # a fork copies its page table, so the signal comes meanwhile
         show, cut = sys.unraisablehook, []
@@ -378,23 +373,7 @@ class Work(LightningWork):
         sys.unraisablehook = show
         self.was_cut = "_after_fork_in_parent" in cut
         while True:
-            time.sleep(60)
-
-    def on_exit(self):
-        print("on_exit")
-
-class Flow(LightningFlow):
-    def __init__(self):
-        super().__init__()
-        self.work = Work()
-
-    def run(self):
-        self.work.run()
-        if self.work.was_cut:
-            self.work.stop()
-        if self.work.has_stopped or self.work.has_failed:
-            print("the work has", self.work.status.stage)
-            self.stop()
+            signal.pause()
 
 LightningApp(Flow()).run(start_method=sys.argv[1])
 """
@@ -402,12 +381,9 @@ LightningApp(Flow()).run(start_method=sys.argv[1])
 
 @pytest.mark.parametrize("start_method", START_METHODS)
 def test_a_handler_of_the_user_that_raises_in_a_fork_does_not_keep_a_work_from_its_stop(
-    forked_scripts: ForkedScripts, start_method: str, tmp_path: Path
+    run_app: Callable[..., str], start_method: str
 ) -> None:
-    script = tmp_path / "app.py"
-    script.write_text(LATE)
-
-    lines = forked_scripts.run(script, start_method, cwd=tmp_path).splitlines()
+    lines = run_app(LATE, start_method).splitlines()
 
     assert lines == ["root.work | on_exit", "the work has stopped"]
 
@@ -460,9 +436,6 @@ thread.join()
 
 @pytest.mark.parametrize("start_method", START_METHODS)
 def test_a_signal_writes_into_no_file_of_a_process_that_the_flow_forks(
-    forked_scripts: ForkedScripts, start_method: str, tmp_path: Path
+    run_app: Callable[..., str], start_method: str
 ) -> None:
-    script = tmp_path / "app.py"
-    script.write_text(FLOW_APP)
-
-    assert "forked 0\n" in forked_scripts.run(script, start_method, cwd=tmp_path)
+    assert "forked 0\n" in run_app(FLOW_APP, start_method)

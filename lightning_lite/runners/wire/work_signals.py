@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import _signal as signal  # type: ignore[import-not-found] # signal itself makes enums, for 3 ms
 import faulthandler
+import os
 import sys
 from _thread import get_ident  # threading would cost each child 6 ms
 
 from lightning_lite.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 #: The signal on which a work writes its Python stacks, even while C code holds the interpreter lock. A
 #: real-time signal where there are any, because users may use the others.
@@ -63,3 +64,19 @@ class SignalHold:
         if mask is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             self._masks.pop(get_ident(), None)
+
+
+def register_at_fork(
+    before: Callable[[], None], after_in_parent: Callable[[], None], after_in_child: Callable[[], None]
+) -> None:
+    """Do the same as `os.register_at_fork`, but let `after_in_parent` be called twice after each fork.
+
+    A handler of the user that raises, such as one of SIGALRM, may cut the first call at its first line.
+
+    Args:
+        before: As there.
+        after_in_parent: As there; its second call must be without effect if the first one was complete.
+        after_in_child: As there.
+    """
+    os.register_at_fork(before=before, after_in_parent=after_in_parent, after_in_child=after_in_child)
+    os.register_at_fork(after_in_parent=after_in_parent)

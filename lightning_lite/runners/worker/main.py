@@ -47,6 +47,7 @@ from lightning_lite.runners.wire.work_signals import (
     ENDED_BY_SIGTERM,
     STOP_SIGNAL,
     SignalHold,
+    register_at_fork,
     write_stacks_on_demand,
 )
 from lightning_lite.runners.worker import current_process
@@ -186,13 +187,7 @@ class Child:
         signal.signal(STOP_SIGNAL, self._on_stop_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {STOP_SIGNAL})
         sys.unraisablehook = self._on_unraisable
-        os.register_at_fork(
-            before=self._before_fork,
-            after_in_parent=self._after_fork_in_parent,
-            after_in_child=self._after_fork_in_child,
-        )
-        # Again, because a handler of the user that raises may cut the first call of it.
-        os.register_at_fork(after_in_parent=self._after_fork_in_parent)
+        register_at_fork(self._before_fork, self._after_fork_in_parent, self._after_fork_in_child)
         if setup["settings"] is not None:
             late_import(_INTERPRETER_SETTINGS).apply(setup["settings"])
         self._parent = setup["parent"]
