@@ -284,7 +284,7 @@ def test_a_work_that_forks_all_the_time_stops_in_order(
 
 #: The beginning of an app with one work, which ends when the work does.
 STOPPED = """
-import ctypes, functools, os, signal, sys
+import ctypes, functools, os, signal, sys, warnings
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 
 class ForkingWork(LightningWork):
@@ -347,12 +347,13 @@ def raise_late(signum, frame):
 
 class Work(ForkingWork):
     def run(self):
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork in a process with threads
         ballast = bytearray(b"x") * 200_000_000  # a fork copies its page table, so the signal comes meanwhile
         show, cut = sys.unraisablehook, []
 
         def note(unraisable):
             if isinstance(unraisable.exc_value, Late):
-                cut.append(unraisable.object.__name__)
+                cut.append(unraisable.exc_traceback.tb_frame.f_code.co_name)
             else:
                 show(unraisable)
 

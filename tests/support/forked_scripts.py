@@ -21,56 +21,8 @@ from tests.support.processes import DEADLINE
 #: Seconds that a process which a script has left may take to end. A bound on hanging, not on speed.
 PATIENCE = 20.0
 
-# Each line of its input names a script; it answers with the exit code, and with whether a process that the
-# script has started is still there. For that, it becomes the parent of those whose parent has ended: a fork
-# without exec has no mark of the test in its environment. Without `prctl`, such a fork is not seen.
-# A fork is like a process that has just started: `__main__` is the script, and the streams, environment,
-# arguments and first path are its own.
-_SERVER = """
-import gc, json, os, runpy, sys, time
-import lightning_lite.app.app, lightning_lite.app.session, lightning_lite.storage.drive
-
-PR_SET_CHILD_SUBREAPER = 36
-try:
-    import ctypes
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-except (AttributeError, ImportError, OSError):
-    pass  # not Linux, or a Python without ctypes
-
-def wait_for(pid):
-    while (ended := os.waitpid(-1, 0))[0] != pid:
-        pass
-    return os.waitstatus_to_exitcode(ended[1])
-
-def is_any_left(patience):
-    until = time.monotonic() + patience
-    try:
-        while time.monotonic() < until:
-            if os.waitpid(-1, os.WNOHANG) == (0, 0):
-                time.sleep(0.005)
-    except ChildProcessError:
-        return False
-    return True
-
-gc.freeze()
-while line := sys.stdin.readline():
-    if not (pid := os.fork()):
-        break
-    code = wait_for(pid)
-    print(json.dumps([code, is_any_left(json.loads(line)["patience"])]), flush=True)
-if line:
-    script, *arguments = json.loads(line)["command"]
-    os.chdir(json.loads(line)["folder"])
-    for number, name in enumerate((os.devnull, *json.loads(line)["streams"])):
-        file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-        os.dup2(file, number)
-        os.close(file)
-    os.environ.clear()
-    os.environ.update(json.loads(line)["environ"])
-    sys.argv[:] = [script, *arguments]
-    sys.path[0] = os.path.dirname(script)
-    runpy.run_path(script, run_name="__main__")
-"""
+# Not code after `-c`: for that, Python 3.13.0 needs the working directory, which a test may have removed.
+_SERVER = Path(__file__).with_name("script_server.py")
 
 
 class _Server:
@@ -79,7 +31,7 @@ class _Server:
     def __init__(self) -> None:
         # A group of its own: where it can't become the parent of orphans, they end with the group.
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _SERVER],
+            [sys.executable, str(_SERVER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

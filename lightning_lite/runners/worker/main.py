@@ -60,7 +60,7 @@ from lightning_lite.values.secret_texts import add_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
+    from types import CodeType, FrameType
     from typing import Any, NoReturn
 
     from lightning_lite.main_messages import Report
@@ -109,6 +109,9 @@ _DEBUGGER = "lightning_lite.runners.worker.debugger"
 #: Seconds until the main thread gets SIGTERM again: a signal may come just before it blocks in a system call.
 _SIGNAL_AGAIN = 0.05
 
+#: Seconds within which `os.fork` returns after its last function of `os.register_at_fork`.
+_FORK_RETURNS = 0.5
+
 
 class Child:
     """One work in its own process.
@@ -144,6 +147,8 @@ class Child:
         self._is_left_to_user = False  # whether a handler of the user's code has got the signal to stop
         self._signal_hold = SignalHold({signal.SIGTERM, STOP_SIGNAL})
         self._interrupt_before_fork: Callable[[], None] | None = None
+        self._forks_at: tuple[CodeType, int] | None = None
+        self._forked_at = 0.0
         # Of the helper thread: the times at which it looks for changes, and stops the main thread (again).
         self._look_at: float | None = None
         self._stop_at: float | None = None
@@ -276,7 +281,10 @@ class Child:
 
     def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
         self._is_stop_due = True
-        self._stop_now()
+        if not self._is_returning_from_fork(frame):
+            self._stop_now()
+        elif self._stop_at is None:
+            self._wake_helper()  # which sends the signal until it has taken effect
 
     def _stop_now(self) -> None:
         interrupt = self._interrupt
@@ -299,7 +307,15 @@ class Child:
             sys.__unraisablehook__(unraisable)
         if self._is_stop_due and self._stop_at is None:
             self._wake_helper()  # which sends the signal until it has taken effect
-        self._interrupt = interrupt
+        trace = unraisable.exc_traceback
+        if trace is not None and trace.tb_frame.f_code is Child._before_fork.__code__ and interrupt:
+            # It was cut before its first step. Without that, the stop could be raised once more before the
+            # fork has returned.
+            self._interrupt_before_fork = interrupt
+            self._note_fork(trace.tb_frame.f_back)
+            self._signal_hold.hold()
+        else:
+            self._interrupt = interrupt
 
     def _send(self, message: Report) -> None:
         """Send a report, never interrupted; the output of a call is flushed before its `RunEnded`."""
@@ -397,12 +413,32 @@ class Child:
 
     def _before_fork(self) -> None:
         # `StopRun` may be raised here until `_interrupt` is `None`. Python ignores exceptions of such a
-        # function, and `_on_unraisable` makes the helper stop this thread again.
+        # function; `_on_unraisable` does what is missing, and makes the helper stop this thread again.
         if self._is_forked:
             return
         if get_ident() == self._main:
             self._interrupt_before_fork, self._interrupt = self._interrupt, None
+            self._note_fork(sys._getframe(1))
         self._signal_hold.hold()
+
+    def _note_fork(self, frame: FrameType | None) -> None:
+        """Note the instruction of the user's code that forks."""
+        self._forks_at = (frame.f_code, frame.f_lasti) if frame is not None else None
+
+    def _is_returning_from_fork(self, frame: FrameType | None) -> bool:
+        """Return whether the main thread has not come back from `os.fork` to the user's code.
+
+        Since Python 3.12, `os.fork` warns that the process has several threads, after all functions below.
+        If a signal handler raises an exception meanwhile, Python drops it without a report.
+
+        Args:
+            frame: The frame that a signal has interrupted.
+        """
+        if monotonic() - self._forked_at > _FORK_RETURNS:
+            return False  # another call by the same instruction
+        while frame is not None and (frame.f_code, frame.f_lasti) != self._forks_at:
+            frame = frame.f_back
+        return frame is not None
 
     def _after_fork_in_parent(self) -> None:
         if self._is_forked:
@@ -411,6 +447,7 @@ class Child:
         if get_ident() == self._main and self._interrupt_before_fork is not None:
             if self._is_stop_due:
                 self._wake_helper()  # it sends the signal again; an exception here would be ignored
+            self._forked_at = monotonic()
             # The last step: Python handles no signal in this function after it.
             self._interrupt, self._interrupt_before_fork = self._interrupt_before_fork, None
 
