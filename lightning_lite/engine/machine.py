@@ -407,6 +407,8 @@ class Machine:
         except BaseException:
             self._outbox.drop_events()
             raise
+        finally:
+            self._outbox.this_pass.reached.clear()  # between passes, a status is that of the newest call
         if is_counted and self._num_alone == _MANY_ALONE and self.wants_pass:
             warn_at(
                 self.root.run,

@@ -478,10 +478,17 @@ class CallRecords:
         """The statuses of the process of the work, oldest first; at most the latest thousand."""
         return list(self._process_statuses)
 
-    def read_status(self) -> WorkStatus:
-        """Return the status, and register that the flow depends on it."""
+    def read_status(self, reached: Call | None) -> WorkStatus:
+        """Return the status for the flow, and register that it depends on it.
+
+        Args:
+            reached: The call that the pass has requested last. If it is an earlier one than the newest, its
+                status is returned: a pass that runs again gets what the pass before it got.
+        """
         self.was_read = True
-        return self.status
+        if reached is None or reached is self.newest or self._process_statuses[-1:] == [self._status]:
+            return self._status
+        return reached.statuses[-1]
 
     def find(self, key: str) -> Call | None:
         """Return the record of a call, and register that the flow may depend on its status."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from lightning_lite.tree.calls import CallRecords
+    from lightning_lite.tree.calls import Call, CallRecords
     from lightning_lite.tree.policy import WorkPolicy
 
     #: A value at some time: whether it was a list, tuple or dict, and its encoded form, else the value.
@@ -88,6 +88,9 @@ class Requests(Protocol):
 
     def call(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return the value of a call that has ended, or request the call."""
+
+    def reached_call(self, work: Work) -> Call | None:
+        """Return the call that the pass has requested last from a work."""
 
     def request_start(self, work: Work) -> None:
         """Request a process of a work, without a call."""

@@ -454,17 +454,21 @@ class Outbox:
         Returns:
             Only calls that have not ended.
         """
-        name, newest = work._node.name, work._records.newest
-        if name in self.this_pass.reached:
-            requested = self.this_pass.pending.get(name, [])
-        else:
-            requested = [] if newest is None else [newest]
-        return [call for call in requested if not call.ended]
+        name, newest, pending = work._node.name, work._records.newest, self.this_pass.pending
+        if name not in self.this_pass.reached:
+            return [newest] if newest is not None and not newest.ended else []
+        # Without those that have ended, so that a loop of n rounds costs n.
+        requested = pending[name] = [call for call in pending.get(name, ()) if not call.ended]
+        return requested
 
     def latest_value(self, work: Work) -> Any:
         """Return the value of the call that this pass has requested last, else of the newest call."""
-        call = self.this_pass.reached.get(work._node.name) or work._records.newest
+        call = self.reached_call(work) or work._records.newest
         return None if call is None else self._answer(work, call)
+
+    def reached_call(self, work: Work) -> Call | None:
+        """Return the call that the pass has requested last from a work; `None` between passes, too."""
+        return self.this_pass.reached.get(work._node.name)
 
     def _answer(self, work: Work, call: Call) -> Any:
         """Return the value of a call that has ended."""

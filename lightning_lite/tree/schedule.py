@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from lightning_lite.errors import ScheduleError
@@ -143,10 +144,9 @@ class ScheduledFlow(Component):
         if position is None:
             return
         if position != _COMPLETED:
-            for index, item in enumerate(iterable):
-                if index >= position:
-                    self._iterators = {**self._iterators, user_key: index}
-                    yield item
+            for index, item in enumerate(_items_from(iterable, position), position):
+                self._iterators = {**self._iterators, user_key: index}
+                yield item
             end = None if run_once else 0 if outbox is None else _COMPLETED
             self._iterators = {**self._iterators, user_key: end}
         if not run_once and outbox is not None:
@@ -157,3 +157,13 @@ class ScheduledFlow(Component):
 
     def _values(self) -> dict[str, Any]:
         return {name: value for name, value in super()._values().items() if value or name not in _STORAGE}
+
+
+def _items_from(iterable: Iterable[Any], position: int) -> Iterator[Any]:
+    """Yield the items from `position` on; of a sequence, without a step for each item before it."""
+    if not isinstance(iterable, Sequence):
+        yield from islice(iterable, position, None)
+        return
+    while position < len(iterable):
+        yield iterable[position]
+        position += 1

@@ -372,15 +372,20 @@ class LightningWork(Component):
 
     @property
     def status(self) -> WorkStatus:
-        """Last status of the newest call of the flow, or of the process after that call has ended."""
-        return self._records.read_status()
+        """Last status of the newest call, or of the process after that call has ended.
+
+        After a line of the flow that requests a call, it is the status of that call until the pass ends, also
+        if an earlier pass has requested a later one.
+        """
+        return self._records.read_status(self._reached_call())
 
     @property
     def statuses(self) -> list[WorkStatus]:
-        """Statuses of the newest call and of the process, oldest first."""
-        self._records.read_status()
-        newest = self._records.newest.statuses if self._records.newest else []
-        return sorted([*self._records.process_statuses, *newest], key=lambda status: status.timestamp)
+        """Statuses of the process and of the call that `status` is about, oldest first."""
+        self._records.read_status(None)
+        call = self._reached_call() or self._records.newest
+        statuses = call.statuses if call is not None else []
+        return sorted([*self._records.process_statuses, *statuses], key=lambda status: status.timestamp)
 
     @property
     def has_started(self) -> bool:
@@ -394,33 +399,38 @@ class LightningWork(Component):
     @property
     def has_stopped(self) -> bool:
         """Whether the work was stopped, and the flow has requested no call since."""
-        return self._records.read_status().stage == WorkStageStatus.STOPPED
+        return self.status.stage == WorkStageStatus.STOPPED
 
     @property
     def has_succeeded(self) -> bool:
-        """Whether the newest call has succeeded."""
-        newest = self._records.newest
-        return newest is not None and newest.succeeded
+        """Whether the call that `status` is about has succeeded."""
+        call = self._reached_call() or self._records.newest
+        return call is not None and call.succeeded
 
     @property
     def has_failed(self) -> bool:
-        """Whether the newest call has failed, or the process has died without a call."""
-        return self._records.read_status().stage == WorkStageStatus.FAILED
+        """Whether the call that `status` is about has failed, or the process has died without a call."""
+        return self.status.stage == WorkStageStatus.FAILED
 
     @property
     def has_timeout(self) -> bool:
-        """Whether the newest call has failed because it exceeded its time limit."""
-        return self.has_failed and self._records.read_status().reason == WorkFailureReasons.TIMEOUT
+        """Whether the call that `status` is about has failed because it exceeded its time limit."""
+        return self.has_failed and self.status.reason == WorkFailureReasons.TIMEOUT
 
     @property
     def is_running(self) -> bool:
-        """Whether the newest call is running."""
-        return self._records.read_status().stage == WorkStageStatus.RUNNING
+        """Whether the call that `status` is about is running."""
+        return self.status.stage == WorkStageStatus.RUNNING
 
     @property
     def is_pending(self) -> bool:
-        """Whether the newest call has not been sent to the process yet."""
-        return self._records.read_status().stage == WorkStageStatus.PENDING
+        """Whether the call that `status` is about has not been sent to the process yet."""
+        return self.status.stage == WorkStageStatus.PENDING
+
+    def _reached_call(self) -> Call | None:
+        """Return the call that the pass of the flow has requested last; `None` outside a pass."""
+        outbox = _outbox_of(self)
+        return None if outbox is None else outbox.reached_call(self)
 
     @property
     def num_failures(self) -> int:

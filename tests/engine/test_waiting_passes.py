@@ -649,6 +649,81 @@ def test_a_call_in_finally_is_cut_with_the_pass_and_runs_in_a_later_one():
     assert flow.c.call(2).succeeded
 
 
+# The status of a call, in a pass that runs again.
+
+
+def fail_even(work, number):
+    if number % 2 == 0:
+        raise ValueError(number)
+    return [], number
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["waits", "is cut"])
+def test_a_status_after_a_call_is_that_of_the_call(waits: bool):
+    seen = {}
+
+    def script(flow):
+        for number in range(6):
+            flow.c.run(number)
+            properties = (
+                flow.c.has_failed,
+                flow.c.has_succeeded,
+                flow.c.status.stage,
+                flow.c.statuses[-1].stage,
+            )
+            seen.setdefault(number, set()).add(properties)
+
+    play(script, fail_even, waits=waits)
+
+    failed, succeeded = (True, False, "failed", "failed"), (False, True, "succeeded", "succeeded")
+    assert seen == {number: {succeeded if number % 2 else failed} for number in range(6)}
+
+
+def test_a_status_after_a_call_of_a_parallel_work_is_that_of_the_call():
+    seen = []
+
+    def script(flow):
+        seen.clear()
+        for number in range(4):
+            flow.b.run(number)
+            flow.wait_for(flow.b)
+            seen.append(flow.b.has_failed)
+
+    Driver(ScriptedFlow(script, b=Work(parallel=True, raise_exception=False)), fail_even).run()
+
+    assert seen == [True, False, True, False]
+
+
+def test_before_the_first_call_of_a_pass_and_after_the_pass_a_status_is_that_of_the_newest_call():
+    before = []
+
+    def script(flow):
+        before.append(flow.c.has_failed)
+        for number in range(3):
+            flow.c.run(number)
+        flow.c.run(1)
+
+    driver = play(script, fail_even)
+
+    assert before[-1]
+    assert driver.flow.c.has_failed
+
+
+def test_after_a_stop_each_call_has_the_status_of_the_work():
+    seen = []
+
+    def script(flow):
+        for number in (1, 3):
+            flow.c.run(number)
+        flow.c.stop()
+        flow.c.run(1)
+        seen.append(flow.c.has_stopped)
+
+    play(script, fail_even)
+
+    assert seen[-1]
+
+
 # Waiting for several works.
 
 
@@ -669,6 +744,21 @@ def test_rounds_of_parallel_calls_go_on_in_place():
     assert rounds == [[2 * number, -2 * number] for number in range(50)]
     assert driver.machine.num_passes < 50
     assert len(driver.works.calls) == 100
+
+
+def test_a_pass_keeps_only_calls_that_have_not_ended():
+    kept = []
+
+    def script(flow):
+        for number in range(50):
+            flow.b.run(number)
+            flow.wait_for(flow.b)
+            kept.append(len(driver.machine._outbox.this_pass.pending["root.b"]))
+
+    driver = Driver(ScriptedFlow(script, b=Work(parallel=True)))
+    driver.run()
+
+    assert max(kept) <= 1
 
 
 def test_all_calls_of_a_work_have_ended_and_the_last_one_of_the_pass_gives_the_value():
@@ -863,7 +953,7 @@ class AnyFlow(ScriptedFlow):
         match kind:
             case "call":
                 work = (self.w0, self.w1)[which]
-                self.values[f"{work.name}({number})"] = work.run(number)
+                self.values[f"{work.name}({number})"] = work.run(number), work.has_succeeded
             case "bare call":  # it changes nothing, so that nothing but the end of the call causes a pass
                 (self.w0, self.w1)[which].run(number)
             case "parallel":
@@ -873,7 +963,8 @@ class AnyFlow(ScriptedFlow):
             case "wait for":
                 self.p0.run(number)
                 self.p1.run(number)
-                self.values[f"wait for {number}"] = self.wait_for(self.p0, self.p1)
+                values = self.wait_for(self.p0, self.p1)
+                self.values[f"wait for {number}"] = values, self.p0.has_succeeded, self.p1.has_succeeded
             case "loop":
                 for position in range(number % 4):
                     self.execute_all(body, offset + position)
@@ -931,7 +1022,7 @@ class AnyFlow(ScriptedFlow):
 
 def is_idle(work):
     """Return whether all calls of a work have ended; the flow depends on it as on a status that it reads."""
-    work._records.read_status()
+    work._records.read_status(None)
     return all(call.ended for call in work._records.current.values())
 
 
