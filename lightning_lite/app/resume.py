@@ -27,6 +27,7 @@ def find_run(root: LightningFlow, options: RunOptions) -> str | None:
 
     Raises:
         RootRefused: Another user could have written into the root, or it has another mode.
+        JournalError: The latest run that may be of this app is damaged or can't be read.
     """
     root_dir, resume = options.root_dir, options.resume
     with suppress(NotADirectoryError), opened(root_dir, mode=options.root_mode):
@@ -71,7 +72,9 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
                 tags=options.tags,
                 drives=options.drives,
             )
-            return folder, Journal.create(folder.path, identity, durable=options.durable)
+            journal = Journal.create(folder.path, identity, durable=options.durable)
+            folder.note_begin()
+            return folder, journal
     journal = Journal.open(path, identity, durable=options.durable)
     try:
         # Before the folder is reopened, so that a refused run stays unchanged.

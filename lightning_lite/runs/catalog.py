@@ -16,11 +16,11 @@ from datetime import datetime
 from time import time
 from typing import Any, NamedTuple
 
-from lightning_lite.errors import NothingToResume, RootRefused
+from lightning_lite.errors import JournalError, NothingToResume, RootRefused
 from lightning_lite.harmless_text import one_line
 from lightning_lite.regular_files import read_regular
 from lightning_lite.root_access import UNSHARED, USERS, opened, own_root
-from lightning_lite.runs.journal_format import has_journal
+from lightning_lite.runs.journal_format import FILE_NAME, has_journal, read_identity
 from lightning_lite.runs.lock import Holder, find_holder
 
 #: Why a run is refused whose folder is a link: the target may belong to another user, or be missing.
@@ -32,6 +32,9 @@ START_TROUBLE = "it has no run.json: its start was cut short, or has not ended y
 
 #: The states of runs, see `RunSummary`.
 RUN_STATES = ("running", "stopped", "failed", "interrupted", "killed", "died", "unknown")
+
+#: What a process that is killed while it begins a run may leave in the folder.
+_NAMES_AT_START = {"logs", "run.json.new", "journal.lock", f"{FILE_NAME}.new"}
 
 _RUN_ID = re.compile(r"[0-9]{8}-[0-9]{9}-[0-9a-f]{6}")
 
@@ -118,7 +121,6 @@ def read_runs(root: str) -> list[RunSummary]:
 
     Raises:
         RootRefused: Another user could have written into the root.
-        PermissionError: This user may not read one of them.
     """
     runs = runs_folder(root)
     found = [read_run(os.path.join(runs, name)) for name in list_runs(runs)]
@@ -134,25 +136,23 @@ def read_run(path: str) -> RunSummary:
 
     Args:
         path: Absolute path of the folder of the run.
-
-    Raises:
-        PermissionError: This user may not read the folder.
     """
     if os.path.islink(path):
         return RunSummary(os.path.basename(path), path, {}, "unknown", None, LINK_TROUBLE)
     holder, troubles = None, []
     try:
         holder = find_holder(path)
-    except PermissionError:
-        raise
     except OSError as error:
+        if _is_denied(error) and error.filename == path:
+            trouble = f"its folder can't be read: {error.strerror}"
+            return RunSummary(os.path.basename(path), path, {}, "unknown", None, trouble)
         troubles.append(f"its lock can't be read: {_describe(error)}")
     # Read after the lock: a process writes how its run ended before it releases the lock.
     try:
         details = load_details(path)
     except (OSError, ValueError) as error:
         details = {}
-        is_begun = not isinstance(error, FileNotFoundError) or has_journal(path)
+        is_begun = not isinstance(error, FileNotFoundError) or has_begun(path)
         troubles.append(f"its run.json can't be read: {_describe(error)}" if is_begun else START_TROUBLE)
     state = str(details.get("state", "unknown"))
     if holder is not None:
@@ -191,9 +191,6 @@ def drives_of(path: str) -> str:
 
     Args:
         path: Absolute path of the folder of the run.
-
-    Raises:
-        PermissionError: This user may not read the folder.
     """
     drives = read_run(path).details.get("drives")
     return drives if isinstance(drives, str) else _root_of(path)
@@ -273,6 +270,7 @@ def run_path(root: str, run_id: str) -> str:
 
     Raises:
         NothingToResume: There is no such run, or there are several with this name.
+        JournalError: This user may not read its folder.
         RootRefused: Another user could have written into the root or into the run, or that is a link.
     """
     runs = runs_folder(root)
@@ -300,23 +298,73 @@ def find_resumable(root: str, identity: str) -> str | None:
 
     A run that is still running counts: `Journal.open` then refuses it and names its process. If it did not
     count, a second run would start next to it. A run whose folder is a link is refused and not passed over:
-    a new run would run its completed calls again. If the link is broken, it may be a run of any app.
+    a new run would run its completed calls again. If the link is broken, it may be a run of any app. The same
+    goes for a run whose `run.json` or journal is damaged or missing, or can't be read.
 
     Args:
         root: Absolute folder that holds everything.
         identity: Identity of the app, as in `Journal.create`.
 
     Raises:
+        JournalError: The latest run that may be of this app is damaged or can't be read.
         RootRefused: Another user could have written into the root or into the run, or that is a link.
     """
     runs = runs_folder(root)
     for run_id in reversed(list_runs(runs)):
         path = os.path.join(runs, run_id)
-        unknown = identity if os.path.islink(path) else None
-        if can_resume(path) and read_details(path).get("identity", unknown) == identity:
+        if os.path.islink(path):
+            if can_resume(path) and read_details(path).get("identity", identity) == identity:
+                _check_run(path)
+        elif (found := _identity_of(path, identity)) is not None and found == identity:
             _check_run(path)
             return path
     return None
+
+
+def _identity_of(path: str, asked: str) -> str | None:
+    """Return the identity of the app of a run; `None` if it never began, or its flow has ended it.
+
+    Args:
+        path: Absolute path of the folder of the run, which is no link.
+        asked: Identity of the app for which a run is searched.
+
+    Raises:
+        JournalError: It may be a run of that app, and it is damaged or can't be read.
+    """
+    is_denied = False
+    try:
+        details = load_details(path)
+    except (OSError, ValueError) as error:
+        if not has_begun(path):
+            return None
+        if isinstance(error, FileNotFoundError) and os.path.lexists(os.path.join(path, "run.json")):
+            return _identity_of(path, asked)  # its process has just written it
+        trouble, is_denied = f"its run.json can't be read: {_describe(error)}", _is_denied(error)
+    else:
+        found = details.get("identity")
+        if details.get("state") == "stopped" or (found is not None and found != asked):
+            return None
+        trouble = "" if found is not None else "its run.json does not name its app"
+    if not has_journal(path):
+        if not has_begun(path):
+            return None
+        trouble = trouble or f"its {FILE_NAME} is missing"
+    if not trouble:
+        return asked
+    with suppress(JournalError, NothingToResume):
+        if (found := read_identity(path)) != asked:
+            return found
+    raise _unusable(path, trouble, is_denied=is_denied)
+
+
+def _unusable(path: str, trouble: str, *, is_denied: bool) -> JournalError:
+    """Return the error for a run that is damaged, or that this user may not read."""
+    advice = "give yourself access to it with chmod or chown" if is_denied else "restore it from a copy"
+    return JournalError(
+        f"the run {os.path.basename(path)!r} can't be resumed: {trouble}; {advice}, remove the folder "
+        f"{path!r}, or start a new run with resume=False",
+        file=os.path.join(path, FILE_NAME),
+    )
 
 
 def find_renamed(root: str, identity: str) -> tuple[str, str] | None:
@@ -344,8 +392,40 @@ def _check_run(path: str) -> None:
         raise RootRefused(
             f"the run {os.path.basename(path)!r} can't be resumed from {path!r}: {LINK_TROUBLE}", path=path
         )
-    with opened(path, mode=UNSHARED):
-        pass
+    try:
+        with opened(path, mode=UNSHARED):
+            pass
+    except PermissionError as error:
+        if isinstance(error, RootRefused):
+            raise
+        raise _unusable(path, f"its folder can't be read: {error.strerror}", is_denied=True) from None
+
+
+def has_begun(path: str) -> bool:
+    """Return whether a run has had a journal; else its process is about to create it, or died before.
+
+    If that can't be seen, it counts as begun, because a new run would run its completed calls again.
+
+    Args:
+        path: Absolute path of the folder of the run.
+    """
+    if has_journal(path):
+        return True
+    try:
+        return load_details(path).get("has_journal") is not False
+    except FileNotFoundError:
+        pass  # `run.json` is written before the journal, so only one that was removed leaves traces
+    except (OSError, ValueError):
+        return True
+    try:
+        return bool(
+            set(os.listdir(path)) - _NAMES_AT_START
+            or ("logs" in os.listdir(path) and os.listdir(os.path.join(path, "logs")))
+        )
+    except FileNotFoundError:  # the run was just removed
+        return False
+    except OSError:
+        return True
 
 
 def can_resume(path: str) -> bool:
@@ -393,6 +473,10 @@ def _is_run(path: str) -> bool:
         return stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
     except OSError:
         return False
+
+
+def _is_denied(error: Exception) -> bool:
+    return isinstance(error, PermissionError)
 
 
 def _describe(error: OSError | ValueError) -> str:

@@ -102,6 +102,7 @@ class RunFolder:
                     "name": name,
                     "tags": list(tags),
                     "drives": drives,
+                    "has_journal": False,
                     **_describe_process(command, now),
                 },
             )
@@ -118,6 +119,8 @@ class RunFolder:
         cls, path: str, name: str | None = None, tags: Sequence[str] = (), drives: str | None = None
     ) -> Self:
         """Return the folder of a run that this process resumes, and record that in its `run.json`.
+
+        It has a journal.
 
         Args:
             path: Absolute path of its folder.
@@ -137,6 +140,7 @@ class RunFolder:
                 details["name"] = name
             if tags:
                 details["tags"] = list(tags)
+            details["has_journal"] = True
             details["drives"], earlier = drives, details.get("drives")
             run = cls(path, {**details, **_describe_process(None, time.time()), **begun})
             run.earlier_drives = earlier
@@ -165,6 +169,12 @@ class RunFolder:
     def tags(self) -> list[str]:
         """Tags of the run."""
         return tags_of(self._details)
+
+    def note_begin(self) -> None:
+        """Record that the run has its journal: if that is missing later, it was removed."""
+        self._details["has_journal"] = True
+        with suppress(OSError):  # then a missing journal is taken for one that was never created
+            self._write()
 
     def note_works(self, works: Mapping[str, int]) -> None:
         """Record the states of the works while the app runs, for the case that its process dies.

@@ -126,6 +126,17 @@ def parse(file: BinaryIO, path: str, identity: str | None = None) -> Content:
     return Content(entries, found.salt, found.end, found.end.offset < found.size)
 
 
+def read_identity(folder: str) -> str:
+    """Return the identity of the app that wrote the journal of a run; only its header is read.
+
+    Raises:
+        NothingToResume: The run has no journal.
+        JournalError: The header is damaged, of another version, or can't be read.
+    """
+    with _opened(folder) as (file, path):
+        return _Entries(file, path, None).identity
+
+
 def iterate_journal(folder: str) -> Iterator[bytes]:
     """Yield the data of all complete entries of a run, each as soon as it is checked.
 
@@ -297,6 +308,7 @@ class _Entries:
 
     Attributes:
         size: Size of the file in bytes.
+        identity: Identity of the app that wrote it; "" with `start`.
         salt: Start value for the check in the head of each entry.
         end: The end of the last entry that was checked.
 
@@ -311,6 +323,7 @@ class _Entries:
         self._path = path
         self._data = b""  # the bytes of the file from `_base` on that were read last
         self._base = 0
+        self.identity = ""
         self.size = os.fstat(file.fileno()).st_size
         if start is None:
             checksum, offset = self._read_header(identity)
@@ -394,6 +407,7 @@ class _Entries:
                 found=found,
                 asked=identity,
             )
+        self.identity = found
         return checksum, end + CHECKSUM_SIZE
 
     def _check_torn(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lightning_lite import LightningApp
+from lightning_lite.errors import JournalError
 from lightning_lite.runs.catalog import read_runs
 
 from tests.cli.failing_app import FAILURE, Root, fail
@@ -134,6 +135,11 @@ def test_a_resume_follows_nothing_and_names_what_it_refuses(run: Path, template:
         assert str(caught.value) == FAILURE or str(run) in str(caught.value), file
         assert outside.items() <= snapshot(run).items(), file
     with little_memory():
+        with pytest.raises(
+            JournalError, match=f"the run '{run.name}' can't be resumed: its run.json can't be"
+        ):
+            LightningApp(Root()).run("inline", resume=True)
+        shutil.rmtree(run)
         fail(resume=True)
         fail()
 

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from lightning_lite.runs.journal import Journal
+
 from tests.cli.verbs import call, is_refused
 from tests.support.run_folders import make_run_folder
+from tests.support.users import ALICE, act_as, folder_for_all, needs_users
 
 pytestmark = pytest.mark.dependencies
 
@@ -107,6 +110,63 @@ def test_a_run_whose_start_was_cut_short_says_so_and_is_not_the_latest_run(tmp_p
 
     assert call(capfd, "clean", "--all", "--yes", "--root", tmp_path).code == 0
     assert os.listdir(runs) == []
+
+
+@needs_users
+def test_a_run_that_its_user_may_not_read_is_named_and_the_others_are_shown(capfd: Capture):
+    def make(root: Path) -> list[str]:
+        names = ["20260101-000000000-abcdef", "20260102-000000000-abcdef"]
+        for name in names:
+            path = make_run_folder(
+                root / "runs", name, {"root.train": "a line\n"}, state="failed", identity="a"
+            )
+            Journal.create(str(path), "a").close()
+        path.chmod(0)
+        return names
+
+    def show(root: Path, *words: str) -> tuple[int, str, str]:
+        output = act_as(ALICE, lambda: call(capfd, *words, "--root", root))
+        return output.code, output.out, output.err
+
+    with folder_for_all(ALICE) as folder:
+        root = folder / str(ALICE.uid) / "root"
+        readable, denied = make(folder / "of root")
+        for words in (
+            ["ps"],
+            ["status"],
+            ["logs"],
+            ["timeline"],
+            ["numbers"],
+            ["resume"],
+            ["stop"],
+            ["clean"],
+        ):
+            call(capfd, *words, "--root", folder / "of root")  # imports what Alice may not read
+        act_as(ALICE, lambda: make(root))
+        trouble = "its folder can't be read: Permission denied"
+
+        for words in (["ps"], ["ps", "-a"]):
+            code, out, err = show(root, *words)
+            assert (code, err) == (0, "")
+            assert out.splitlines()[1].split() == [denied, "?", "unknown", "none"]
+            assert out.splitlines()[2].split() == [readable, "Root", "failed", "none"]
+            assert out.splitlines()[3] == f"{denied}: {trouble}"
+        assert show(root, "ps", "-q") == (0, f"{denied}\n{readable}\n", "")
+        assert show(root, "status", readable)[0] == 0
+        assert show(root, "logs", readable) == (0, "root.train | a line\n", "")
+        assert trouble in show(root, "status", denied)[1]
+        code, out, err = show(root, "logs", denied)
+        assert (code, out) == (2, "")
+        assert f"the logs of run {denied} can't be read: Permission denied" in err
+        for words in (["stop", denied], ["resume", denied], ["resume"]):
+            code, out, err = show(root, *words)
+            assert (code, out) == (2, ""), words
+            assert f"run {denied} " in err, words
+            assert trouble in err, words
+        code, out, err = show(root, "clean", "--all", "--yes")
+        assert "Removed 1 run" in out
+        assert err.startswith("Kept: ")
+        assert os.listdir(root / "runs") == [denied]
 
 
 def test_a_run_json_that_was_removed_is_told(tmp_path: Path, capfd: Capture):

@@ -22,7 +22,7 @@ def make_run(
     """Create the folder of run number `number`, which started and ended on the same day."""
     name = f"{20_000_000 + number:08}-000000000-{number:06x}"
     logs = {"root.train": "epoch 1\n"}
-    path = make_run_folder(root / "runs", name, logs, state=state, identity=identity)
+    path = make_run_folder(root / "runs", name, logs, state=state, identity=identity, has_journal=journal)
     if journal:
         Journal.create(str(path), identity).close()
     touch(path, FIRST + number * DAY)

@@ -95,6 +95,10 @@ def command(
             f"the logs of run {run.id} can't be read: {folder!r} is not a folder; links in the folder of a "
             "run are not followed. Move the logs back to that place."
         )
+    try:
+        list_logs(folder)
+    except OSError as error:
+        raise BadInput(f"the logs of run {run.id} can't be read: {error.strerror} ({folder!r}).") from error
     works = find_named_works(run, words, target, _known_works(run)) if words else ()
     logs = RunLogs(run.path, works, nlines=nlines, since=since)
     show = _to_json if as_json else _Text(timestamps=timestamps, prefix=not no_prefix)

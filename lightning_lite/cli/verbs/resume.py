@@ -16,7 +16,7 @@ from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import CommandError
 from lightning_lite.harmless_text import harmless
 from lightning_lite.monitor.resume_command import resume_command
-from lightning_lite.runs.catalog import RunSummary, can_resume, read_runs
+from lightning_lite.runs.catalog import RunSummary, can_resume, has_begun, read_runs
 
 
 @click.command(
@@ -48,8 +48,10 @@ def command(root: str, run: str | None, retry_failed: bool) -> NoReturn:
 
 
 def _choose(root: str) -> RunSummary:
-    """Return the latest run that can be resumed."""
+    """Return the latest run that can be resumed, or that is damaged: an older one is not taken for it."""
     for run in read_runs(check_root(root))[::-1]:
-        if run.state != "running" and can_resume(run.path):
+        if run.state == "running" or run.details.get("state") == "stopped":
+            continue
+        if can_resume(run.path) or has_begun(run.path):
             return run
     raise BadInput(f"there is no run in {root} to resume: each has ended or is still running.")
