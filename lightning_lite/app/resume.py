@@ -13,7 +13,7 @@ from lightning_lite.engine.replay import Replay
 from lightning_lite.harmless_text import one_line
 from lightning_lite.root_access import opened
 from lightning_lite.run_options import RunOptions
-from lightning_lite.runs.catalog import find_renamed, find_resumable, run_path
+from lightning_lite.runs.catalog import find_renamed, find_resumable, read_details, run_path
 from lightning_lite.runs.folder import RunFolder, creating_run
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.journal_values import remove_unneeded
@@ -77,6 +77,7 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
             return folder, journal
     journal = Journal.open(path, identity, durable=options.durable)
     try:
+        journal.check_end(read_details(path).get("journal_end"))
         # Before the folder is reopened, so that a refused run stays unchanged.
         replay = Replay(os.path.basename(path), fold_entries(journal.entries(), journal.path))
         _restore(replay, root, options.retry_failed)

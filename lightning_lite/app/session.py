@@ -372,7 +372,7 @@ class Session:
         with ExitStack() as ends:
             if self._page is not None:
                 ends.callback(self._page.close)  # last, so that it still shows how the run has ended
-            ends.callback(self._recorder.close)
+            ends.callback(self._recorder.close, self._folder.note_journal_end)
             # It writes into the folder, so before the lock of that is released.
             ends.callback(self.layout.close)
             ends.callback(self._note_end, state, error)

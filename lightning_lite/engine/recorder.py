@@ -8,7 +8,7 @@ The flow sees the effect of an event in a later step. So an end of a call is on 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from lightning_lite.clock import Moment
@@ -191,8 +191,12 @@ class Recorder:
         self._unencoded = []
         return entry
 
-    def close(self) -> None:
-        """Compact a journal that has grown, write the events that failed before, and close the journal."""
+    def close(self, note_end: Callable[[str], None] | None = None) -> None:
+        """Compact a journal that has grown, write the events that failed before, and close the journal.
+
+        Args:
+            note_end: As for `Journal.close`.
+        """
         try:
             journal, is_under_way = self._journal, self._compaction is not None
             if self._unencoded and not journal.is_gone:
@@ -210,7 +214,7 @@ class Recorder:
             if self._compaction is not None:
                 self._compaction.abandon()
             self._numbers.flush()
-            self._journal.close()
+            self._journal.close(note_end)
 
     def _take_survivors(self, now: Moment) -> list[Event]:
         survived: list[Event] = []

@@ -52,6 +52,8 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("ended", "resumed", "error", "name"), (str, type(None))),
     **dict.fromkeys(("command", "tags"), (list,)),
     "works": (dict,),
+    "has_journal": (bool,),
+    "journal_end": (str,),
     "pid": (int,),
 }
 

@@ -135,6 +135,7 @@ class RunFolder:
             details = load_details(path)
             details.pop("works", None)  # both describe the end of the earlier process
             details.pop("error", None)
+            details.pop("journal_end", None)  # before the journal gets further entries
             begun = {"started": details["started"], "resumed": iso_time(time.time())}
             if name is not None:
                 details["name"] = name
@@ -217,6 +218,19 @@ class RunFolder:
             raise RunnerError(
                 f"the end of the run can't be recorded in {self.path!r}: {refused.strerror}", path=self.path
             ) from refused
+
+    def note_journal_end(self, checksum: str) -> None:
+        """Record where the journal ends: a part of it that is missing later was removed.
+
+        This is not part of `note_end`, because the journal may get entries after the run has ended, and may
+        take long to compact. If the process dies in between, the end of the run is known all the same.
+
+        Args:
+            checksum: From `Journal.close`.
+        """
+        self._details["journal_end"] = checksum
+        with suppress(OSError):  # then an end that is missing is taken for an incomplete write
+            self._write()
 
     def _open_logs(self) -> None:
         """Create the folder of the logs if it is missing.

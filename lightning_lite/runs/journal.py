@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from io import FileIO
@@ -33,6 +33,7 @@ from lightning_lite.runs.journal_format import (
     End,
     check_permissions,
     check_writers,
+    corrupt,
     has_journal,
     iterate_journal,
     make_header,
@@ -166,6 +167,20 @@ class Journal:
         """Whether it was removed, and a method has raised `JournalGone`."""
         return self._is_gone
 
+    def check_end(self, checksum: str | None) -> None:
+        """Refuse a journal that has lost its end, or whose last entry was changed.
+
+        Args:
+            checksum: The end that `close` has given to `note_end`, or `None` if the last process that wrote
+                the journal did not get that far: then an incomplete write may be at its end.
+
+        Raises:
+            JournalCorrupt: The journal has another end.
+        """
+        if checksum is not None and self._log.end.checksum.hex() != checksum:
+            what = "entries that run.json knows of are missing there, or the last one was changed"
+            raise corrupt(self.path, self._log.end.number + 1, what)
+
     def entries(self) -> Iterator[bytes]:
         """Yield the data of all written entries, in order."""
         found, self._found = self._found, None
@@ -224,11 +239,16 @@ class Journal:
         except OSError as error:
             refuse(error, self.path)
 
-    def close(self) -> None:
+    def close(self, note_end: Callable[[str], None] | None = None) -> None:
         """Write the entries that could not be written before, and release the lock of the run.
 
         An empty entry marks the end, so that later damage of the last entry is not taken for an incomplete
         write. A second call has no effect.
+
+        Args:
+            note_end: Called with the checksum of the end for `check_end`, before the lock is released. Before
+                that, the journal is flushed to the disk: else a loss of power could take its end and leave
+                the note.
 
         Raises:
             JournalGone: The journal was removed, and no earlier call has reported that.
@@ -243,11 +263,22 @@ class Journal:
                     self._waiting.append(b"")
                 self._check_at = 0.0
                 self._flush()
+                if note_end is not None and self._is_on_disk():
+                    note_end(self._log.end.checksum.hex())
         finally:
             self._is_closed = True
             self._waiting.clear()
             self._log.close()
             self._lock.release()
+
+    def _is_on_disk(self) -> bool:
+        """Flush the journal to the disk, and its name, which a rewrite has given; return whether it could."""
+        try:
+            self._log.flush()
+            flush_folder(self.folder)
+        except OSError:
+            return False
+        return True
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():

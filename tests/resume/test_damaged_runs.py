@@ -1,0 +1,294 @@
+"""A run damaged after its end is refused by name, and no call runs. A death at its end is no damage."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightning_lite import LightningFlow, LightningWork
+from lightning_lite.errors import JournalCorrupt, JournalError
+from lightning_lite.runs.journal import Journal
+from lightning_lite.runs.journal_format import CHECKSUM_SIZE, ENTRY_HEAD, MARK
+
+from tests.support.flows import run_inline
+
+ran: list[int] = []
+
+
+class Count(LightningWork):
+    def run(self, number: int) -> int:
+        ran.append(number)
+        return number
+
+
+class Root(LightningFlow):
+    """Asks for six calls, and ends as it is told."""
+
+    def __init__(self, end: Callable[[], object]) -> None:
+        super().__init__()
+        self.count = Count()
+        self._how = end
+
+    def run(self) -> None:
+        for number in range(6):
+            self.count.run(number)
+        self._how()
+        self.stop()
+
+
+def fail() -> None:
+    raise RuntimeError("not yet")
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+ENDS: dict[str, Callable[[], object]] = {"failed": fail, "interrupted": interrupt, "stopped": lambda: None}
+
+
+def run(root: Path, end: str, resume: bool | str = False) -> str:
+    """Run the app to an end, and return the id of its run."""
+    try:
+        run_inline(Root(ENDS[end]), root, resume)
+    except (RuntimeError, KeyboardInterrupt):
+        assert end != "stopped"
+    name = max(os.listdir(root / "runs"))
+    assert details(root / "runs" / name)["state"] == end
+    return name
+
+
+def details(run: Path) -> dict[str, Any]:
+    return json.loads((run / "run.json").read_text())
+
+
+def ends_of_entries(journal: Path) -> list[int]:
+    """Return where each entry of a journal ends, in bytes, and where the first one begins."""
+    data = journal.read_bytes()
+    found = [data.index(MARK)]
+    while found[-1] < len(data):
+        _, _, size, _ = ENTRY_HEAD.unpack_from(data, found[-1])
+        found.append(found[-1] + ENTRY_HEAD.size + size + CHECKSUM_SIZE)
+    return found
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Path]:
+    """Give a root, which has no run yet."""
+    ran.clear()
+    yield tmp_path / "root"
+    ran.clear()
+
+
+def is_refused(root: Path, name: str, resume: bool | str, kind: type[JournalError] = JournalCorrupt) -> str:
+    """Assert that a run is refused by name, unchanged, and without a call or a new run; return the error."""
+    before = {
+        path: path.read_bytes() for path in root.rglob("*") if path.is_file() and path.stat().st_mode & 0o400
+    }
+    ran.clear()
+    with pytest.raises(JournalError) as caught:
+        run_inline(Root(ENDS["stopped"]), root, resume)
+    assert isinstance(caught.value, kind)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert ran == []
+    assert os.listdir(root / "runs") == [name]
+    for path, content in before.items():
+        assert path.read_bytes() == content or path.name == "journal.lock", path
+    return str(caught.value)
+
+
+def _truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def _replace_by_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("run.json", _truncate),
+        ("run.json", _replace_by_folder),
+        ("run.json", lambda path: path.write_text("[]")),
+        ("run.json", Path.unlink),
+        ("journal.log", Path.unlink),
+        ("journal.log", _replace_by_folder),
+    ],
+)
+def test_a_damaged_run_is_not_passed_over(kept: Path, file: str, damage: Callable[[Path], object]):
+    name = run(kept, "failed")
+    damage(kept / "runs" / name / file)
+
+    assert file in is_refused(kept, name, resume=True, kind=JournalError)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_journal_that_is_cut_after_an_end_is_refused(kept: Path, end: str):
+    name = run(kept, end)
+    journal = kept / "runs" / name / "journal.log"
+    data, ends = journal.read_bytes(), ends_of_entries(journal)
+    assert ends[-1] == len(data)
+    for size in [*ends[:-1], *(size - 3 for size in ends[1:]), len(data) // 2]:
+        journal.write_bytes(data[:size])
+
+        text = is_refused(kept, name, resume=name)
+
+        assert re.search(
+            r"journal.log' is damaged at entry \d+: entries that run.json knows of are missing", text
+        )
+        if end != "stopped":
+            assert is_refused(kept, name, resume=True) == text
+
+    journal.write_bytes(data)
+    run_inline(Root(ENDS["stopped"]), kept, name)
+    assert ran == [], "it is whole again"
+
+
+def test_each_flipped_byte_of_the_last_entry_is_noticed_after_an_end(kept: Path):
+    name = run(kept, "failed")
+    journal = kept / "runs" / name / "journal.log"
+    data = journal.read_bytes()
+    for place in range(ends_of_entries(journal)[-2], len(data)):
+        changed = bytearray(data)
+        changed[place] ^= 0x40
+        journal.write_bytes(changed)
+
+        is_refused(kept, name, resume=True)
+
+
+def test_a_cut_to_the_end_of_an_earlier_process_is_refused(kept: Path):
+    name = run(kept, "failed")
+    journal = kept / "runs" / name / "journal.log"
+    first = journal.read_bytes()
+    run(kept, "failed", resume=True)
+    assert journal.read_bytes().startswith(first)
+    journal.write_bytes(first)
+
+    is_refused(kept, name, resume=True)
+
+
+def die(when: Callable[[], None]) -> None:
+    """Run the app in a process until it fails or is killed; it is prepared by a function."""
+    pid = os.fork()
+    if not pid:
+        try:
+            when()
+            run_inline(Root(fail), Path(os.environ["LIGHTNING_LITE_ROOT"]), resume=True)
+        finally:
+            os._exit(0)
+    assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+
+
+def _kill(*_: object, **__: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_dies_at_any_write_of_its_end_leaves_a_run_that_is_resumed(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LIGHTNING_LITE_ROOT", str(kept))
+    name = run(kept, "failed")
+    original = kept.with_name("original")
+    shutil.copytree(kept, original)
+    ends = set()
+    for number in count(1):
+
+        def prepare(number: int = number) -> None:
+            calls = count(1)
+            for function in ("write", "replace", "fsync"):
+                call = getattr(os, function)
+
+                def killing(*args: Any, call: Callable[..., Any] = call, **options: Any) -> Any:
+                    if next(calls) == number:
+                        _kill()
+                    return call(*args, **options)
+
+                setattr(os, function, killing)
+            close = Journal.close
+
+            def close_and_die(*args: Any) -> None:
+                close(*args)
+                _kill()
+
+            Journal.close = close_and_die
+
+        die(prepare)
+        found = details(kept / "runs" / name)
+        ends.add((found["state"], "journal_end" in found))
+        ran.clear()
+
+        run_inline(Root(ENDS["stopped"]), kept, resume=True)
+
+        assert ran == []
+        assert os.listdir(kept / "runs") == [name]
+        if found != details(original / "runs" / name) and found.get("journal_end"):
+            break  # it died after all its writes
+        shutil.rmtree(kept)
+        shutil.copytree(original, kept)
+    assert ends == {("failed", True), ("running", False), ("failed", False)}
+
+
+def test_a_run_that_was_killed_after_a_resume_may_have_an_incomplete_end(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LIGHTNING_LITE_ROOT", str(kept))
+    name = run(kept, "failed")
+    die(lambda: setattr(Journal, "close", _kill))
+    assert (details(kept / "runs" / name)["state"], "journal_end" in details(kept / "runs" / name)) == (
+        "failed",
+        False,
+    )
+    journal = kept / "runs" / name / "journal.log"
+    os.truncate(journal, journal.stat().st_size - 3)
+    ran.clear()
+
+    run_inline(Root(ENDS["stopped"]), kept, resume=True)
+
+    assert ran == []
+
+
+def test_a_run_whose_end_could_not_be_written_is_resumed(kept: Path, monkeypatch: pytest.MonkeyPatch):
+    def has_no_space(self: Journal) -> None:
+        raise JournalError("no space", file=self.path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "_flush", has_no_space)
+        with pytest.raises(JournalError, match="no space"):
+            run(kept, "failed")
+    (name,) = os.listdir(kept / "runs")
+    assert "journal_end" not in details(kept / "runs" / name)
+
+    run(kept, "failed", resume=True)
+    assert details(kept / "runs" / name)["journal_end"]
+    is_whole = kept / "runs" / name / "journal.log"
+    os.truncate(is_whole, is_whole.stat().st_size - 1)
+    is_refused(kept, name, resume=True)
+
+
+def test_the_journal_is_on_the_disk_before_run_json_says_where_it_ends(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+):
+    steps: list[str] = []
+    for name in ("fsync", "replace", "write"):
+        call = getattr(os, name)
+
+        def noting(*args: Any, name: str = name, call: Callable[..., Any] = call, **options: Any) -> Any:
+            steps.append(name)
+            return call(*args, **options)
+
+        monkeypatch.setattr(os, name, noting)
+    run(kept, "failed")
+
+    assert steps[-5:] == ["replace", "write", "fsync", "fsync", "replace"]
