@@ -24,6 +24,24 @@ _KINDS = {
 }
 
 
+#: Numbers of the errors of a write for which there is no space.
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+def advice_for(error: OSError, otherwise: str) -> str:
+    """Return what to do after an error of the system: if the disk is full, nothing else helps.
+
+    Args:
+        error: The error.
+        otherwise: The advice for other errors.
+
+    Example:
+        >>> advice_for(OSError(errno.ENOSPC, "No space left on device"), "set another root")
+        'free some space on its disk'
+    """
+    return "free some space on its disk" if error.errno in _NO_SPACE else otherwise
+
+
 def kind_of(mode: int) -> str:
     """Return the kind of a file in words, from its mode.
 

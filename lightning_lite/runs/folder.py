@@ -29,7 +29,7 @@ from lightning_lite.distribution import __version__
 from lightning_lite.errors import RootRefused, RunnerError
 from lightning_lite.process_places import this_host
 from lightning_lite.quantity_text import iso_time
-from lightning_lite.regular_files import kind_of
+from lightning_lite.regular_files import advice_for, kind_of
 from lightning_lite.root_access import ANY, UNSHARED, opened, own_root
 from lightning_lite.runs.catalog import list_runs, load_details, read_details, tags_of
 from lightning_lite.runs.lock import BEGIN_TIMEOUT, lock_error, shared_access
@@ -106,8 +106,14 @@ class RunFolder:
                     **_describe_process(command, now),
                 },
             )
-            os.mkdir(run.logs, 0o700)
-            run._write()
+            try:
+                os.mkdir(run.logs, 0o700)
+                run._write()
+            except OSError:
+                with suppress(OSError):  # each further attempt would leave an empty folder
+                    os.rmdir(run.logs)
+                    os.rmdir(path)
+                raise
         except RootRefused:
             raise
         except OSError as error:
@@ -150,15 +156,10 @@ class RunFolder:
                 os.unlink(os.path.join(path, LAYOUT))
             run._write()
         except (OSError, ValueError, KeyError) as error:
-            what = (
-                f"{error.filename!r}: {error.strerror}"
-                if isinstance(error, OSError)
-                else f"run.json: {error}"
-            )
-            raise RunnerError(
-                f"the run in {path!r} can't be resumed: {what}; restore it from a copy, or start a new run",
-                path=path,
-            ) from error
+            what, advice = f"run.json: {error}", "restore it from a copy, or start a new run"
+            if isinstance(error, OSError):
+                what, advice = f"{error.filename!r}: {error.strerror}", advice_for(error, advice)
+            raise RunnerError(f"the run in {path!r} can't be resumed: {what}; {advice}", path=path) from error
         return run
 
     @property
@@ -216,7 +217,9 @@ class RunFolder:
             self._write()
         except OSError as refused:
             raise RunnerError(
-                f"the end of the run can't be recorded in {self.path!r}: {refused.strerror}", path=self.path
+                f"the end of the run can't be recorded in {self.path!r}: {refused.strerror}; "
+                + advice_for(refused, "check what is at that path"),
+                path=self.path,
             ) from refused
 
     def note_journal_end(self, checksum: str) -> None:
@@ -253,14 +256,20 @@ def _replace(path: str, data: Mapping[str, Any]) -> None:
     """Replace a file of JSON atomically.
 
     Raises:
-        OSError: It can't be written.
+        OSError: It can't be written; `filename` of the error is never `None`.
     """
     text = json.dumps(data, indent=2, ensure_ascii=True) + "\n"
     with suppress(FileNotFoundError):  # of a process that died; opening it could wait for ever
         os.unlink(f"{path}.new")
     fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with open(fd, "w", encoding="ascii") as file:
-        file.write(text)
+    try:
+        with open(fd, "w", encoding="ascii") as file:
+            file.write(text)
+    except OSError as error:
+        error.filename = path  # a write and a close know no name
+        with suppress(OSError):  # on a full disk, a part of it takes space
+            os.unlink(f"{path}.new")
+        raise
     os.replace(f"{path}.new", path)
 
 
@@ -333,9 +342,11 @@ def _make_folder(root: str, root_mode: str, now: float) -> str:
 
 
 def _root_error(root: str, error: OSError) -> RunnerError:
+    other = f"set another one with root_dir= or {settings.ROOT_VARIABLE}"
+    advice = advice_for(error, "")
     return RunnerError(
         f"the app can't write to its root folder {root!r}: {error.strerror} ({error.filename}); "
-        f"set another one with root_dir= or {settings.ROOT_VARIABLE}",
+        f"{f'{advice}, or {other}' if advice else other}",
         root=root,
     )
 

@@ -23,7 +23,7 @@ from typing import Self
 from zlib import crc32
 
 from lightning_lite.errors import JournalError, JournalGone
-from lightning_lite.regular_files import flush_folder
+from lightning_lite.regular_files import advice_for, flush_folder
 from lightning_lite.runs.journal_format import (
     CHECKSUM_SIZE,
     ENTRY_HEAD,
@@ -210,13 +210,17 @@ class Journal:
 
         Raises:
             JournalGone: The journal was removed.
-            JournalError: It can't be written: no space, for example.
+            JournalError: It can't be written: no space, for example. The error names the file of the value.
         """
         try:
             value = JournalValue.write(self.folder, data, durable=self._durable)
         except OSError as error:
             self._check_existence()
-            refuse(error, self.path)
+            raise JournalError(
+                f"the file of a value in the journal, {error.filename!r}, can't be read or written: "
+                f"{error.strerror}; {advice_for(error, 'check what is at that path')}",
+                file=error.filename,
+            ) from error
         if value.name not in self._new_values:
             self._new_values.add(value.name)
             self.size_of_new_values += value.size

@@ -33,7 +33,7 @@ from lightning_lite.errors import (
     NothingToResume,
 )
 from lightning_lite.harmless_text import one_line
-from lightning_lite.regular_files import kind_of, open_regular
+from lightning_lite.regular_files import advice_for, kind_of, open_regular
 from lightning_lite.trusted_roots import check_own_file
 
 #: Version of the format of a journal.
@@ -485,8 +485,10 @@ def corrupt(path: str, number: int | None, what: str) -> JournalCorrupt:
 def refuse(error: OSError, path: str) -> NoReturn:
     """Raise the `JournalError` for an error of the system."""
     reason = error.strerror or str(error)
+    advice = advice_for(error, "")
     raise JournalError(
-        f"the journal {path!r} can't be read or written: {reason}; its content is unchanged",
+        f"the journal {path!r} can't be read or written: {reason}; "
+        f"{f'{advice}; ' if advice else ''}its content is unchanged",
         file=path,
     ) from error
 

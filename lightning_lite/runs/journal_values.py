@@ -61,18 +61,28 @@ class JournalValue:
             durable: Whether the value must survive the loss of power.
 
         Raises:
-            OSError: The file can't be written.
+            OSError: The file can't be written; `filename` of the error is its absolute path, or that of its
+                folder if that is the reason.
         """
         value = cls(folder, len(data), _digest(data))
-        values = os.path.dirname(value.path)
+        try:
+            value._write(data, durable=durable)
+        except OSError as error:
+            if error.filename is None or not os.path.isabs(error.filename):  # a write knows no name
+                error.filename, error.filename2 = value.path, None
+            raise
+        return value
+
+    def _write(self, data: bytes, *, durable: bool) -> None:
+        values = os.path.dirname(self.path)
         try:
             values_fd = open_folder(values)
         except FileNotFoundError:
             os.mkdir(values, 0o700)
             if durable:
-                flush_folder(folder)
+                flush_folder(self._folder)
             values_fd = open_folder(values)
-        new = f"{value.name}.new"
+        new = f"{self.name}.new"
         try:
             with suppress(FileNotFoundError):  # of a process that died
                 os.unlink(new, dir_fd=values_fd)
@@ -83,12 +93,15 @@ class JournalValue:
                     rest = rest[file.write(rest) :]
                 if durable:
                     os.fsync(file.fileno())
-            os.replace(new, value.name, src_dir_fd=values_fd, dst_dir_fd=values_fd)
+            os.replace(new, self.name, src_dir_fd=values_fd, dst_dir_fd=values_fd)
             if durable:
                 os.fsync(values_fd)
+        except OSError:
+            with suppress(OSError):  # on a full disk, a part of it takes space
+                os.unlink(new, dir_fd=values_fd)
+            raise
         finally:
             os.close(values_fd)
-        return value
 
     @classmethod
     def from_reference(cls, folder: str, reference: bytes) -> Self:

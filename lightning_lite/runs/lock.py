@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from lightning_lite.errors import JournalError, JournalInUse
 from lightning_lite.harmless_text import one_line
 from lightning_lite.process_places import Place, this_host
-from lightning_lite.regular_files import open_folder, open_regular
+from lightning_lite.regular_files import advice_for, open_folder, open_regular
 from lightning_lite.settings import ROOT_VARIABLE
 
 #: Seconds to wait for the lock of a dead process. If a process is killed while it starts another one, the new
@@ -236,9 +236,8 @@ def lock_error(error: OSError, path: str) -> JournalError:
         return JournalError(
             f"{error.filename!r} can't be locked: {error.strerror}; end that process", file=path
         )
-    return JournalError(
-        f"the lock {path!r} of the run can't be used: {error.strerror}; check what is at that path", file=path
-    )
+    advice = advice_for(error, "check what is at that path")
+    return JournalError(f"the lock {path!r} of the run can't be used: {error.strerror}; {advice}", file=path)
 
 
 def _try_lock(fd: int, kind: int, path: str) -> bool:

@@ -30,7 +30,7 @@ from xxhash import xxh3_128
 
 from lightning_lite.context import current_caller
 from lightning_lite.errors import ValueFileError
-from lightning_lite.regular_files import file_stamp, flush_folder, open_folder
+from lightning_lite.regular_files import advice_for, file_stamp, flush_folder, open_folder
 from lightning_lite.trusted_roots import check_own_file
 from lightning_lite.values.secret_texts import tokens_in
 
@@ -177,7 +177,8 @@ class Draft:
         except OSError as error:
             total = size + sum(view.nbytes for view in self._buffers)
             raise ValueFileError(
-                f"a value of {total} bytes can't be written to {folder!r}: {error.strerror}",
+                f"a value of {total} bytes can't be written to {folder!r}: {error.strerror}; "
+                + advice_for(error, "check what is at that path"),
                 file=folder,
                 what=error.strerror,
             ) from error

@@ -6,17 +6,24 @@ import re
 import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import lightning_lite
-from lightning_lite.errors import RunnerError
+from lightning_lite.errors import JournalError, RunnerError, ValueFileError
 from lightning_lite.runs import folder
 from lightning_lite.runs.folder import RunFolder
+from lightning_lite.runs.journal import Journal
+from lightning_lite.values.pickling import pack
 
+from tests.storage.mounts import mount_small_disk
 from tests.support.odd_files import PRECIOUS, put
+from tests.support.users import User, act_as, needs_users
 
 
 def details(run):
@@ -132,6 +139,87 @@ def test_a_root_that_can_not_be_written_is_refused_with_the_reason(tmp_path, mon
 
     assert raised.value.root == str(tmp_path)
     assert "\n" not in str(raised.value)
+
+
+def on_a_small_disk(job: Callable[[str], None]) -> None:
+    """Call a function with a folder that is a disk of 128 KiB, in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+
+        def mount_and_call() -> None:
+            mount_small_disk(folder)
+            job(folder)
+
+        assert act_as(User(0), mount_and_call) is None
+
+
+@contextmanager
+def filled(folder: str) -> Iterator[None]:
+    """Fill a disk for the `with` block."""
+    with suppress(OSError), open(f"{folder}/filler", "wb", buffering=0) as filler:
+        while True:
+            filler.write(bytes(4096))
+    yield
+    os.unlink(f"{folder}/filler")
+
+
+def is_named(error: Exception, file: str) -> None:
+    """Assert that an error names a file on a full disk, and says what to do."""
+    assert file in str(error)
+    assert "No space left on device" in str(error)
+    assert "free some space on its disk" in str(error)
+    assert "None" not in str(error)
+    assert "\n" not in str(error)
+
+
+@needs_users
+def test_a_run_that_can_not_begin_on_a_full_disk_names_the_file_and_leaves_nothing():
+    def job(disk: str) -> None:
+        with filled(disk), pytest.raises(RunnerError) as caught:
+            RunFolder.create(f"{disk}/root", app="a" * 5000)
+        is_named(caught.value, "/run.json)")
+        assert str(caught.value).endswith("or set another one with root_dir= or LIGHTNING_LITE_ROOT")
+        assert os.listdir(f"{disk}/root/runs") == []
+        RunFolder.create(f"{disk}/root", app="a")
+
+    on_a_small_disk(job)
+
+
+@needs_users
+def test_a_run_that_can_not_be_resumed_on_a_full_disk_names_the_file_and_is_resumed_later():
+    def job(disk: str) -> None:
+        run = RunFolder.create(f"{disk}/root", app="a" * 5000)
+        Journal.create(run.path, "app").close()
+        run.note_begin()
+        os.unlink(f"{run.path}/journal.lock")
+        with filled(disk):
+            with pytest.raises(RunnerError) as caught:
+                RunFolder.reopen(run.path)
+            is_named(caught.value, f"'{run.path}/run.json': No space")
+            assert "restore" not in str(caught.value)
+            with pytest.raises(RunnerError) as caught:
+                run.note_end("failed")
+            is_named(caught.value, run.path)
+            with pytest.raises(JournalError) as refused:
+                Journal.open(run.path, "app")
+            is_named(refused.value, f"{run.path}/journal.lock")
+        assert sorted(os.listdir(run.path)) == ["journal.lock", "journal.log", "logs", "run.json"]
+
+        journal = Journal.open(run.path, "app")
+        with filled(disk):
+            with pytest.raises(JournalError) as refused:
+                journal.write(bytes(8192))
+            is_named(refused.value, f"the journal '{run.path}/journal.log'")
+            with pytest.raises(JournalError) as refused:
+                journal.keep_value(bytes(8192))
+            is_named(refused.value, f"{run.path}/values/")
+            assert os.listdir(f"{run.path}/values") == []
+            with pytest.raises(ValueFileError) as too_big:
+                pack(bytearray(2_000_000), folder=f"{run.path}/values")
+            is_named(too_big.value, f"{run.path}/values")
+        assert details(RunFolder.reopen(run.path))["state"] == "running"
+        journal.close()
+
+    on_a_small_disk(job)
 
 
 def test_a_user_without_a_name_is_recorded_by_number(monkeypatch, tmp_path):

@@ -79,9 +79,24 @@ def test_a_write_that_fails_writes_nothing_and_is_made_up_for(new: Journal, tmp_
     assert read(tmp_path) == [SMALL, LARGE, LARGE, MORE]
 
 
-def test_a_value_that_can_not_be_written_is_reported(new: Journal):
-    with full_disk(), pytest.raises(JournalError, match="can't be read or written"):
+def test_a_value_that_can_not_be_written_is_reported_with_its_file(new: Journal, tmp_path: Path):
+    with full_disk(), pytest.raises(JournalError, match="can't be read or written: File too large") as caught:
         new.keep_value(LARGE)
+
+    assert os.path.dirname(caught.value.file) == str(tmp_path / "values")
+    assert f"the file of a value in the journal, {caught.value.file!r}, can't be" in str(caught.value)
+    assert list((tmp_path / "values").iterdir()) == [], "a part of it would take space"
+
+
+def test_a_folder_of_values_that_is_none_is_reported_by_its_path(new: Journal, tmp_path: Path):
+    (tmp_path / "values").touch()
+
+    with pytest.raises(
+        JournalError, match="it is a file, not a folder; check what is at that path"
+    ) as caught:
+        new.keep_value(LARGE)
+
+    assert caught.value.file == str(tmp_path / "values")
 
 
 def test_the_events_of_a_step_with_a_value_that_can_not_be_written_are_written_later(
