@@ -55,6 +55,23 @@ def kind_of(mode: int) -> str:
     return _KINDS.get(stat.S_IFMT(mode), "a special file")
 
 
+def describe_at(error: OSError, path: str, *, dir_fd: int | None = None) -> str:
+    """Return why a regular file can't be opened: what else is at its path, or the text of the error.
+
+    The texts of the system do not name it: a link has "too many levels", and a socket "no such device".
+
+    Args:
+        error: The error.
+        path: The file.
+        dir_fd: Descriptor of the folder to which `path` is relative, or `None`.
+    """
+    try:
+        check_regular(os.stat(path, dir_fd=dir_fd, follow_symlinks=False), path)
+    except OSError as found:
+        return found.strerror or str(found)
+    return error.strerror or str(error)
+
+
 def open_regular(path: str, flags: int = os.O_RDONLY) -> int:
     """Open a regular file, and return its file descriptor; a new file is accessible only by its user.
 

@@ -61,3 +61,19 @@ def check_own_file(found: os.stat_result, path: str) -> str:
     if found.st_uid != os.geteuid():
         return f"it belongs to user {found.st_uid}"
     return "other users may write to it" if found.st_mode & 0o022 else ""
+
+
+def own_file_advice(found: os.stat_result, path: str) -> str:
+    """Return what to do about a file or folder for which `check_own_file` returned a reason.
+
+    Args:
+        found: Its status.
+        path: Its absolute path.
+    """
+    import shlex  # noqa: PLC0415 - it imports `re`, which takes 5 ms; only errors need it
+
+    if found.st_uid != os.geteuid():
+        return (
+            f"use it as that user, or, if you trust its content, run chown {os.geteuid()} {shlex.quote(path)}"
+        )
+    return f"if you trust its content, run chmod go-w {shlex.quote(path)}"

@@ -16,8 +16,8 @@ from hashlib import blake2b
 from typing import Self
 
 from lightning_lite.errors import JournalCorrupt, JournalError
-from lightning_lite.regular_files import flush_folder, open_folder, open_regular
-from lightning_lite.trusted_roots import check_own_file
+from lightning_lite.regular_files import flush_folder, kind_of, open_folder, open_regular
+from lightning_lite.trusted_roots import check_own_file, own_file_advice
 
 #: Size in bytes above which a value gets a file of its own: a compaction of the journal does not copy it.
 INLINE_LIMIT = 64 * 1024
@@ -127,7 +127,9 @@ class JournalValue:
             found = os.lstat(self.path)
         except OSError as error:
             raise _unreadable(self.path, error) from None
-        if not stat.S_ISREG(found.st_mode) or found.st_size != self.size:
+        if not stat.S_ISREG(found.st_mode):
+            raise _corrupt(self.path, f"it is {kind_of(found.st_mode)}, not a file of {self.size} bytes")
+        if found.st_size != self.size:
             raise _corrupt(self.path, f"it is not a file of {self.size} bytes")
 
     @property
@@ -144,9 +146,12 @@ class JournalValue:
         """
         try:
             with open(open_regular(self.path), "rb") as file:
-                if reason := check_own_file(os.fstat(file.fileno()), self.path):
+                found = os.fstat(file.fileno())
+                if reason := check_own_file(found, self.path):
                     raise JournalError(
-                        f"the value {self.path!r} in the journal is not read: {reason}", file=self.path
+                        f"the value {self.path!r} in the journal is not read: {reason}; "
+                        f"{own_file_advice(found, self.path)}, or start a new run",
+                        file=self.path,
                     )
                 data = file.read(self.size + 1)
         except OSError as error:
@@ -188,7 +193,8 @@ def _unreadable(path: str, error: OSError) -> JournalError:
     what = error.strerror or str(error)
     if error.errno in (ENOENT, ENOTDIR, EINVAL, ELOOP):
         return _corrupt(path, what)
-    return JournalError(f"the value {path!r} in the journal can't be read: {what}", file=path)
+    advice = "; give yourself access to it with chmod or chown" if isinstance(error, PermissionError) else ""
+    return JournalError(f"the value {path!r} in the journal can't be read: {what}{advice}", file=path)
 
 
 def _corrupt(path: str, what: str) -> JournalCorrupt:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from xxhash import xxh3_128
 
-from lightning_lite.regular_files import file_stamp
+from lightning_lite.regular_files import file_stamp, kind_of
 from lightning_lite.storage.errors import DriveError, DriveRefused, shown
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.trusted_roots import check_own_file
@@ -76,6 +76,8 @@ def check_digest(fd: int, path: str, expected: ContentDigest) -> None:
             raise _changed(path, f"its size in bytes is {found.st_size}, not {expected.size}")
         if file_stamp(found) == expected.stamp:
             return
+    elif expected.stamp is not None:
+        raise _changed(path, f"it is {kind_of(found.st_mode)}, not a file")
     if _digest_of(fd, path, is_new=False)[:2] != expected[:2]:
         raise _changed(path, "its content does not match its digest")
 
@@ -87,6 +89,17 @@ def check_digest_at(path: str, expected: ContentDigest) -> None:
         check_digest(fd, path, expected)
     finally:
         syscalls.close(fd)
+
+
+def check_kind(path: str) -> None:
+    """Refuse what is at a path and is neither a file nor a folder: its opening has failed.
+
+    Raises:
+        DriveError: It is a link or a special file.
+    """
+    found = syscalls.stat_if_exists(path)
+    if found is not None and not S_ISREG(found.st_mode) and not S_ISDIR(found.st_mode):
+        raise _changed(path, f"it is {kind_of(found.st_mode)}, not a file")
 
 
 def _digest_of(fd: int, path: str, *, is_new: bool) -> ContentDigest:

@@ -17,7 +17,13 @@ from lightning_lite.errors import StateError
 from lightning_lite.storage import pickle_file
 from lightning_lite.storage.artifacts import Artifacts
 from lightning_lite.storage.base import Parts
-from lightning_lite.storage.content_digest import ContentDigest, check_digest, check_digest_at, take_digest
+from lightning_lite.storage.content_digest import (
+    ContentDigest,
+    check_digest,
+    check_digest_at,
+    check_kind,
+    take_digest,
+)
 from lightning_lite.storage.errors import (
     DriveContextError,
     DriveDetached,
@@ -215,6 +221,9 @@ class Payload(Transferable):
                     "newer ones since, or the file was removed. Read it earlier, or keep more versions: set "
                     "the class attribute `keep` in a subclass of Payload."
                 ) from error
+            except OSError:
+                check_kind(path)  # the system says "too many levels" for a link
+                raise
         self._is_here = True
 
     def _load_checked(self, path: str) -> Any:

@@ -30,8 +30,15 @@ from xxhash import xxh3_128
 
 from lightning_lite.context import current_caller
 from lightning_lite.errors import ValueFileError
-from lightning_lite.regular_files import advice_for, file_stamp, flush_folder, open_folder
-from lightning_lite.trusted_roots import check_own_file
+from lightning_lite.regular_files import (
+    advice_for,
+    describe_at,
+    file_stamp,
+    flush_folder,
+    kind_of,
+    open_folder,
+)
+from lightning_lite.trusted_roots import check_own_file, own_file_advice
 from lightning_lite.values.secret_texts import tokens_in
 
 if TYPE_CHECKING:
@@ -50,6 +57,8 @@ _ALIGNMENT = 64
 
 #: Bytes that are digested and written at a time, while they are in the cache of the processor.
 _CHUNK = 256 * 1024
+
+_ACCESS_ADVICE = "give yourself access to it with chmod or chown"
 
 _ENDING = ".val"
 _STAGED = ".val.new"
@@ -178,7 +187,7 @@ class Draft:
             total = size + sum(view.nbytes for view in self._buffers)
             raise ValueFileError(
                 f"a value of {total} bytes can't be written to {folder!r}: {error.strerror}; "
-                + advice_for(error, "check what is at that path"),
+                + _advice(error),
                 file=folder,
                 what=error.strerror,
             ) from error
@@ -326,7 +335,7 @@ def list_files(folder: str) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise _refused(folder, error.strerror or str(error)) from None
+        raise _folder_refused(folder, error) from None
     return [
         name for name in names if name.endswith((_ENDING, _STAGED)) and name.partition("-")[0].isdecimal()
     ]
@@ -531,13 +540,17 @@ def _map(folder: str, file: ValueFile) -> memoryview:
         with _opened(folder) as folder_fd:
             # O_NONBLOCK: opening a FIFO would block.
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            fd = os.open(file.name, flags, dir_fd=folder_fd)
+            try:
+                fd = os.open(file.name, flags, dir_fd=folder_fd)
+            except OSError as error:
+                advice = _ACCESS_ADVICE if isinstance(error, PermissionError) else ""
+                raise _refused(path, describe_at(error, file.name, dir_fd=folder_fd), advice) from None
             try:
                 found = os.fstat(fd)
                 if not stat.S_ISREG(found.st_mode):
-                    raise _refused(path, "it is not a regular file")
+                    raise _refused(path, f"it is {kind_of(found.st_mode)}, not a regular file")
                 if reason := check_own_file(found, path):
-                    raise _refused(path, reason)
+                    raise _refused(path, reason, own_file_advice(found, path))
                 if found.st_size != file.size:
                     raise _refused(path, f"its size in bytes is {found.st_size}, not {file.size}")
                 if file.name in _unverified or file_stamp(found) != file.stamp:
@@ -548,6 +561,8 @@ def _map(folder: str, file: ValueFile) -> memoryview:
             finally:
                 os.close(fd)
     except OSError as error:
+        if error.filename == folder:
+            raise _folder_refused(folder, error, path) from None
         raise _refused(path, error.strerror or str(error)) from None
     view = memoryview(mapped)
     _register(_address(view), mapped, folder, file._replace(stamp=file_stamp(found)))
@@ -574,12 +589,37 @@ def _read_digest(fd: int, section: Section) -> str:
     return digest.hexdigest()
 
 
-def _refused(path: str, what: str) -> ValueFileError:
+def _refused(path: str, what: str, advice: str = "") -> ValueFileError:
     return ValueFileError(
-        f"the file of a value {path!r} can't be used: {what}; restore the file, or start a new run",
+        f"the file of a value {path!r} can't be used: {what}; {advice or 'restore the file'}, "
+        "or start a new run",
         file=path,
         what=what,
     )
+
+
+def _folder_refused(folder: str, error: OSError, file: str = "") -> ValueFileError:
+    what = error.strerror or str(error)
+    return ValueFileError(
+        f"the folder of values {folder!r} can't be used: {what}; {_advice(error)}, or start a new run",
+        file=file or folder,
+        what=what,
+    )
+
+
+class _FolderRefused(PermissionError):
+    """Another user could have written into the folder of values."""
+
+    advice = ""
+
+
+def _advice(error: OSError) -> str:
+    """Return what to do if the folder of values can't be used."""
+    if isinstance(error, _FolderRefused):
+        return error.advice
+    if isinstance(error, PermissionError):
+        return _ACCESS_ADVICE
+    return advice_for(error, "check what is at that path")
 
 
 def _create_folder(folder: str, *, durable: bool) -> None:
@@ -601,12 +641,15 @@ def _opened(folder: str) -> Iterator[int]:
     """Open the folder of values, which must be a folder of this user.
 
     Raises:
-        OSError: It can't be opened.
+        OSError: It can't be opened, or another user could have written into it; `filename` is its path.
     """
     fd = open_folder(folder)
     try:
-        if reason := check_own_file(os.fstat(fd), folder):
-            raise PermissionError(errno.EPERM, f"the folder {folder!r} is not read: {reason}")
+        found = os.fstat(fd)
+        if reason := check_own_file(found, folder):
+            refused = _FolderRefused(errno.EPERM, reason, folder)
+            refused.advice = own_file_advice(found, folder)
+            raise refused
         yield fd
     finally:
         os.close(fd)

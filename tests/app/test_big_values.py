@@ -400,7 +400,10 @@ DAMAGES = {
     "damaged": (damage, "does not match its digest"),
     "shorter": (lambda path: os.truncate(path, 100), "its size in bytes is 100"),
     "missing": (os.unlink, "No such file"),
-    "link": (lambda path: (path.rename("moved"), path.symlink_to(Path("moved").absolute())), "symbolic link"),
+    "link": (
+        lambda path: (path.rename("moved"), path.symlink_to(Path("moved").absolute())),
+        "a symbolic link",
+    ),
     "open to others": (lambda path: path.chmod(0o666), "may write to it"),
     "fifo": (lambda path: (path.unlink(), os.mkfifo(path)), "not a regular file"),
 }

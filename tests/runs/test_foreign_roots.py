@@ -27,6 +27,7 @@ from lightning_lite.values import value_files
 
 from tests.cli.verbs import call
 from tests.support.flows import run_inline
+from tests.support.odd_files import IRREGULAR, each, put
 from tests.support.users import (
     ALICE,
     BOB,
@@ -315,9 +316,18 @@ def test_a_payload_that_is_a_link_is_not_unpickled(own_place: Path, monkeypatch)
     file.rename(own_place / "elsewhere")
     file.symlink_to(own_place / "elsewhere")
     clear_marker()
-    with pytest.raises(DriveError):
+    with pytest.raises(DriveError, match="it is a symbolic link, not a file; it was damaged or replaced"):
         payload.get()
     assert not (own_place / "marker").exists()
+
+
+@pytest.mark.parametrize("kind", each([kind for kind in IRREGULAR if "link" not in kind]))
+def test_a_payload_that_is_something_else_is_named(own_place: Path, kind: str):
+    payload = copy_of(make_payload(own_place / "root", [1, 2]))
+    put(kind, file_of(own_place / "root"))
+
+    with pytest.raises(DriveError, match=f"it is {kind}, not a file; it was damaged or replaced"):
+        payload.get()
 
 
 def test_a_reference_without_a_digest_is_refused(own_place: Path):

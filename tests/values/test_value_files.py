@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,10 @@ from lightning_lite.errors import ValueFileError
 from lightning_lite.events import CallSucceeded, Event
 from lightning_lite.runs.event_codec import encode_events
 from lightning_lite.runs.journal_values import INLINE_LIMIT
-from lightning_lite.values.pickling import BIG, files_of, in_place_of, is_reference, pack, unpack
+from lightning_lite.values.pickling import BIG, files_of, in_place_of, is_reference, pack, unpack, value_files
+
+from tests.support.odd_files import IRREGULAR, each, put
+from tests.support.users import ALICE, Refused, act_as, folder_for_all, needs_users
 
 pytestmark = pytest.mark.dependencies  # xxhash
 
@@ -181,3 +185,77 @@ def test_a_disk_that_is_full_at_any_step_is_one_clear_error(failing: str, tmp_pa
     assert caught.value.file == str(folder)
     assert os.listdir(folder) == []
     assert unpack(pack(BIG_BUFFER, folder=str(folder))) == BIG_BUFFER
+
+
+@pytest.mark.parametrize("kind", each(IRREGULAR))
+def test_what_is_in_the_place_of_a_file_is_named(kind: str, tmp_path: Path):
+    packed = pack(BIG_BUFFER, folder=str(tmp_path))
+    (name,) = files_of(packed)
+    put(kind, tmp_path / name)
+    what = "a symbolic link" if os.path.islink(tmp_path / name) else kind
+
+    with pytest.raises(ValueFileError) as caught:
+        unpack(packed)
+
+    assert caught.value.what == f"it is {what}, not a regular file"
+    assert str(caught.value) == (
+        f"the file of a value '{tmp_path / name}' can't be used: {caught.value.what}; restore the file, "
+        "or start a new run"
+    )
+
+
+@pytest.mark.parametrize("kind", each([kind for kind in IRREGULAR if kind != "a folder"]))
+def test_what_is_in_the_place_of_the_folder_is_named(kind: str, tmp_path: Path):
+    folder = tmp_path / "values"
+    put(kind, folder)
+    what = "a symbolic link" if os.path.islink(folder) else kind
+    reason = f"it is {what}, not a folder; check what is at that path"
+
+    with pytest.raises(ValueFileError) as caught:
+        value_files().list_files(str(folder))
+    assert str(caught.value) == f"the folder of values '{folder}' can't be used: {reason}, or start a new run"
+    with pytest.raises(ValueFileError, match=reason):
+        pack(BIG_BUFFER, folder=str(folder))
+
+
+DENIED = "Permission denied; give yourself access to it with chmod or chown"
+OPEN = "other users may write to it; if you trust its content, run chmod go-w PATH"
+FOREIGN = (
+    f"it belongs to user 0; use it as that user, or, if you trust its content, run chown {ALICE.uid} PATH"
+)
+
+#: The owner and the mode, and why the file or folder is refused.
+SPOILERS = {
+    "open to others": (ALICE.uid, 0o777, OPEN),
+    "of another user": (0, 0o755, FOREIGN),
+    "without permission": (ALICE.uid, 0, DENIED),
+}
+
+
+@needs_users
+@pytest.mark.parametrize("case", SPOILERS)
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_wrong_owner_or_mode_is_told_with_the_command_that_mends_it(case: str, kind: str):
+    owner, mode, why = SPOILERS[case]
+    with folder_for_all(ALICE) as place:
+        folder = place / str(ALICE.uid) / "values"
+        packed = act_as(ALICE, lambda: pack(BIG_BUFFER, folder=str(folder)))
+        (name,) = files_of(packed)
+        spoiled = folder / name if kind == "file" else folder
+        os.chown(spoiled, owner, owner)
+        spoiled.chmod(mode)
+        why = why.replace("PATH", str(spoiled))
+
+        found = act_as(ALICE, lambda: unpack(packed))
+        assert isinstance(found, Refused)
+        name = "the file of a value" if kind == "file" else "the folder of values"
+        assert found.text == f"{name} '{spoiled}' can't be used: {why}, or start a new run"
+        if kind == "folder":
+            written = act_as(ALICE, lambda: pack(BIG_BUFFER, folder=str(folder)))
+            assert re.fullmatch(
+                rf"a value of \d+ bytes can't be written to '{folder}': {re.escape(why)}", written.text
+            )
+
+        spoiled.chmod(0o700)
+        os.chown(spoiled, ALICE.uid, ALICE.uid)
+        assert act_as(ALICE, lambda: unpack(packed)) == BIG_BUFFER
