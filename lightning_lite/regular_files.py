@@ -56,7 +56,7 @@ def kind_of(mode: int) -> str:
 
 
 def describe_at(error: OSError, path: str, *, dir_fd: int | None = None) -> str:
-    """Return why a regular file can't be opened: what else is at its path, or the text of the error.
+    """Return why a regular file can't be opened: the kind of another thing there, or the text of the error.
 
     The texts of the system do not name it: a link has "too many levels", and a socket "no such device".
 

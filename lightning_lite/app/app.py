@@ -22,7 +22,13 @@ from lightning_lite.app.resume_note import add_resume_note
 from lightning_lite.app.session import Session
 from lightning_lite.clock import Clock, RealClock
 from lightning_lite.context import current_caller
-from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError, SettingError
+from lightning_lite.errors import (
+    ComponentDefinitionError,
+    ComponentError,
+    JournalGone,
+    NestedAppError,
+    SettingError,
+)
 from lightning_lite.extras import UI_PACKAGES, check_setting
 from lightning_lite.html_tables import html_title
 from lightning_lite.resources import read_table
@@ -401,6 +407,11 @@ class LightningApp(Generic[F]):
                 if isinstance(raised, Exception) and signals.has_caused(raised):
                     error = signals.error
                     signals.check()
+                try:
+                    session.check_cause(raised)
+                except JournalGone as gone:
+                    error = gone
+                    raise gone from None
                 raise
             finally:
                 self.stage = AppStage.STOPPING
@@ -410,7 +421,7 @@ class LightningApp(Generic[F]):
                 finally:
                     self._session = None  # after its end, which refuses requests of other threads
                     self.stage = state
-                if error is not None and not isinstance(error, SystemExit):
+                if error is not None and not isinstance(error, SystemExit) and not session.is_journal_gone:
                     add_resume_note(error, session.folder, options.root_dir)
                 error = None  # else its traceback and this frame would refer to each other
 

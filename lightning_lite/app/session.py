@@ -42,7 +42,17 @@ from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
-from lightning_lite.errors import ArgumentError, JournalGone, LightningFlowWarning, RunnerError, Unwind
+from lightning_lite.errors import (
+    ArgumentError,
+    InvalidValue,
+    JournalError,
+    JournalGone,
+    LightningFlowWarning,
+    RunnerError,
+    Unwind,
+    ValueFileError,
+    WorkStartFailed,
+)
 from lightning_lite.events import CallFailed, ComponentAttached, Event
 from lightning_lite.extras import API_PACKAGES, UI_PACKAGES, install_command, missing_package
 from lightning_lite.harmless_text import one_line
@@ -74,6 +84,10 @@ _SLOW_SECONDS = 1.0
 
 #: Seconds between two notes of the states of the works, which `ps` shows if the process dies.
 _NOTE_INTERVAL = 10.0
+
+
+#: Errors that an app may get because the folder of its run was removed.
+_ERRORS_WITHOUT_FOLDER = (ValueFileError, InvalidValue, WorkStartFailed, JournalError)
 
 
 class _LoopEnded(Unwind):
@@ -214,9 +228,23 @@ class Session:
         return self._folder.tags
 
     @property
+    def is_journal_gone(self) -> bool:
+        """Whether the journal was removed while the app was running: the run can't be resumed."""
+        return self._recorder.is_journal_gone
+
+    @property
     def error(self) -> BaseException | None:
         """The error that ended the app, or `None`."""
         return self._machine.error
+
+    def check_cause(self, error: BaseException) -> None:
+        """Check that an error which ends the app is not one of those that a removed run causes.
+
+        Raises:
+            JournalGone: The journal of the run was removed, which says more than the error.
+        """
+        if isinstance(error, _ERRORS_WITHOUT_FOLDER) and not self.is_journal_gone:
+            self._recorder.check_existence()
 
     def open(self) -> None:
         """Start the works with `start_with_flow`, the command channel, the view and the page."""

@@ -100,6 +100,14 @@ class Recorder:
         """Whether the journal was removed, and an error has said so."""
         return self._journal.is_gone
 
+    def check_existence(self) -> None:
+        """Check that the journal is still there.
+
+        Raises:
+            JournalGone: It was removed.
+        """
+        self._journal.check_existence()
+
     @property
     def has_unwritten(self) -> bool:
         """Whether events could not be written yet: a resume needs the values that they say are unneeded."""

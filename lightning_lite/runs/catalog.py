@@ -33,7 +33,7 @@ START_TROUBLE = "it has no run.json: its start was cut short, or has not ended y
 #: The states of runs, see `RunSummary`.
 RUN_STATES = ("running", "stopped", "failed", "interrupted", "killed", "died", "unknown")
 
-#: What a process that is killed while it begins a run may leave in the folder.
+#: Names in the folder of a run whose process was killed while it began the run.
 _NAMES_AT_START = {"logs", "run.json.new", "journal.lock", f"{FILE_NAME}.new"}
 
 _RUN_ID = re.compile(r"[0-9]{8}-[0-9]{9}-[0-9a-f]{6}")

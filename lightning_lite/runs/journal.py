@@ -23,7 +23,7 @@ from typing import Self
 from zlib import crc32
 
 from lightning_lite.errors import JournalError, JournalGone
-from lightning_lite.regular_files import advice_for, flush_folder
+from lightning_lite.regular_files import advice_for, flush_folder, kind_of
 from lightning_lite.runs.journal_format import (
     CHECKSUM_SIZE,
     ENTRY_HEAD,
@@ -215,7 +215,10 @@ class Journal:
         try:
             value = JournalValue.write(self.folder, data, durable=self._durable)
         except OSError as error:
-            self._check_existence()
+            try:
+                self.check_existence()
+            except JournalGone as gone:
+                raise gone from None
             raise JournalError(
                 f"the file of a value in the journal, {error.filename!r}, can't be read or written: "
                 f"{error.strerror}; {advice_for(error, 'check what is at that path')}",
@@ -234,7 +237,7 @@ class Journal:
             JournalError: The new file can't be written.
         """
         self._check_process()
-        self._check_existence()
+        self.check_existence()
         self._flush()  # later, the values of waiting entries would not be among the new ones
         self._new_values.clear()
         self.size_of_new_values = 0
@@ -292,15 +295,22 @@ class Journal:
                 file=self.path,
             )
 
-    def _check_existence(self) -> None:
-        """Refuse to continue if the file was removed: its later entries would be lost with the process."""
+    def check_existence(self) -> None:
+        """Refuse to continue if the file was removed: its later entries would be lost with the process.
+
+        Raises:
+            JournalGone: It was removed.
+        """
         self._check_at = monotonic() + _CHECK_INTERVAL
         if self._log.is_removed(self.path):
             self._is_gone = True
             self._check_at = 0.0
+            there = ""
+            with suppress(OSError):
+                there = f"{kind_of(os.lstat(self.path).st_mode)} is in its place, and "
             raise JournalGone(
-                f"the journal {self.path!r} was removed while the app was running: later events are not "
-                "recorded; start a new run, with a root that no other program removes",
+                f"the journal {self.path!r} was removed while the app was running: {there}later events are "
+                "not recorded; start a new run, with a root that no other program removes",
                 file=self.path,
             )
 
@@ -310,7 +320,7 @@ class Journal:
             return
         self._check_process()
         if monotonic() >= self._check_at:
-            self._check_existence()
+            self.check_existence()
         log = self._log
         data, end = log.seal(self._waiting)
         try:

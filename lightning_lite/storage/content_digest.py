@@ -92,10 +92,10 @@ def check_digest_at(path: str, expected: ContentDigest) -> None:
 
 
 def check_kind(path: str) -> None:
-    """Refuse what is at a path and is neither a file nor a folder: its opening has failed.
+    """Refuse a link or a special file at a path whose opening has failed.
 
     Raises:
-        DriveError: It is a link or a special file.
+        DriveError: There is one.
     """
     found = syscalls.stat_if_exists(path)
     if found is not None and not S_ISREG(found.st_mode) and not S_ISDIR(found.st_mode):

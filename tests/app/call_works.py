@@ -57,3 +57,10 @@ class Gives(LightningWork):
 
     def run(self, number: object, size: int = 0) -> object:
         return os.urandom(size) or number
+
+
+class Takes(LightningWork):
+    """Takes bytes, and gives random ones."""
+
+    def run(self, data: bytes, size: int) -> bytes:
+        return os.urandom(size)

@@ -9,15 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from call_works import Gives
+from call_works import Gives, Takes
 
 from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.engine import recorder
-from lightning_lite.errors import JournalGone
+from lightning_lite.errors import JournalGone, ValueFileError
 from lightning_lite.runs import journal as journal_module
 from lightning_lite.runs.journal import Journal
 
 from tests.support.forked_scripts import ForkedScripts
+from tests.support.odd_files import put
 
 RUNNERS = ["inline", "processes"]
 
@@ -68,6 +69,14 @@ REMOVALS: dict[str, Callable[[Path], None]] = {
 }
 
 
+def _put_in_its_place(kind: str) -> Callable[[Path], None]:
+    return lambda root: put(kind, only_run(root) / "journal.log")
+
+
+for _kind in ("a folder", "a FIFO", "a dangling link"):
+    REMOVALS[f"the journal, for {_kind}"] = _put_in_its_place(_kind)
+
+
 def _copy(root: Path) -> Path:
     return Path(shutil.copy(only_run(root) / "journal.log", root / "copy"))
 
@@ -89,6 +98,67 @@ def test_the_app_ends_at_the_next_turn_with_one_error_that_says_why(what: str, r
     assert caught.value.__context__ is None
     if what in ("the root", "all runs", "the run"):
         assert not list(Path(os.environ["LIGHTNING_LITE_ROOT"]).rglob("run.json"))
+
+
+@pytest.mark.usefixtures("always_checks")
+@pytest.mark.parametrize("what", [what for what in REMOVALS if "for " in what])
+@pytest.mark.parametrize("reason", [None, ValueError("mine")])
+def test_another_thing_in_the_place_of_the_journal_is_named_and_no_resume_is_advised(
+    what: str, reason: Exception | None, capfd: pytest.CaptureFixture[str]
+):
+    def remove_and_end(root: Path) -> None:
+        REMOVALS[what](root)
+        if reason is not None:
+            raise reason
+
+    with pytest.raises(JournalGone if reason is None else ValueError) as caught:
+        LightningApp(Root(remove_and_end)).run("inline")
+
+    kind = what.removeprefix("the journal, for ").replace("dangling", "symbolic").replace("another", "a")
+    text = str(caught.value) + capfd.readouterr().err
+    assert text.count(f"was removed while the app was running: {kind} is in its place, and later events") == 1
+    assert getattr(caught.value, "__notes__", []) == []
+
+
+class Big(LightningFlow):
+    """Removes the run in a pass, and then asks for a call with a big argument or a big answer."""
+
+    def __init__(self, argument: int, answer: int) -> None:
+        super().__init__()
+        self.work = Takes()
+        self._argument, self._answer = bytes(argument), answer
+
+    def run(self) -> None:
+        self.work.run(b"", 1)
+        shutil.rmtree(os.environ["LIGHTNING_LITE_ROOT"], ignore_errors=True)
+        self.work.run(self._argument, self._answer)
+        self.stop()
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize(("argument", "answer"), [(2_000_000, 1), (1, 2_000_000), (200_000, 1), (1, 200_000)])
+def test_a_big_value_right_after_the_removal_is_not_the_reason(
+    monkeypatch: pytest.MonkeyPatch, runner: str, argument: int, answer: int
+):
+    monkeypatch.setattr(journal_module, "_CHECK_INTERVAL", 1000.0)  # no write checks
+
+    with pytest.raises(JournalGone, match="was removed while the app was running: later") as caught:
+        LightningApp(Big(argument, answer)).run(runner)
+
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    assert getattr(caught.value, "__notes__", []) == []
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_big_value_that_can_not_be_written_for_another_reason_is_told(tmp_path: Path, runner: str):
+    class Full(Big):
+        def run(self) -> None:
+            self.work.run(b"", 1)
+            (only_run(Path(os.environ["LIGHTNING_LITE_ROOT"])) / "values").touch()
+            self.work.run(self._argument, self._answer)
+
+    with pytest.raises(ValueFileError, match="it is a file, not a folder"):
+        LightningApp(Full(2_000_000, 1)).run(runner)
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
@@ -163,6 +233,26 @@ def test_a_journal_that_was_moved_is_written_on_and_can_be_resumed_there(tmp_pat
     again = Journal.open(str(tmp_path / "moved"), "app.py:Root")
     assert list(again.entries()) == [b"before", b"after"]
     again.close()
+
+
+def test_the_program_ends_with_one_traceback_after_a_big_argument(
+    forked_scripts: ForkedScripts, tmp_path: Path
+):
+    (tmp_path / "app.py").write_text(
+        ENDING.format(end="self.work.run(bytes(2_000_000))").replace(
+            "def run(self):\n        pass", "def run(self, data=b''):\n        pass"
+        )
+    )
+
+    done = forked_scripts.run_to_end(
+        tmp_path / "app.py", cwd=tmp_path, env={**os.environ, "LIGHTNING_LITE_ROOT": ""}
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("lightning_lite.errors.JournalGone: the journal ")
+    assert done.stderr.count("Traceback") == 1, done.stderr
+    assert done.stderr.count("was removed while the app was running") == 1
+    assert "PickleTooLarge" not in done.stderr
 
 
 def test_the_program_ends_with_one_traceback(forked_scripts: ForkedScripts):

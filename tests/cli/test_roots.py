@@ -141,7 +141,7 @@ def test_a_run_that_its_user_may_not_read_is_named_and_the_others_are_shown(capf
             ["stop"],
             ["clean"],
         ):
-            call(capfd, *words, "--root", folder / "of root")  # imports what Alice may not read
+            call(capfd, *words, "--root", folder / "of root")  # imports modules that Alice may not read
         act_as(ALICE, lambda: make(root))
         trouble = "its folder can't be read: Permission denied"
 

@@ -31,7 +31,7 @@ class Count(LightningWork):
 
 
 class Root(LightningFlow):
-    """Asks for six calls, and ends as it is told."""
+    """Asks for six calls; a function is its end."""
 
     def __init__(self, end: Callable[[], object]) -> None:
         super().__init__()

@@ -109,7 +109,7 @@ def test_a_damaged_run_json_next_to_the_journal_of_another_app_is_skipped(tmp_pa
 
 
 def _forget(run: Path) -> None:
-    """Take away what says whether a run had a journal, as in a run of an earlier version."""
+    """Remove the field of run.json about the journal, which a run of an earlier version lacks."""
     details = json.loads((run / "run.json").read_text())
     del details["has_journal"]
     (run / "run.json").write_text(json.dumps(details))
