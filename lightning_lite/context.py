@@ -28,6 +28,7 @@ class Caller(NamedTuple):
         project: In the process of a work: path and table of the file with the settings of its app, or `None`
             if the app has none.
         drives: Where the drives of the app are, a url or an absolute folder; `None` if they are in `root`.
+        session: Identifier of this execution of the app, another one after a resume; `None` outside any app.
     """
 
     kind: Literal["script", "flow", "init", "work"]
@@ -37,6 +38,7 @@ class Caller(NamedTuple):
     values: str | None = None
     project: tuple[str, Mapping[str, Any]] | None = None
     drives: str | None = None
+    session: str | None = None
 
     @property
     def drives_root(self) -> str | None:

@@ -157,7 +157,13 @@ class Session:
         self._is_resumed = path is not None
         self._folder, journal = open_run(root, options, path)
         caller = self._caller = Caller(
-            "flow", "root", options.root_dir, options.durable, self._folder.values, drives=options.drives
+            "flow",
+            "root",
+            options.root_dir,
+            options.durable,
+            self._folder.values,
+            drives=options.drives,
+            session=os.urandom(8).hex(),
         )
         self.layout = ShownLayout(root, caller, self._folder.note_layout)
         # The time of a `ManualClock` stands still, so that patience would never end.
@@ -201,7 +207,9 @@ class Session:
         preload, remote = _modules_for_works(options.start_method), None
         if options.runner == "ray":
             remote = remote_options(options)
-        runner_options = RunnerOptions.of(options, folder.logs, preload, setup, folder.values, remote)
+        runner_options = RunnerOptions.of(
+            options, folder.logs, preload, setup, folder.values, remote, self._caller.session
+        )
         if remote is not None:
             return make_remote_runner(runner_options, self._terminal)
         runner_class = InlineRunner if is_inline else ProcessRunner

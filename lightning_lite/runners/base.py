@@ -56,6 +56,7 @@ class RunnerOptions(NamedTuple):
         file: The file with settings that the processes of works use in place of a search, or `None`.
         drives: Absolute folder or url that holds the drives, or `None` if they are in `root_dir`.
         remote: The options of a runner of several machines, or `None` with another one.
+        session: Identifier of this execution of the app; see `Caller`.
 
     Example:
         >>> options = RunnerOptions.of(RunOptions("/root", durable=True), "/root/runs/1/logs")
@@ -73,6 +74,7 @@ class RunnerOptions(NamedTuple):
     file: ProjectFile | None = None
     drives: str | None = None
     remote: RemoteOptions | None = None
+    session: str | None = None
 
     @classmethod
     def of(
@@ -83,6 +85,7 @@ class RunnerOptions(NamedTuple):
         setup: bytes | None = None,
         values: str | None = None,
         remote: RemoteOptions | None = None,
+        session: str | None = None,
     ) -> Self:
         """Return the options of a runner for a run.
 
@@ -93,6 +96,7 @@ class RunnerOptions(NamedTuple):
             setup: See above.
             values: See above.
             remote: See above.
+            session: See above.
         """
         return cls(
             options.root_dir,
@@ -105,6 +109,7 @@ class RunnerOptions(NamedTuple):
             options.file,
             drives=options.drives,
             remote=remote,
+            session=session,
         )
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from xxhash import xxh3_128
 
+from lightning_lite.context import current_caller
 from lightning_lite.regular_files import file_stamp, kind_of
 from lightning_lite.storage.errors import DriveError, DriveRefused, shown
 from lightning_lite.storage.fs import syscalls
@@ -21,6 +22,13 @@ from lightning_lite.trusted_roots import check_own_file
 #: Bytes that are read at a time.
 _CHUNK = 1024 * 1024
 
+#: The files whose content was compared with its digest, and what they were then; by the execution of the app
+#: in this process, see `Caller`, and by path.
+_compared: dict[tuple[str | None, str], ContentDigest] = {}
+
+#: Number of files from which all of them are forgotten, so that a long run does not fill the memory.
+_MAX_COMPARED = 1024
+
 
 class ContentDigest(NamedTuple):
     """Size and digest of a stored file or folder.
@@ -28,13 +36,17 @@ class ContentDigest(NamedTuple):
     Attributes:
         size: Bytes of all files.
         digest: Digest of the content; for a folder, of all names and contents in it.
-        stamp: See `file_stamp`. As long as it is the same, the content is taken for that which was written,
-            and is not read for the digest. `None` for a folder.
+        stamp: See `file_stamp`. As long as it is the same, the execution of the app that wrote the file
+            takes its content for that which was written, and does not read it for the digest. `None` for a
+            folder.
+        session: That execution, see `Caller`; `None` if a script wrote it. Others do not trust the stamp:
+            after a loss of power or a failure of the disk, another content may have it.
     """
 
     size: int
     digest: str
     stamp: tuple[int, int, int] | None
+    session: str | None = None
 
 
 def take_digest(path: str) -> ContentDigest:
@@ -60,26 +72,37 @@ def take_digest(path: str) -> ContentDigest:
 def check_digest(fd: int, path: str, expected: ContentDigest) -> None:
     """Refuse an open file or folder that has another size or digest, or that another user may have written.
 
+    A file that this process has compared is not read again in the same execution of the app, as long as its
+    stamp is the same.
+
     Args:
         fd: Its descriptor, at position 0; the position does not change.
-        path: Its path, for the error.
+        path: Its path.
         expected: Its size and digest.
 
     Raises:
         DriveRefused: A file belongs to another user, or others may write to it.
         DriveError: The size or the digest differs.
     """
-    found = syscalls.fstat(fd)
+    found, session = syscalls.fstat(fd), current_caller().session
     if S_ISREG(found.st_mode):
         _check_owner(fd, path)
         if found.st_size != expected.size:
             raise _changed(path, f"its size in bytes is {found.st_size}, not {expected.size}")
-        if file_stamp(found) == expected.stamp:
+        stamp = file_stamp(found)
+        if stamp == expected.stamp and session is not None and session == expected.session:
+            return
+        if _compared.get((session, path)) == expected._replace(stamp=stamp):
             return
     elif expected.stamp is not None:
         raise _changed(path, f"it is {kind_of(found.st_mode)}, not a file")
-    if _digest_of(fd, path, is_new=False)[:2] != expected[:2]:
+    compared = _digest_of(fd, path, is_new=False)
+    if compared[:2] != expected[:2]:
         raise _changed(path, "its content does not match its digest")
+    if compared.stamp is not None:
+        if len(_compared) >= _MAX_COMPARED:
+            _compared.clear()
+        _compared[session, path] = expected._replace(stamp=compared.stamp)
 
 
 def check_digest_at(path: str, expected: ContentDigest) -> None:
@@ -109,7 +132,7 @@ def _digest_of(fd: int, path: str, *, is_new: bool) -> ContentDigest:
     check(fd, path)
     if S_ISREG(found.st_mode):
         _add_file(digest, fd)
-        return ContentDigest(found.st_size, digest.hexdigest(), file_stamp(found))
+        return ContentDigest(found.st_size, digest.hexdigest(), file_stamp(found), current_caller().session)
     size = 0
     for name, inner, status in _files_in(fd, path, "", check):
         digest.update(f"{name}\0{status.st_size}\0".encode(errors="surrogateescape"))

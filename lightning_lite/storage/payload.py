@@ -260,7 +260,7 @@ def _revive(
     consumer: str | None,
     version: str,
     root: str | None,
-    digest: tuple[int, str, tuple[int, int, int] | None] | None = None,
+    digest: tuple[Any, ...] | None = None,
 ) -> Payload:
     payload = cls.__new__(cls)
     payload.name, payload.origin_name, payload.consumer_name = name, origin, consumer

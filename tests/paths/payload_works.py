@@ -105,6 +105,25 @@ class MakeFolder(LightningWork):
         self.data = Folder({"a": "1", "b": "2"})
 
 
+class Text(Payload):
+    """Saves itself as one file of text."""
+
+    def save(self, obj: str, path: str) -> None:
+        pathlib.Path(path).write_text(obj)
+
+    def load(self, path: str) -> str:
+        return pathlib.Path(path).read_text()
+
+
+class MakeText(LightningWork):
+    def __init__(self) -> None:
+        super().__init__()
+        self.data: Payload | None = None
+
+    def run(self) -> None:
+        self.data = Text("abc")
+
+
 class Dies(LightningWork):
     """Dies while it writes its second object."""
 

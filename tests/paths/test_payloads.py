@@ -8,6 +8,7 @@ import pickle
 import re
 import sys
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from payload_works import (
     Dies,
     Make,
     MakeFolder,
+    MakeText,
     Model,
     Returns,
     Use,
@@ -25,9 +27,9 @@ from payload_works import (
 
 from lightning_lite import LightningApp, LightningWork
 from lightning_lite.context import Caller, acting_as
-from lightning_lite.errors import ArgumentError, InvalidValue, StateError
-from lightning_lite.storage import Payload
-from lightning_lite.storage.errors import DriveContextError, DriveDetached, DriveNotStored
+from lightning_lite.errors import AppFailed, ArgumentError, InvalidValue, StateError
+from lightning_lite.storage import Payload, content_digest
+from lightning_lite.storage.errors import DriveContextError, DriveDetached, DriveError, DriveNotStored
 from lightning_lite.testing import poll_until
 
 from tests.support.flows import Steps, run_steps
@@ -156,6 +158,109 @@ def test_a_resumed_app_still_has_its_payloads(own_place):
     LightningApp(root).run("inline", resume=True)
 
     assert root._answer == 3
+
+
+def damage_keeping_times(path: pathlib.Path) -> None:
+    """Change bytes in the middle of a file, as a failing disk does: its size and times stay."""
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def stored_file(root: pathlib.Path) -> pathlib.Path:
+    """Return the only file of the only payload."""
+    (path,) = (path for path in root.glob("drives/.payloads/root.make/data/**/*") if path.is_file())
+    return path
+
+
+def start_over(steps, make: LightningWork, *, runner: str, fails: bool, resume: bool = True) -> Steps:
+    """Run the steps with new works; `fails` ends the app as failed, so that its run can be resumed."""
+
+    def all_steps(flow):
+        answer = steps(flow)
+        if fails:
+            flow.fail("enough")
+        return answer
+
+    root = Steps(all_steps, make=make, use=Use())
+    with pytest.raises(AppFailed, match="enough") if fails else nullcontext():
+        LightningApp(root).run(runner, resume=resume)
+    return root
+
+
+@only_files
+@pytest.mark.parametrize("runner", ["inline", "processes"])
+def test_a_resume_refuses_a_payload_that_was_damaged_without_a_change_of_its_times(
+    runner, own_place, tmp_path
+):
+    def make(flow):
+        flow.make.run(lambda: np.ones(MIB))
+
+    def use(flow):
+        make(flow)
+        return flow.use.run(np.sum, flow.make.data)
+
+    start_over(make, Make(), runner=runner, fails=True, resume=False)
+    damage_keeping_times(stored_file(tmp_path / "root"))
+
+    with pytest.raises(DriveError, match="its content does not match its digest"):
+        start_over(use, Make(), runner=runner, fails=False)
+
+
+@only_files
+def test_a_second_resume_in_one_process_compares_again(own_place, tmp_path):
+    def steps(number):
+        def use(flow):
+            flow.make.run(lambda: np.ones(MIB))
+            return flow.use.run(np.sum, flow.make.data, number)
+
+        return use
+
+    start_over(steps(0), Make(), runner="inline", fails=True, resume=False)
+    start_over(steps(1), Make(), runner="inline", fails=True)
+    damage_keeping_times(stored_file(tmp_path / "root"))
+
+    with pytest.raises(DriveError, match="its content does not match its digest"):
+        start_over(steps(2), Make(), runner="inline", fails=False)
+
+
+@only_files
+def test_a_subclass_with_a_file_of_its_own_is_compared_after_a_resume(own_place, tmp_path):
+    def make(flow):
+        flow.make.run()
+
+    def use(flow):
+        make(flow)
+        return flow.use.run(len, flow.make.data)
+
+    start_over(make, MakeText(), runner="inline", fails=True, resume=False)
+    damage_keeping_times(stored_file(tmp_path / "root"))
+
+    with pytest.raises(DriveError, match="its content does not match its digest"):
+        start_over(use, MakeText(), runner="inline", fails=False)
+
+
+@only_files
+def test_a_live_run_reads_no_payload_for_its_digest_and_a_resumed_one_reads_it_once(own_place, monkeypatch):
+    reads = []
+    add_file = content_digest._add_file
+    monkeypatch.setattr(content_digest, "_add_file", lambda *args: (reads.append(1), add_file(*args)))
+
+    def use_twice(first):
+        def steps(flow):
+            flow.make.run(lambda: np.ones(MIB))
+            return [flow.use.run(np.sum, flow.make.data, number) for number in (first, first + 1)]
+
+        return steps
+
+    start_over(use_twice(0), Make(), runner="inline", fails=True, resume=False)
+    assert len(reads) == 1  # when it was written
+
+    root = start_over(use_twice(2), Make(), runner="inline", fails=False)
+    assert root._answer == [MIB, MIB]
+    assert len(reads) == 2
 
 
 def test_a_payload_is_refused_in_init_and_in_the_flow():

@@ -68,7 +68,9 @@ class RunnerClient:
     def runner(self):
         """The runner; made in the test itself, because pytest changes `sys.stdout` before that."""
         place = "s3://bucket/prefix"
-        return self._make_runner(RunnerOptions(self._folder, self._logs, durable=True, drives=place))
+        return self._make_runner(
+            RunnerOptions(self._folder, self._logs, durable=True, drives=place, session="session")
+        )
 
     def start(self, name="a", parallel=False, **options):
         work = Worker(parallel=parallel, **options)
@@ -169,7 +171,7 @@ class Conformance:
         assert (type(answer), answer.value) == (Answer, 42)
 
         # The work knows who it is.
-        who = ("work", "root.a", str(tmp_path), True, None, None, "s3://bucket/prefix")
+        who = ("work", "root.a", str(tmp_path), True, None, None, "s3://bucket/prefix", "session")
         assert client.run("caller") == who
 
         # What a call printed is logged before its end is reported.

@@ -119,7 +119,7 @@ def test_a_process_takes_over_what_the_parent_is_but_no_open_file(harness: Harne
     assert seen["environ"]["FROM_PARENT"] == "1"
     assert seen["environ"]["FROM_WORK"] == "2"
     assert seen["environ"]["LIGHTNING_LITE_ROOT"] == os.path.dirname(harness.logs)
-    assert seen["caller"] == ("work", "root.a", os.path.dirname(harness.logs), False, None, None, None)
+    assert seen["caller"] == ("work", "root.a", os.path.dirname(harness.logs), False, None, None, None, None)
     assert seen["stdin"] == ""
     assert seen["stdout"] == ("utf-8", "backslashreplace", True)
     assert seen["main"] == ("__main__", [])

@@ -222,7 +222,13 @@ class InlineRunner(Runner):
         connections = Connections(self._jobs.append, self._report, self._arrived.put)
         options = self._options
         caller = Caller(
-            "work", name, options.root_dir, options.durable, options.values, drives=options.drives
+            "work",
+            name,
+            options.root_dir,
+            options.durable,
+            options.values,
+            drives=options.drives,
+            session=options.session,
         )
         work = InlineWork(name, caller, connections, parallel=request.parallel)
         try:

@@ -59,6 +59,7 @@ class ProcessFactory:
             "durable": options.durable,
             "values": options.values,
             "drives": options.drives,
+            "session": options.session,
             "function": options.setup,
             "project": None if options.file is None else tuple(options.file),
             "secrets": texts_in(options.setup),

@@ -198,7 +198,7 @@ class Child:
         self._parent = setup["parent"]
         current_process.register(self._work, self._parent)
         app = (setup["root"], setup["durable"], setup["values"], setup["project"], setup["drives"])
-        set_process_caller(Caller("work", self._work, *app))
+        set_process_caller(Caller("work", self._work, *app, setup["session"]))
         start_new_thread(self._help, ())
 
     def _start(self, setup: dict[str, Any], packed_machine: bytes) -> bool:
