@@ -8,6 +8,7 @@ in each process       text_of                 the text of an exception, also of 
 in a work's process   format_user_frames      text, for the report and for the cause of the raised exception
 in the main process   leave_out_own_frames    the exception, before it leaves `app.run()` or a constructor
                       format_user_stack       text, for `lightning-lite stack`
+                      format_user_trace       the same for the place at which an exception was raised
 """
 
 from __future__ import annotations
@@ -164,6 +165,21 @@ def format_user_stack(frame: FrameType) -> str:
     while ours and ours[-1]:
         ours.pop()
     return "".join(traceback.format_list(stack[: len(ours)]))
+
+
+def format_user_trace(error: BaseException) -> str:
+    """Return the traceback of an exception as text, without the frames of this package.
+
+    Args:
+        error: The exception; it may have been raised in another thread.
+    """
+    import traceback  # noqa: PLC0415 - as above
+
+    # Without the columns, as the text of a stack.
+    stack = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__))
+    ours = _ours([entry.filename for entry in stack])
+    shown = [entry for entry, is_ours in zip(stack, ours, strict=True) if not is_ours]
+    return "".join(traceback.format_list(shown))
 
 
 def fill_in_source(text: str) -> str:

@@ -26,12 +26,16 @@ from lightning_lite.errors import AppEnding, CommandError, NoAnswer, StateConfli
 from lightning_lite.main_messages import ExternalRequest, RestartWanted, StopWanted
 from lightning_lite.runners.base import Runner
 from lightning_lite.runners.command_channel import Later
-from lightning_lite.tracebacks import format_user_stack
+from lightning_lite.tracebacks import format_user_stack, format_user_trace
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.work_row import WorkRow
 
-#: The last line of the stack of a flow that is not busy: in a pass, and between two passes.
+#: The last line of the stack of a flow that is not busy: in a pass, after one that was cut, and after others.
 _WAITS_FOR_CALL = "The flow waits at this line until a call has ended.\n"
+_WAS_CUT = (
+    "The last pass of the flow was cut at this line, because a call had not ended: the flow runs again from "
+    "its first line after the next change.\n"
+)
 _WAITS_FOR_CHANGE = "No pass of the flow is running: the app waits for the next change.\n"
 
 #: The status of HTTP for each error of a change of the state.
@@ -75,6 +79,10 @@ class Commanded(Protocol):
     @property
     def is_waiting(self) -> bool:
         """Whether a pass of the flow waits for a call."""
+
+    @property
+    def last_pause(self) -> BaseException | None:
+        """The exception that has cut the last pass of the flow, or `None`."""
 
     def snapshot_works(self) -> Sequence[WorkRow]:
         """Return a snapshot of all works in the tree."""
@@ -167,7 +175,12 @@ class Commands:
             return {"stack": ""}
         if is_busy:
             return {"stack": "".join(traceback.format_stack(frame))}
-        return {"stack": format_user_stack(frame) + (_WAITS_FOR_CALL if is_waiting else _WAITS_FOR_CHANGE)}
+        stack, pause = format_user_stack(frame), self._app.last_pause
+        if is_waiting:
+            return {"stack": stack + _WAITS_FOR_CALL}
+        if pause is not None:
+            return {"stack": stack + format_user_trace(pause) + _WAS_CUT}
+        return {"stack": stack + _WAITS_FOR_CHANGE}
 
     def _layout(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"layout": self._app.layout.snapshot()}

@@ -490,6 +490,11 @@ class Session:
         """Whether a pass of the flow waits for a call; readable from any thread."""
         return self._machine.is_waiting
 
+    @property
+    def last_pause(self) -> BaseException | None:
+        """The exception that has cut the last pass of the flow, or `None`; readable from any thread."""
+        return self._machine.last_pause
+
     def _open_api(self) -> None:
         """Collect the routes of the app; without the packages that serve them, the app runs without its API.
 

@@ -252,6 +252,11 @@ class Machine:
         return self._supervisors.all()
 
     @property
+    def last_pause(self) -> Pause | None:
+        """The exception that has cut the last pass of the flow, with its traceback; `None` if none did."""
+        return self._outbox.this_pass.pause
+
+    @property
     def wants_pass(self) -> bool:
         """Whether something changed since the last pass started, and none is waiting for a call."""
         return bool(self._outbox.reasons) and not self.ended and not self.is_waiting

@@ -288,6 +288,71 @@ def test_the_stack_of_a_flow_ends_with_the_line_that_waits_for_a_call(
     )
 
 
+#: A flow whose pass is cut by a report of another work, and whose later passes are cut, too: each has changed
+#: the state when it waits, and changes it back in `finally`.
+CUT = """
+import threading
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+class Wait(LightningWork):
+    def run(self, number):
+        if number == 1:
+            print("the work runs")
+            threading.Event().wait()
+
+class Inner(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Wait()
+        self.last = -1
+
+    def run(self):
+        for number in range(3):
+            try:
+                self.work.run(number)  # here
+            finally:
+                self.last = number
+
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.inner = Inner()
+        self.other = Wait(parallel=True)
+
+    def run(self):
+        self.other.run(1)
+        self.inner.run()
+
+if __name__ == "__main__":
+    LightningApp(Flow()).run()
+"""
+
+
+def test_the_stack_of_a_flow_whose_pass_was_cut_ends_with_the_line_of_the_cut(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    with running(tmp_path, source=CUT) as app:
+        app.wait_for_output("root.inner.work | the work runs")
+        assert call(capfd, "stop", "other", "--root", app.root).code == 0
+        shown = poll_until(
+            lambda: "was cut" in (out := call(capfd, "stack", "--root", app.root).out) and out, DEADLINE
+        )
+
+    lines = CUT.splitlines()
+    numbers = {line.strip(): number for number, line in enumerate(lines, 1)}
+    root, *stack, last = shown.splitlines()
+    assert root.startswith("root (Flow)")
+    assert stack[0] == f'  File "{tmp_path}/app.py", line {len(lines)}, in <module>'
+    assert stack[2::2] == [
+        f'  File "{tmp_path}/app.py", line {numbers["self.inner.run()"]}, in run',
+        f'  File "{tmp_path}/app.py", line {numbers["self.work.run(number)  # here"]}, in run',
+    ]
+    assert last == (
+        "The last pass of the flow was cut at this line, because a call had not ended: "
+        "the flow runs again from its first line after the next change."
+    )
+
+
 # Logs.
 
 

@@ -22,8 +22,8 @@ def command(root: str, target: tuple[str, ...]) -> None:
     """Show the Python stacks of works, even if they hang; without WORK, the stack of the flow.
 
     For a work, the innermost call is first; for the flow, it is last. If the flow waits for a call, the stack
-    ends with the line that asked for it, and says so. A work writes its stacks to its output, so they are
-    also in its log.
+    ends with the line that asked for it, and says so. Between two passes, it ends with the line at which the
+    last one was cut. A work writes its stacks to its output, so they are also in its log.
     """
     run, words = find_target(root, target, running=True)
     if not words or words == ("root",):
