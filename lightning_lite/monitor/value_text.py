@@ -434,6 +434,9 @@ def _summary(value: StandIn) -> str | None:
             return f"<{type_of(value)} {args[1]} of {args[2]}>"
         if module == "lightning_lite.storage.drive" and type(value.stand_in_state) is dict:
             return f"{name}({value.stand_in_state['id']!r})"
+        if module == "lightning_lite.values.array_views":  # `view_of(content, dtype, class)`
+            content, dtype, kind = args
+            return f"{kind.stand_in_name} {_dtype(dtype)} {_shape(content.stand_in_args[2])}"
         if module.partition(".")[0] == "numpy":
             return _numpy(value)
         if name.startswith("_rebuild_tensor"):

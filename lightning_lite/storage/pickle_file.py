@@ -20,6 +20,7 @@ from typing import Any
 
 from lightning_lite.storage.errors import DriveError, shown
 from lightning_lite.storage.fs import syscalls
+from lightning_lite.values.array_views import reduce_array
 from lightning_lite.values.pickling import is_importable, pack, unpack
 from lightning_lite.values.transferable import check_travels
 
@@ -89,7 +90,7 @@ class _Pickler(pickle.Pickler):
         if isinstance(obj, type | FunctionType):
             return NotImplemented if is_importable(obj.__module__ or "builtins") else (unpack, (pack(obj),))
         check_travels(obj, None)
-        return NotImplemented
+        return reduce_array(obj)
 
 
 def _pickled(value: Any) -> tuple[bytes | memoryview, list[PickleBuffer]]:

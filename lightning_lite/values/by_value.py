@@ -29,6 +29,7 @@ from typing import Any
 import cloudpickle
 
 from lightning_lite.values import definitions, namespaces, object_tokens
+from lightning_lite.values.array_views import reduce_array
 from lightning_lite.values.by_name import (
     check_arrival,
     is_found,
@@ -197,6 +198,8 @@ class _ValuePickler(pickle.Pickler):
             return reduce_error(obj)
         self._carried = check_travels(obj, self._carried)
         check_arrival(kind)
+        if (reduced := reduce_array(obj)) is not NotImplemented:
+            return reduced
         return self._reduce_object(obj, kind)
 
     # Functions.

@@ -15,6 +15,7 @@ from typing import Any
 
 from lightning_lite.errors import ArgumentError
 from lightning_lite.tracebacks import find_user_error
+from lightning_lite.values.array_views import is_array
 from lightning_lite.values.pickling import BIG, value_files
 from lightning_lite.values.transferable import Confidential, NotShareable, Transferable, check_travels
 
@@ -99,7 +100,7 @@ def _encode_other(value: Any, parts: list[bytes], above: _Above) -> None:
     check_travels(value, None)
     if isinstance(value, type):
         _encode_named(value, parts)
-    elif type(value).__name__ == "ndarray" and type(value).__module__ == "numpy":
+    elif is_array(type(value)):
         _encode_array(value, parts, above)
     else:
         _encode_reduced(value, parts, above)

@@ -56,6 +56,9 @@ _GROWTH = 8
 #: Imported by name, when this process handles the first big value.
 _VALUE_FILES = "lightning_lite.values.value_files"
 
+#: Imported by name, when this process pickles the first object of NumPy.
+_ARRAY_VIEWS = "lightning_lite.values.array_views"
+
 #: Begin of the bytes of a big value: a pickle that calls `value_files.load(reference)`. It is followed by the
 #: size of the reference, the reference and `_END`.
 REFERENCE = b"\x80\x05c" + _VALUE_FILES.encode() + b"\nload\nB"
@@ -339,6 +342,10 @@ class _ReferencePickler(_pickle.Pickler):
         if kind is ModuleType or (kind.__module__ in _NAMING and not is_importable(obj.__module__ or "")):
             raise _NeedsValue
         check_arrival(kind)
+        if kind.__module__ == "numpy":
+            reduced = late_import(_ARRAY_VIEWS).reduce_array(obj)
+            if reduced is not NotImplemented:
+                return reduced
         single = name_of_single(obj, kind)
         if single is None:
             reduced = reduce_in_own_way(obj, kind)

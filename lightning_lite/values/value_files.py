@@ -39,13 +39,11 @@ from lightning_lite.regular_files import (
     open_folder,
 )
 from lightning_lite.trusted_roots import check_own_file, own_file_advice
+from lightning_lite.values.array_views import MIN_BUFFER
 from lightning_lite.values.secret_texts import tokens_in
 
 if TYPE_CHECKING:
     from pickle import PickleBuffer
-
-#: Size in bytes from which a buffer is a section of the file; smaller ones are part of the pickle.
-_MIN_BUFFER = 64 * 1024
 
 #: A pickle of this size in bytes is written to the file; a smaller one travels with the reference.
 _MAX_INLINE_PICKLE = 64 * 1024
@@ -152,7 +150,7 @@ class Draft:
     def add(self, buffer: PickleBuffer) -> bool:
         """Add a buffer if it is big; return whether the pickle must contain it."""
         view = buffer.raw()
-        if view.nbytes < _MIN_BUFFER:
+        if view.nbytes < MIN_BUFFER:
             return True
         self._buffers.append(view)
         return False
@@ -352,7 +350,7 @@ def digest_of(view: memoryview) -> str:
     Args:
         view: Bytes, contiguous.
     """
-    mapping = _mapping_of(view) if view.nbytes >= _MIN_BUFFER else None
+    mapping = _mapping_of(view) if view.nbytes >= MIN_BUFFER else None
     if mapping is not None:
         start = _address(view) - mapping.start
         for section in mapping.file.sections:
@@ -368,7 +366,7 @@ def _merge(pieces: Sequence[bytes]) -> Iterator[bytes]:
     """Yield the pieces of a pickle with small ones joined; big ones are not copied."""
     small: list[bytes] = []
     for piece in pieces:
-        if len(piece) < _MIN_BUFFER:
+        if len(piece) < MIN_BUFFER:
             small.append(piece)
             continue
         if small:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy
 import pytest
-from value_works import Compares, Failing, Looking, Maker, Split, Stuck, Taker, files
+from value_works import ARRAYS, Compares, Failing, Looking, LooksAtArray, Maker, Split, Stuck, Taker, files
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork, process_places
 from lightning_lite.errors import AppFailed, ValueFileError
@@ -27,6 +27,13 @@ def private_kib() -> int:
     """Return the memory of this process that no file backs, in KiB."""
     text = Path("/proc/self/smaps_rollup").read_text()
     return int(re.search(r"^Anonymous: +(\d+)", text, re.MULTILINE)[1])
+
+
+def mapped_kib() -> int:
+    """Return how much of its mapped files this process has read, in KiB."""
+    text = Path("/proc/self/smaps").read_text()
+    values = re.findall(r"/values/.*\.val(?: .*)?\n(?:.*\n)*?Rss: +(\d+)", text)
+    return sum(map(int, values))
 
 
 @RUNNERS
@@ -66,6 +73,27 @@ def test_other_big_values_arrive_equal(runner, own_place):
     assert nested["b"] == nested_back["b"] == "text"
     for one, other in zip(nested["a"], nested_back["a"], strict=True):
         assert numpy.array_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_the_flow_hands_on_each_kind_of_array_without_its_memory(kind, own_place):
+    def steps(flow):
+        flow.looks.run(flow.other.run(MIB, kind))  # loads modules
+        before = private_kib(), mapped_kib()
+        value = flow.maker.run(16 * MIB, kind)
+        seen = flow.looks.run(value)
+        return value, seen, private_kib() - before[0], mapped_kib() - before[1]
+
+    works = {"maker": Maker(), "other": Maker(), "looks": LooksAtArray()}
+    value, seen, grown, read = run_steps(steps, **works)._answer
+
+    made = ARRAYS[kind](numpy, numpy.frombuffer(bytes(range(256)) * (MIB // 16), "u1").reshape(-1, 256))
+    array, expected = (value["layer 3"], made["layer 3"]) if kind == "many" else (value, made)
+    assert array.tobytes() == expected.tobytes()
+    assert not array.flags.writeable
+    assert seen == (type(expected).__name__, expected.dtype, expected.shape, False, 2)
+    assert grown < 4 * 1024
+    assert read < 4 * 1024  # nor were its pages read for the key of the call
 
 
 def test_a_small_value_loads_nothing_and_writes_no_file(own_place):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,22 @@ def files() -> list[Path]:
     return sorted(Path(os.environ["LIGHTNING_LITE_ROOT"], "runs").glob("*/values/*"))
 
 
+def _mapped(numpy: Any, array: Any) -> Any:
+    numpy.save("array.npy", array)
+    return numpy.load("array.npy", mmap_mode="r")
+
+
+#: Arrays whose content NumPy puts into the pickle, made of another one, by kind.
+ARRAYS: dict[str, Callable[[Any, Any], Any]] = {
+    "datetime64": lambda numpy, array: array.view("datetime64[s]"),
+    "timedelta64": lambda numpy, array: array.view("timedelta64[ms]"),
+    "in Fortran's order": lambda numpy, array: numpy.asfortranarray(array.view("datetime64[s]")),
+    "with fields": lambda numpy, array: array.view([("a", "datetime64[s]"), ("b", "f8")]),
+    "not contiguous": lambda numpy, array: array.repeat(2, axis=1)[:, ::2],
+    "memmap": _mapped,
+}
+
+
 class Maker(LightningWork):
     """Makes values of the given size."""
 
@@ -34,6 +51,8 @@ class Maker(LightningWork):
         import numpy  # noqa: PLC0415 - 80 ms; only the processes of works with arrays need it
 
         array = numpy.frombuffer(data, "u1").reshape(-1, 256).copy()
+        if kind in ARRAYS:
+            return ARRAYS[kind](numpy, array)
         return array if kind == "array" else {"a": [array, 2 * array], "b": "text"}
 
 
@@ -89,6 +108,15 @@ class Compares(LightningWork):
 
     def run(self, first: dict[str, object], second: dict[str, object], item: object) -> tuple[bool, bool]:
         return first is second, first["a"] is item
+
+
+class LooksAtArray(LightningWork):
+    """Returns what an array is, and that a write to it is refused."""
+
+    def run(self, value: Any) -> object:
+        array = value if type(value) is not dict else value["layer 3"]
+        inodes = {path.stat().st_ino for path in files()}
+        return type(array).__name__, array.dtype, array.shape, array.flags.writeable, len(inodes)
 
 
 class Split(LightningWork):

@@ -32,6 +32,7 @@ LATE = {
     "storage.mount": "few apps have a mount, and each work loads `tree.cloud`",
     "storage.object_store.store": "drives in plain files need none of its modules; needs an extra",
     "tree.calls": "only the flow keeps records of calls",
+    "values.array_views": "only processes that pickle an object of NumPy need it",
     "values.by_value": "takes 30 to 50 ms, and most works pickle nothing by value",
     "values.call_key": "only the flow computes keys of calls",
     "values.multiprocessing_objects": "only works that share file descriptors with the app need it",

@@ -83,6 +83,13 @@ def test_arrays_are_summarised_in_each_protocol(protocol):
     )
 
 
+def test_an_array_that_is_sent_as_a_view_is_summarised_with_its_own_type():
+    dates = np.zeros((100, 200), "datetime64[s]")
+    mapped = np.memmap("file", "f4", "w+", shape=(100, 200))
+
+    assert describe(pack([dates, mapped])).text == "[ndarray M8 (100, 200), memmap float32 (100, 200)]"
+
+
 def test_attributes_are_shown_without_the_class(monkeypatch):
     slotted = Slotted()
     slotted.size = 3

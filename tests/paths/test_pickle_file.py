@@ -23,6 +23,11 @@ VALUES = {
     "big array": np.arange(100_000).reshape(100, 1000),
     "in Fortran's order": np.asfortranarray(np.arange(10_000.0).reshape(100, 100)),
     "not contiguous": np.arange(100_000)[::3],
+    "of dates": np.arange(100_000).view("datetime64[s]"),
+    "of durations in Fortran's order": np.asfortranarray(np.ones((300, 400), "timedelta64[ms]")),
+    "of dates, not contiguous": np.arange(100_000).view("datetime64[D]")[::2],
+    "with dates in fields": np.zeros(10_000, [("a", "datetime64[s]"), ("b", "f4")]),
+    "masked": np.ma.array(np.arange(100_000), mask=[False, True] * 50_000),
     "empty": np.empty((0, 3)),
     "of text": np.array(["a", "bcd"] * 5000),
     "several": [np.full(5000, n, dtype) for n, dtype in enumerate(("i1", "u4", "f8", "c16"))],
@@ -44,6 +49,14 @@ def test_what_comes_back_is_what_went_in(value):
     pickle_file.dump(value, "file")
 
     assert same(value, pickle_file.load("file"))
+
+
+@pytest.mark.parametrize("name", [name for name in VALUES if "dates" in name or "durations" in name])
+def test_the_content_of_an_array_of_dates_is_a_buffer_of_the_file(name):
+    pickled, buffers = pickle_file._pickled(VALUES[name])
+
+    assert len(pickled) < 1000
+    assert [buffer.raw().nbytes for buffer in buffers] == [VALUES[name].nbytes]
 
 
 def test_an_array_may_be_written_to_if_the_one_that_went_in_was_and_the_file_stays():
