@@ -15,7 +15,7 @@ from typing import Any
 
 from lightning_lite.errors import ArgumentError
 from lightning_lite.tracebacks import find_user_error
-from lightning_lite.values.array_views import is_array
+from lightning_lite.values.array_views import MIN_BUFFER, is_array
 from lightning_lite.values.pickling import BIG, value_files
 from lightning_lite.values.transferable import Confidential, NotShareable, Transferable, check_travels
 
@@ -139,12 +139,12 @@ def _encode_array(value: Any, parts: list[bytes], above: _Above) -> None:
         _encode(value.tolist(), parts, above)
     else:
         parts.append(b"a" + _text(value.dtype.str + repr(value.dtype.descr)) + _text(repr(value.shape)))
-        if value.nbytes < BIG:
+        if value.nbytes < MIN_BUFFER:
             digest = blake2b(digest_size=_DIGEST_SIZE)
             digest.update(value.tobytes())
             parts.append(digest.digest())
             return
-        if value.flags.f_contiguous and not value.flags.c_contiguous:
+        if value.nbytes >= BIG and value.flags.f_contiguous and not value.flags.c_contiguous:
             parts.append(b"F")  # digested in the order that it has in memory, so that it is not copied
             value = value.T
         if value.flags.c_contiguous:

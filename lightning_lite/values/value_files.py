@@ -23,6 +23,7 @@ import sys
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
@@ -111,13 +112,14 @@ class Reference(NamedTuple):
 
 
 class _Mapping(NamedTuple):
-    """A mapped file of this process: its addresses, and the file."""
+    """A mapped file of this process: its addresses, the file, and the digests of its sections by place."""
 
     start: int
     end: int
     alive: ref[mmap.mmap]
     folder: str
     file: ValueFile
+    digests: dict[tuple[int, int], str]
 
 
 #: The mapped files, in the order of their addresses.
@@ -352,10 +354,9 @@ def digest_of(view: memoryview) -> str:
     """
     mapping = _mapping_of(view) if view.nbytes >= MIN_BUFFER else None
     if mapping is not None:
-        start = _address(view) - mapping.start
-        for section in mapping.file.sections:
-            if section.start == start and section.size == view.nbytes:
-                return section.digest
+        known = mapping.digests.get((_address(view) - mapping.start, view.nbytes))
+        if known is not None:
+            return known
     return xxh3_128(view).hexdigest()
 
 
@@ -422,12 +423,11 @@ def _link_mapped(
             os.link(os.path.join(mapping.folder, mapping.file.name), name, dst_dir_fd=folder_fd)
         except OSError:
             continue  # the file was removed, or the file system has no links: written again
-        known = {(section.start, section.size) for section in mapping.file.sections}
         sections = list(mapping.file.sections)
         for view in views:
             start = _address(view) - mapping.start
             places[id(view)] = len(files), start, view.nbytes
-            if (start, view.nbytes) not in known:
+            if (start, view.nbytes) not in mapping.digests:
                 sections.append(Section(start, view.nbytes, digest_of(view)))
         files.append(mapping.file._replace(name=name, sections=sections))
     return places
@@ -658,7 +658,8 @@ def _opened(folder: str) -> Iterator[int]:
 
 def _register(start: int, mapped: mmap.mmap, folder: str, file: ValueFile) -> None:
     global _mappings
-    mapping = _Mapping(start, start + file.size, ref(mapped), folder, file)
+    digests = {(section.start, section.size): section.digest for section in file.sections}
+    mapping = _Mapping(start, start + file.size, ref(mapped), folder, file, digests)
     # Drop the mappings that have ended; others may have got their addresses.
     known = [other for other in _mappings if other.alive() is not None]
     _mappings = sorted([*known, mapping], key=lambda mapping: mapping.start)
@@ -677,8 +678,9 @@ def _mapping_of(view: memoryview) -> _Mapping | None:
     return mapping if is_inside else None
 
 
-def _address(view: memoryview) -> int:
-    """Return the address of the first byte of a buffer."""
+@cache
+def _buffer_class() -> Any:
+    """Return the class for `Py_buffer` of the C API; to make it takes 0.1 ms."""
     import ctypes  # noqa: PLC0415 - 5 ms; only the C API returns the address of a read-only buffer
 
     class PyBuffer(ctypes.Structure):
@@ -696,7 +698,14 @@ def _address(view: memoryview) -> int:
             ("internal", ctypes.c_void_p),
         )
 
-    buffer = PyBuffer()
+    return PyBuffer
+
+
+def _address(view: memoryview) -> int:
+    """Return the address of the first byte of a buffer."""
+    import ctypes  # noqa: PLC0415 - as above
+
+    buffer = _buffer_class()()
     api = ctypes.pythonapi
     api.PyObject_GetBuffer(ctypes.py_object(view), ctypes.byref(buffer), 0)
     try:

@@ -34,6 +34,7 @@ ARRAYS: dict[str, Callable[[Any, Any], Any]] = {
     "with fields": lambda numpy, array: array.view([("a", "datetime64[s]"), ("b", "f8")]),
     "not contiguous": lambda numpy, array: array.repeat(2, axis=1)[:, ::2],
     "memmap": _mapped,
+    "many": lambda numpy, array: {f"layer {n}": part for n, part in enumerate(numpy.split(array, 32))},
 }
 
 

@@ -189,6 +189,8 @@ def test_a_key_has_64_bits():
         (lambda: key(float("nan")), lambda: key(-float("nan"))),
         (lambda: key(numpy.arange(4)[::-1]), lambda: key(numpy.array([3, 2, 1, 0]))),
         (lambda: key(numpy.asfortranarray(numpy.ones((2, 3)))), lambda: key(numpy.ones((2, 3)))),
+        (lambda: key(numpy.asfortranarray(numpy.ones((90, 100)))), lambda: key(numpy.ones((90, 100)))),
+        (lambda: key(numpy.ones((90, 200))[:, ::2]), lambda: key(numpy.ones((90, 100)))),
         (lambda: key(numpy.memmap("file", "f8", "w+", shape=9)), lambda: key(numpy.zeros(9))),
         (lambda: key(local(1)), lambda: key(local(1))),
         (lambda: key(Point(1.0)), lambda: key(Point(1.0))),
