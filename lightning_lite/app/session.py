@@ -196,7 +196,7 @@ class Session:
             self._folder.note_end("failed")
             journal.close()
             raise
-        self._recorder = Recorder(journal, options.history)
+        self._recorder = Recorder(journal, options.history, root)
         self._flow_log: FlowLog | None = None
 
     def _make_runner(self, options: RunOptions) -> Runner:

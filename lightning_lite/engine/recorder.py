@@ -41,6 +41,7 @@ from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.numbers_log import NumbersLog
 from lightning_lite.settings import HISTORY
 from lightning_lite.status import WorkStageStatus
+from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.values.codec import decode_number
 
 _log = logging.getLogger("lightning_lite")
@@ -74,20 +75,21 @@ class Recorder:
     Args:
         journal: The journal, open for writing.
         history: Number of ended calls that the journal keeps for `timeline` and the like.
+        root: The root flow, for the lines of warnings.
 
     Attributes:
         wake_at: When `record` must be called, also without events, in monotonic seconds, or `None`: the
             oldest new call counts as survived, or numbers must be written.
     """
 
-    def __init__(self, journal: Journal, history: int = HISTORY) -> None:
+    def __init__(self, journal: Journal, history: int = HISTORY, root: LightningFlow | None = None) -> None:
         self._journal = journal
         self._limit = history
         self.wake_at: float | None = None
         self._unencoded: list[Event] = []  # a big value among them could not be written
         self._young: dict[tuple[str, str], float] = {}  # running calls: (work, key) → monotonic time
         self._numbers = NumbersLog(journal.folder)
-        self._big_values = BigValueWarnings()
+        self._big_values = BigValueWarnings(root)
         self._compaction: Compaction | None = None
         self._size = 0  # of the journal, after the last write
         self._snapshot_size = 0
@@ -185,7 +187,7 @@ class Recorder:
         """Add the numbers among new values to their log, and count the big values."""
         for name, encoded in event.values.items():
             if len(encoded) >= BIG:
-                self._big_values.count(f"{event.component}.{name}", len(encoded))
+                self._big_values.count(f"{event.component}.{name}", encoded)
             elif (number := decode_number(encoded)) is not None:
                 self._numbers.add(f"{event.component}.{name}", event.time, number, now.monotonic)
 
