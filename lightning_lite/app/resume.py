@@ -77,7 +77,7 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
             return folder, journal
     journal = Journal.open(path, identity, durable=options.durable)
     try:
-        journal.check_end(read_details(path).get("journal_end"))
+        journal.check_end(read_details(path).get("journal_end", {}))
         # Before the folder is reopened, so that a refused run stays unchanged.
         replay = Replay(os.path.basename(path), fold_entries(journal.entries(), journal.path))
         _restore(replay, root, options.retry_failed)

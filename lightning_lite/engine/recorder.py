@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import assert_never
+from typing import Any, assert_never
 
 from lightning_lite.clock import Moment
 from lightning_lite.engine.big_value_warnings import BIG, BigValueWarnings
@@ -201,7 +201,7 @@ class Recorder:
         self._unencoded = []
         return entry
 
-    def close(self, note_end: Callable[[str], None] | None = None) -> None:
+    def close(self, note_end: Callable[[dict[str, Any]], None] | None = None) -> None:
         """Compact a journal that has grown, write the events that failed before, and close the journal.
 
         Args:

@@ -60,8 +60,8 @@ class Replay:
                 raise PoisonCall(
                     f"The flow died {times} times in a row within seconds after it had sent a call to {work} "
                     f"(key {key}), so run {self.run} is not resumed. To run the call anyway: "
-                    f"app.run(resume={self.run!r}, retry_failed=True), or lightning-lite resume {self.run} "
-                    "--retry-failed.",
+                    f"app.run(resume={self.run!r}, retry_failed=True), or the option --retry-failed of "
+                    "lightning-lite resume.",
                     work=work,
                     key=key,
                 )

@@ -34,7 +34,7 @@ START_TROUBLE = "it has no run.json: its start was cut short, or has not ended y
 RUN_STATES = ("running", "stopped", "failed", "interrupted", "killed", "died", "unknown")
 
 #: Names in the folder of a run whose process was killed while it began the run.
-_NAMES_AT_START = {"logs", "run.json.new", "journal.lock", f"{FILE_NAME}.new"}
+_NAMES_AT_START = {"logs", "run.json", "run.json.new", "journal.lock", f"{FILE_NAME}.new"}
 
 _RUN_ID = re.compile(r"[0-9]{8}-[0-9]{9}-[0-9a-f]{6}")
 
@@ -53,7 +53,7 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("command", "tags"), (list,)),
     "works": (dict,),
     "has_journal": (bool,),
-    "journal_end": (str,),
+    "journal_end": (dict,),
     "pid": (int,),
 }
 
@@ -145,7 +145,7 @@ def read_run(path: str) -> RunSummary:
     try:
         holder = find_holder(path)
     except OSError as error:
-        if _is_denied(error) and error.filename == path:
+        if isinstance(error, PermissionError) and error.filename == path:
             trouble = f"its folder can't be read: {error.strerror}"
             return RunSummary(os.path.basename(path), path, {}, "unknown", None, trouble)
         troubles.append(f"its lock can't be read: {_describe(error)}")
@@ -317,6 +317,7 @@ def find_resumable(root: str, identity: str) -> str | None:
         if os.path.islink(path):
             if can_resume(path) and read_details(path).get("identity", identity) == identity:
                 _check_run(path)
+                return path
         elif (found := _identity_of(path, identity)) is not None and found == identity:
             _check_run(path)
             return path
@@ -341,7 +342,10 @@ def _identity_of(path: str, asked: str) -> str | None:
             return None
         if isinstance(error, FileNotFoundError) and os.path.lexists(os.path.join(path, "run.json")):
             return _identity_of(path, asked)  # its process has just written it
-        trouble, is_denied = f"its run.json can't be read: {_describe(error)}", _is_denied(error)
+        trouble, is_denied = (
+            f"its run.json can't be read: {_describe(error)}",
+            isinstance(error, PermissionError),
+        )
     else:
         found = details.get("identity")
         if details.get("state") == "stopped" or (found is not None and found != asked):
@@ -361,7 +365,7 @@ def _identity_of(path: str, asked: str) -> str | None:
 
 def _unusable(path: str, trouble: str, *, is_denied: bool) -> JournalError:
     """Return the error for a run that is damaged, or that this user may not read."""
-    advice = "give yourself access to it with chmod or chown" if is_denied else "restore it from a copy"
+    advice = "resume it as a user who may read it" if is_denied else "restore it from a copy"
     return JournalError(
         f"the run {os.path.basename(path)!r} can't be resumed: {trouble}; {advice}, remove the folder "
         f"{path!r}, or start a new run with resume=False",
@@ -418,16 +422,23 @@ def has_begun(path: str) -> bool:
     except FileNotFoundError:
         pass  # `run.json` is written before the journal, so only one that was removed leaves traces
     except (OSError, ValueError):
-        return True
+        if not _is_empty(os.path.join(path, "run.json")):  # as a loss of power may leave it
+            return True
     try:
-        return bool(
-            set(os.listdir(path)) - _NAMES_AT_START
-            or ("logs" in os.listdir(path) and os.listdir(os.path.join(path, "logs")))
-        )
+        # NFS keeps files that were open when they were removed under names that begin with a dot.
+        names = {name for name in os.listdir(path) if not name.startswith(".")}
+        return bool(names - _NAMES_AT_START or ("logs" in names and os.listdir(os.path.join(path, "logs"))))
     except FileNotFoundError:  # the run was just removed
         return False
     except OSError:
         return True
+
+
+def _is_empty(path: str) -> bool:
+    try:
+        return os.path.getsize(path) == 0
+    except OSError:
+        return False
 
 
 def can_resume(path: str) -> bool:
@@ -475,10 +486,6 @@ def _is_run(path: str) -> bool:
         return stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
     except OSError:
         return False
-
-
-def _is_denied(error: Exception) -> bool:
-    return isinstance(error, PermissionError)
 
 
 def _describe(error: OSError | ValueError) -> str:

@@ -222,16 +222,16 @@ class RunFolder:
                 path=self.path,
             ) from refused
 
-    def note_journal_end(self, checksum: str) -> None:
+    def note_journal_end(self, end: dict[str, Any]) -> None:
         """Record where the journal ends: a part of it that is missing later was removed.
 
         This is not part of `note_end`, because the journal may get entries after the run has ended, and may
         take long to compact. If the process dies in between, the end of the run is known all the same.
 
         Args:
-            checksum: From `Journal.close`.
+            end: From `Journal.close`.
         """
-        self._details["journal_end"] = checksum
+        self._details["journal_end"] = end
         with suppress(OSError):  # then an end that is missing is taken for an incomplete write
             self._write()
 

@@ -14,15 +14,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from io import FileIO
 from time import monotonic
-from typing import Self
+from typing import Any, Self
 from zlib import crc32
 
 from lightning_lite.errors import JournalError, JournalGone
+from lightning_lite.process_places import boot_id
 from lightning_lite.regular_files import advice_for, flush_folder, kind_of
 from lightning_lite.runs.journal_format import (
     CHECKSUM_SIZE,
@@ -167,19 +168,25 @@ class Journal:
         """Whether it was removed, and a method has raised `JournalGone`."""
         return self._is_gone
 
-    def check_end(self, checksum: str | None) -> None:
+    def check_end(self, noted: Mapping[str, Any]) -> None:
         """Refuse a journal that has lost its end, or whose last entry was changed.
 
+        A longer journal is accepted, and one in another file: then `run.json` is older than the journal.
+
         Args:
-            checksum: The end that `close` has given to `note_end`, or `None` if the last process that wrote
+            noted: The end that `close` has given to `note_end`. It is empty if the last process that wrote
                 the journal did not get that far: then an incomplete write may be at its end.
 
         Raises:
-            JournalCorrupt: The journal has another end.
+            JournalCorrupt: Entries are missing, or the last one was changed.
         """
-        if checksum is not None and self._log.end.checksum.hex() != checksum:
+        end = self._log.end
+        if noted.get("file") != self._log.inode or noted.get("boot") not in (None, boot_id()):
+            return
+        number = noted.get("entries", 0)
+        if end.number < number or (end.number == number and end.checksum.hex() != noted.get("checksum")):
             what = "entries that run.json knows of are missing there, or the last one was changed"
-            raise corrupt(self.path, self._log.end.number + 1, what)
+            raise corrupt(self.path, end.number + 1, what)
 
     def entries(self) -> Iterator[bytes]:
         """Yield the data of all written entries, in order."""
@@ -246,16 +253,14 @@ class Journal:
         except OSError as error:
             refuse(error, self.path)
 
-    def close(self, note_end: Callable[[str], None] | None = None) -> None:
+    def close(self, note_end: Callable[[dict[str, Any]], None] | None = None) -> None:
         """Write the entries that could not be written before, and release the lock of the run.
 
         An empty entry marks the end, so that later damage of the last entry is not taken for an incomplete
         write. A second call has no effect.
 
         Args:
-            note_end: Called with the checksum of the end for `check_end`, before the lock is released. Before
-                that, the journal is flushed to the disk: else a loss of power could take its end and leave
-                the note.
+            note_end: Called with the end for `check_end`, before the lock is released.
 
         Raises:
             JournalGone: The journal was removed, and no earlier call has reported that.
@@ -270,22 +275,32 @@ class Journal:
                     self._waiting.append(b"")
                 self._check_at = 0.0
                 self._flush()
-                if note_end is not None and self._is_on_disk():
-                    note_end(self._log.end.checksum.hex())
+                if note_end is not None and (boot := self._boot_of_end()) != "":
+                    end = self._log.end
+                    checksum = end.checksum.hex()
+                    note_end(
+                        {"boot": boot, "file": self._log.inode, "entries": end.number, "checksum": checksum}
+                    )
         finally:
             self._is_closed = True
             self._waiting.clear()
             self._log.close()
             self._lock.release()
 
-    def _is_on_disk(self) -> bool:
-        """Flush the journal to the disk, and its name, which a rewrite has given; return whether it could."""
+    def _boot_of_end(self) -> str | None:
+        """Return in which boot of the machine the present end is sure to be there; "" if that is not known.
+
+        A loss of power can take the end. With `durable`, it is flushed to the disk, so it is there in each
+        boot, `None`. Else it is not, because some file systems would write the big files of works first.
+        """
+        if not self._durable:
+            return boot_id() or ""
         try:
             self._log.flush()
-            flush_folder(self.folder)
+            flush_folder(self.folder)  # a rewrite has given the file its name
         except OSError:
-            return False
-        return True
+            return ""
+        return None
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():
@@ -442,6 +457,11 @@ class _LogFile:
                 os.unlink(new)
             raise
         return log
+
+    @property
+    def inode(self) -> int:
+        """The number of the file in its file system."""
+        return os.fstat(self._fd).st_ino
 
     def seal(self, entries: Iterable[bytes]) -> tuple[bytes, End]:
         """Return the bytes of entries, numbered and with their checksums, and the end after them."""

@@ -9,7 +9,7 @@ journal does not fit.
 
 The process may die while it writes, so the last entry may be incomplete: a reader ignores it. Any other
 damage is refused. The mark and the check in front of each entry distinguish the two: if a readable entry
-follows, the damage is not at the end. After a run that has ended in order, `Journal.check_end` refuses a
+follows, the damage is not at the end. After the normal end of a run, `Journal.check_end` refuses a
 journal that lacks its end.
 """
 

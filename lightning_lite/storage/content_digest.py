@@ -22,12 +22,12 @@ from lightning_lite.trusted_roots import check_own_file
 #: Bytes that are read at a time.
 _CHUNK = 1024 * 1024
 
-#: The files whose content was compared with its digest, and what they were then; by the execution of the app
-#: in this process, see `Caller`, and by path.
-_compared: dict[tuple[str | None, str], ContentDigest] = {}
+#: The files whose content was compared with its digest, and what they were then; by the session of the app,
+#: see `Caller`, and by path, oldest first.
+_checked_files: dict[tuple[str | None, str], ContentDigest] = {}
 
-#: Number of files from which all of them are forgotten, so that a long run does not fill the memory.
-_MAX_COMPARED = 1024
+#: Maximum of files in it, so that a long run does not fill the memory; the oldest is read again.
+_MAX_CHECKED = 1024
 
 
 class ContentDigest(NamedTuple):
@@ -92,7 +92,7 @@ def check_digest(fd: int, path: str, expected: ContentDigest) -> None:
         stamp = file_stamp(found)
         if stamp == expected.stamp and session is not None and session == expected.session:
             return
-        if _compared.get((session, path)) == expected._replace(stamp=stamp):
+        if _checked_files.get((session, path)) == expected._replace(stamp=stamp):
             return
     elif expected.stamp is not None:
         raise _changed(path, f"it is {kind_of(found.st_mode)}, not a file")
@@ -100,9 +100,9 @@ def check_digest(fd: int, path: str, expected: ContentDigest) -> None:
     if compared[:2] != expected[:2]:
         raise _changed(path, "its content does not match its digest")
     if compared.stamp is not None:
-        if len(_compared) >= _MAX_COMPARED:
-            _compared.clear()
-        _compared[session, path] = expected._replace(stamp=compared.stamp)
+        if len(_checked_files) >= _MAX_CHECKED:
+            del _checked_files[next(iter(_checked_files))]
+        _checked_files[session, path] = expected._replace(stamp=compared.stamp)
 
 
 def check_digest_at(path: str, expected: ContentDigest) -> None:

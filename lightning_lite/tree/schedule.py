@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -160,10 +160,14 @@ class ScheduledFlow(Component):
 
 
 def _items_from(iterable: Iterable[Any], position: int) -> Iterator[Any]:
-    """Yield the items from `position` on; of a sequence, without a step for each item before it."""
-    if not isinstance(iterable, Sequence):
+    """Yield the items from `position` on; without a step for each item before it, if the type allows that."""
+    if type(iterable) not in (list, tuple, range):
         yield from islice(iterable, position, None)
         return
-    while position < len(iterable):
-        yield iterable[position]
+    while True:
+        try:
+            item = iterable[position]  # type: ignore[index] # mypy does not see the types above
+        except IndexError:  # no `len`, which a big range does not have
+            return
+        yield item
         position += 1

@@ -16,6 +16,7 @@ import pytest
 
 from lightning_lite import LightningFlow, LightningWork
 from lightning_lite.errors import JournalCorrupt, JournalError
+from lightning_lite.runs import journal
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.journal_format import CHECKSUM_SIZE, ENTRY_HEAD, MARK
 
@@ -277,9 +278,8 @@ def test_a_run_whose_end_could_not_be_written_is_resumed(kept: Path, monkeypatch
     is_refused(kept, name, resume=True)
 
 
-def test_the_journal_is_on_the_disk_before_run_json_says_where_it_ends(
-    kept: Path, monkeypatch: pytest.MonkeyPatch
-):
+def note_steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list to which the names of later system calls for files are added."""
     steps: list[str] = []
     for name in ("fsync", "replace", "write"):
         call = getattr(os, name)
@@ -289,6 +289,61 @@ def test_the_journal_is_on_the_disk_before_run_json_says_where_it_ends(
             return call(*args, **options)
 
         monkeypatch.setattr(os, name, noting)
-    run(kept, "failed")
+    return steps
+
+
+def test_a_durable_journal_is_on_the_disk_before_run_json_says_where_it_ends(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LIGHTNING_LITE_DURABLE", "1")
+    steps = note_steps(monkeypatch)
+
+    name = run(kept, "failed")
 
     assert steps[-5:] == ["replace", "write", "fsync", "fsync", "replace"]
+    assert details(kept / "runs" / name)["journal_end"]["boot"] is None
+
+
+def test_after_a_boot_the_end_of_a_journal_may_be_lost(kept: Path, monkeypatch: pytest.MonkeyPatch):
+    steps = note_steps(monkeypatch)
+    name = run(kept, "failed")
+    assert "fsync" not in steps  # so a loss of power may take the end of the journal
+    file = kept / "runs" / name / "journal.log"
+    os.truncate(file, ends_of_entries(file)[-2])
+    is_refused(kept, name, resume=True)
+
+    monkeypatch.setattr(journal, "boot_id", lambda: "another boot")
+    run_inline(Root(ENDS["stopped"]), kept, resume=True)
+
+    assert os.listdir(kept / "runs") == [name]
+
+
+def test_a_run_json_that_is_older_than_the_journal_prevents_no_resume(kept: Path):
+    name = run(kept, "failed")
+    file = kept / "runs" / name / "run.json"
+    older = file.read_bytes()
+    run(kept, "failed", resume=True)
+    file.write_bytes(older)
+    ran.clear()
+
+    run_inline(Root(ENDS["stopped"]), kept, resume=True)
+
+    assert ran == []
+
+
+@pytest.mark.parametrize("left", [{"run.json": b""}, {".nfs00001": b"x"}, {"run.json": b"", "logs/": b""}])
+def test_a_folder_without_a_journal_that_a_loss_of_power_has_left_prevents_no_new_run(
+    kept: Path, left: dict[str, bytes]
+):
+    folder = kept / "runs" / "20200101-000000000-abcdef"
+    folder.mkdir(parents=True)
+    (kept / "runs").chmod(0o700)
+    for name, content in left.items():
+        if name.endswith("/"):
+            (folder / name).mkdir()
+        else:
+            (folder / name).write_bytes(content)
+
+    run_inline(Root(ENDS["stopped"]), kept, resume=True)
+
+    assert ran == [0, 1, 2, 3, 4, 5]

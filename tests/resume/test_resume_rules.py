@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -766,7 +765,7 @@ def test_a_call_that_killed_the_flow_at_least_three_times_is_refused_with_advice
     )
     assert "root.work" in last
     assert "retry_failed=True" in last
-    assert re.search(r"lightning-lite resume \d\S+ --retry-failed", last)
+    assert "the option --retry-failed of lightning-lite resume" in last
     assert Path("ran.txt").read_text() == "signal_to_send\n" * times
     assert times >= 3  # the first process may die before it has recorded the call
 

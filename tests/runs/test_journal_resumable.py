@@ -213,7 +213,7 @@ def test_a_run_that_its_user_may_not_read_is_refused_and_not_passed_over(what: s
             assert found == run, "the journal is refused when it is opened"
             return
         assert "JournalError" in found.kinds
-        assert "Permission denied; give yourself access to it with chmod or chown, remove" in found.text
+        assert "Permission denied; resume it as a user who may read it, remove" in found.text
         assert f"'{os.path.basename(run)}' can't be resumed: " in found.text
         named = act_as(ALICE, lambda: run_path(str(root), os.path.basename(run)))
         if what == "the folder":

@@ -407,7 +407,7 @@ def test_a_damaged_index_is_not_used(big: Drive, harm: Callable[[Path], object])
 
 
 def test_an_index_is_built_again_after_a_boot(big: Drive, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(syscalls, "boot_id", lambda: "another start")
+    monkeypatch.setattr(name_index, "boot_id", lambda: "another start")
     assert listings(lambda: big.put("file", to="x/New")) > 0
     assert listings(lambda: big.put("file", to="x/Newer")) == 0
     refused(big, "new")
@@ -417,7 +417,7 @@ def test_all_names_are_compared_if_the_system_has_no_boot_id(
     quick_drive: Drive, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(name_index, "BIG", 1)
-    monkeypatch.setattr(syscalls, "boot_id", lambda: None)
+    monkeypatch.setattr(name_index, "boot_id", lambda: None)
     Path("file").touch()
     for number in range(5):
         quick_drive.put("file", to=f"x/Name-{number}")

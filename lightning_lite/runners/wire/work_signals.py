@@ -55,7 +55,8 @@ class SignalHold:
     def hold(self) -> None:
         """Hold the signals of this thread; for `before` of `os.register_at_fork`."""
         # The mask is stored first: a handler that raises may cut this function between two lines.
-        self._masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        # A second call keeps the first mask.
+        self._masks.setdefault(get_ident(), signal.pthread_sigmask(signal.SIG_BLOCK, ()))
         signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
 
     def release(self) -> None:

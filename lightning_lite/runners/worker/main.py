@@ -109,7 +109,8 @@ _DEBUGGER = "lightning_lite.runners.worker.debugger"
 #: Seconds until the main thread gets SIGTERM again: a signal may come just before it blocks in a system call.
 _SIGNAL_AGAIN = 0.05
 
-#: Seconds within which `os.fork` returns after its last function of `os.register_at_fork`.
+#: Seconds after a fork in which a stop waits until the instruction of the fork has ended. It needs less than
+#: a millisecond; later, the same instruction may have called another function, which a stop must interrupt.
 _FORK_RETURNS = 0.5
 
 
@@ -147,8 +148,8 @@ class Child:
         self._is_left_to_user = False  # whether a handler of the user's code has got the signal to stop
         self._signal_hold = SignalHold({signal.SIGTERM, STOP_SIGNAL})
         self._interrupt_before_fork: Callable[[], None] | None = None
-        self._forks_at: tuple[CodeType, int] | None = None
-        self._forked_at = 0.0
+        self._fork_instruction: tuple[CodeType, int] | None = None
+        self._fork_time = 0.0
         # Of the helper thread: the times at which it looks for changes, and stops the main thread (again).
         self._look_at: float | None = None
         self._stop_at: float | None = None
@@ -308,14 +309,15 @@ class Child:
         if self._is_stop_due and self._stop_at is None:
             self._wake_helper()  # which sends the signal until it has taken effect
         trace = unraisable.exc_traceback
-        if trace is not None and trace.tb_frame.f_code is Child._before_fork.__code__ and interrupt:
-            # It was cut before its first step. Without that, the stop could be raised once more before the
-            # fork has returned.
-            self._interrupt_before_fork = interrupt
+        if self._is_forked or trace is None or trace.tb_frame.f_code is not Child._before_fork.__code__:
+            self._interrupt = interrupt
+        else:
+            # It was cut, by a stop or a handler of the user. Without its steps, the stop could be raised once
+            # more before the fork has returned, and the child could lose a signal.
+            if interrupt is not None:
+                self._interrupt_before_fork = interrupt
             self._note_fork(trace.tb_frame.f_back)
             self._signal_hold.hold()
-        else:
-            self._interrupt = interrupt
 
     def _send(self, message: Report) -> None:
         """Send a report, never interrupted; the output of a call is flushed before its `RunEnded`."""
@@ -423,7 +425,7 @@ class Child:
 
     def _note_fork(self, frame: FrameType | None) -> None:
         """Note the instruction of the user's code that forks."""
-        self._forks_at = (frame.f_code, frame.f_lasti) if frame is not None else None
+        self._fork_instruction = (frame.f_code, frame.f_lasti) if frame is not None else None
 
     def _is_returning_from_fork(self, frame: FrameType | None) -> bool:
         """Return whether the main thread has not come back from `os.fork` to the user's code.
@@ -434,9 +436,9 @@ class Child:
         Args:
             frame: The frame that a signal has interrupted.
         """
-        if monotonic() - self._forked_at > _FORK_RETURNS:
+        if monotonic() - self._fork_time > _FORK_RETURNS:
             return False  # another call by the same instruction
-        while frame is not None and (frame.f_code, frame.f_lasti) != self._forks_at:
+        while frame is not None and (frame.f_code, frame.f_lasti) != self._fork_instruction:
             frame = frame.f_back
         return frame is not None
 
@@ -447,7 +449,7 @@ class Child:
         if get_ident() == self._main and self._interrupt_before_fork is not None:
             if self._is_stop_due:
                 self._wake_helper()  # it sends the signal again; an exception here would be ignored
-            self._forked_at = monotonic()
+            self._fork_time = monotonic()
             # The last step: Python handles no signal in this function after it.
             self._interrupt, self._interrupt_before_fork = self._interrupt_before_fork, None
 

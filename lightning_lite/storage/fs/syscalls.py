@@ -10,7 +10,6 @@ import errno
 import fcntl
 import os
 import signal
-from functools import cache
 from typing import Any
 
 #: Flags to open files and folders for reading: symbolic links are not followed, a FIFO does not block.
@@ -216,16 +215,6 @@ def stat_if_exists(path: str, dir_fd: int | None = None) -> os.stat_result | Non
     try:
         return stat(path, dir_fd=dir_fd, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-@cache
-def boot_id() -> str | None:
-    """Return the identifier of the machine's current boot, or `None` if the system has none."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
         return None
 
 

@@ -20,6 +20,7 @@ from sys import getfilesystemencoding
 from unicodedata import unidata_version
 from zlib import crc32
 
+from lightning_lite.process_places import boot_id
 from lightning_lite.root_access import CLOSED
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.probe import has_precise_ctime
@@ -142,7 +143,7 @@ class NameIndex:
         with self._staging.new_file() as staged:
             if self._is_possible is None:
                 is_precise = has_precise_ctime(self._staging.folder, staged.fd)
-                self._is_possible = is_precise and syscalls.boot_id() is not None
+                self._is_possible = is_precise and boot_id() is not None
                 if not self._is_possible:
                     return
             self._limit_count()
@@ -183,7 +184,7 @@ def _head(folder: os.stat_result) -> bytes:
 
     It contains the identifier of the boot, because after a loss of power parts of the file may be old.
     """
-    text = f"1 {syscalls.boot_id()} {_DIALECT} {folder.st_dev:x} {folder.st_ctime_ns:x}\n"
+    text = f"1 {boot_id()} {_DIALECT} {folder.st_dev:x} {folder.st_ctime_ns:x}\n"
     return text.encode().ljust(_HEAD_SIZE)
 
 
