@@ -24,6 +24,9 @@ _KINDS = {
 }
 
 
+#: What to do if this user may not read or write a file.
+ACCESS_ADVICE = "give yourself access to it with chmod or chown"
+
 #: Numbers of the errors of a write for which there is no space.
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 

@@ -173,9 +173,9 @@ def format_user_trace(error: BaseException) -> str:
     Args:
         error: The exception; it may have been raised in another thread.
     """
-    import traceback  # noqa: PLC0415 - as above
+    import traceback  # noqa: PLC0415 - only a command of another terminal needs it
 
-    # Without the columns, as the text of a stack.
+    # `walk_tb` gives no columns, so no markers stand below the lines, as in `format_user_stack`.
     stack = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__))
     ours = _ours([entry.filename for entry in stack])
     shown = [entry for entry, is_ours in zip(stack, ours, strict=True) if not is_ours]

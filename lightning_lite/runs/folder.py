@@ -342,11 +342,10 @@ def _make_folder(root: str, root_mode: str, now: float) -> str:
 
 
 def _root_error(root: str, error: OSError) -> RunnerError:
-    other = f"set another one with root_dir= or {settings.ROOT_VARIABLE}"
-    advice = advice_for(error, "")
+    advice = advice_for(error, ""), f"set another one with root_dir= or {settings.ROOT_VARIABLE}"
     return RunnerError(
         f"the app can't write to its root folder {root!r}: {error.strerror} ({error.filename}); "
-        f"{f'{advice}, or {other}' if advice else other}",
+        f"{', or '.join(filter(None, advice))}",
         root=root,
     )
 

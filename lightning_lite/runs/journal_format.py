@@ -484,11 +484,9 @@ def corrupt(path: str, number: int | None, what: str) -> JournalCorrupt:
 
 def refuse(error: OSError, path: str) -> NoReturn:
     """Raise the `JournalError` for an error of the system."""
-    reason = error.strerror or str(error)
-    advice = advice_for(error, "")
+    parts = error.strerror or str(error), advice_for(error, ""), "its content is unchanged"
     raise JournalError(
-        f"the journal {path!r} can't be read or written: {reason}; "
-        f"{f'{advice}; ' if advice else ''}its content is unchanged",
+        f"the journal {path!r} can't be read or written: {'; '.join(filter(None, parts))}",
         file=path,
     ) from error
 

@@ -16,7 +16,13 @@ from hashlib import blake2b
 from typing import Self
 
 from lightning_lite.errors import JournalCorrupt, JournalError
-from lightning_lite.regular_files import flush_folder, kind_of, open_folder, open_regular
+from lightning_lite.regular_files import (
+    ACCESS_ADVICE,
+    flush_folder,
+    kind_of,
+    open_folder,
+    open_regular,
+)
 from lightning_lite.trusted_roots import check_own_file, own_file_advice
 
 #: Size in bytes above which a value gets a file of its own: a compaction of the journal does not copy it.
@@ -193,7 +199,7 @@ def _unreadable(path: str, error: OSError) -> JournalError:
     what = error.strerror or str(error)
     if error.errno in (ENOENT, ENOTDIR, EINVAL, ELOOP):
         return _corrupt(path, what)
-    advice = "; give yourself access to it with chmod or chown" if isinstance(error, PermissionError) else ""
+    advice = f"; {ACCESS_ADVICE}" if isinstance(error, PermissionError) else ""
     return JournalError(f"the value {path!r} in the journal can't be read: {what}{advice}", file=path)
 
 

@@ -32,6 +32,7 @@ from xxhash import xxh3_128
 from lightning_lite.context import current_caller
 from lightning_lite.errors import ValueFileError
 from lightning_lite.regular_files import (
+    ACCESS_ADVICE,
     advice_for,
     describe_at,
     file_stamp,
@@ -56,8 +57,6 @@ _ALIGNMENT = 64
 
 #: Bytes that are digested and written at a time, while they are in the cache of the processor.
 _CHUNK = 256 * 1024
-
-_ACCESS_ADVICE = "give yourself access to it with chmod or chown"
 
 _ENDING = ".val"
 _STAGED = ".val.new"
@@ -541,7 +540,7 @@ def _map(folder: str, file: ValueFile) -> memoryview:
             try:
                 fd = os.open(file.name, flags, dir_fd=folder_fd)
             except OSError as error:
-                advice = _ACCESS_ADVICE if isinstance(error, PermissionError) else ""
+                advice = ACCESS_ADVICE if isinstance(error, PermissionError) else ""
                 raise _refused(path, describe_at(error, file.name, dir_fd=folder_fd), advice) from None
             try:
                 found = os.fstat(fd)
@@ -616,7 +615,7 @@ def _advice(error: OSError) -> str:
     if isinstance(error, _FolderRefused):
         return error.advice
     if isinstance(error, PermissionError):
-        return _ACCESS_ADVICE
+        return ACCESS_ADVICE
     return advice_for(error, "check what is at that path")
 
 

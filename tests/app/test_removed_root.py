@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -235,6 +236,13 @@ def test_a_journal_that_was_moved_is_written_on_and_can_be_resumed_there(tmp_pat
     again.close()
 
 
+def run_app(forked_scripts: ForkedScripts, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run `app.py` in a folder, with the default root."""
+    return forked_scripts.run_to_end(
+        folder / "app.py", cwd=folder, env={**os.environ, "LIGHTNING_LITE_ROOT": ""}
+    )
+
+
 def test_the_program_ends_with_one_traceback_after_a_big_argument(
     forked_scripts: ForkedScripts, tmp_path: Path
 ):
@@ -244,9 +252,7 @@ def test_the_program_ends_with_one_traceback_after_a_big_argument(
         )
     )
 
-    done = forked_scripts.run_to_end(
-        tmp_path / "app.py", cwd=tmp_path, env={**os.environ, "LIGHTNING_LITE_ROOT": ""}
-    )
+    done = run_app(forked_scripts, tmp_path)
 
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("lightning_lite.errors.JournalGone: the journal ")
@@ -318,9 +324,7 @@ def test_an_app_that_ends_for_another_reason_shows_that_one_and_a_line_about_the
 ) -> None:
     (tmp_path / "app.py").write_text(ENDING.format(end=end))
 
-    done = forked_scripts.run_to_end(
-        tmp_path / "app.py", cwd=tmp_path, env={**os.environ, "LIGHTNING_LITE_ROOT": ""}
-    )
+    done = run_app(forked_scripts, tmp_path)
 
     assert (done.returncode, "JournalGone" in done.stderr) == (
         code if code != 130 else done.returncode,
@@ -339,9 +343,7 @@ def test_an_end_that_could_not_be_recorded_because_the_root_was_moved_is_an_erro
         )
     )
 
-    done = forked_scripts.run_to_end(
-        tmp_path / "app.py", cwd=tmp_path, env={**os.environ, "LIGHTNING_LITE_ROOT": ""}
-    )
+    done = run_app(forked_scripts, tmp_path)
 
     assert done.returncode == 1
     assert "RunnerError: the end of the run can't be recorded" in done.stderr
