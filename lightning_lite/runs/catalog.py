@@ -318,18 +318,18 @@ def find_resumable(root: str, identity: str) -> str | None:
             if can_resume(path) and read_details(path).get("identity", identity) == identity:
                 _check_run(path)
                 return path
-        elif (found := _identity_of(path, identity)) is not None and found == identity:
+        elif _is_resumable(path, identity):
             _check_run(path)
             return path
     return None
 
 
-def _identity_of(path: str, asked: str) -> str | None:
-    """Return the identity of the app of a run; `None` if it never began, or its flow has ended it.
+def _is_resumable(path: str, identity: str) -> bool:
+    """Return whether a run is of an app, has begun, and was not ended by its flow.
 
     Args:
         path: Absolute path of the folder of the run, which is no link.
-        asked: Identity of the app for which a run is searched.
+        identity: Identity of the app.
 
     Raises:
         JournalError: It may be a run of that app, and it is damaged or can't be read.
@@ -339,27 +339,25 @@ def _identity_of(path: str, asked: str) -> str | None:
         details = load_details(path)
     except (OSError, ValueError) as error:
         if not has_begun(path):
-            return None
+            return False
         if isinstance(error, FileNotFoundError) and os.path.lexists(os.path.join(path, "run.json")):
-            return _identity_of(path, asked)  # its process has just written it
-        trouble, is_denied = (
-            f"its run.json can't be read: {_describe(error)}",
-            isinstance(error, PermissionError),
-        )
+            return _is_resumable(path, identity)  # its process has just written it
+        trouble = f"its run.json can't be read: {_describe(error)}"
+        is_denied = isinstance(error, PermissionError)
     else:
         found = details.get("identity")
-        if details.get("state") == "stopped" or (found is not None and found != asked):
-            return None
+        if details.get("state") == "stopped" or (found is not None and found != identity):
+            return False
         trouble = "" if found is not None else "its run.json does not name its app"
     if not has_journal(path):
         if not has_begun(path):
-            return None
+            return False
         trouble = trouble or f"its {FILE_NAME} is missing"
     if not trouble:
-        return asked
+        return True
     with suppress(JournalError, NothingToResume):
-        if (found := read_identity(path)) != asked:
-            return found
+        if read_identity(path) != identity:
+            return False
     raise _unusable(path, trouble, is_denied=is_denied)
 
 

@@ -275,32 +275,32 @@ class Journal:
                     self._waiting.append(b"")
                 self._check_at = 0.0
                 self._flush()
-                if note_end is not None and (boot := self._boot_of_end()) != "":
-                    end = self._log.end
-                    checksum = end.checksum.hex()
-                    note_end(
-                        {"boot": boot, "file": self._log.inode, "entries": end.number, "checksum": checksum}
-                    )
+                if note_end is not None and (end := self._secured_end()) is not None:
+                    note_end(end)
         finally:
             self._is_closed = True
             self._waiting.clear()
             self._log.close()
             self._lock.release()
 
-    def _boot_of_end(self) -> str | None:
-        """Return in which boot of the machine the present end is sure to be there; "" if that is not known.
+    def _secured_end(self) -> dict[str, Any] | None:
+        """Return the present end for `check_end`, or `None` if it is not known how long it stays.
 
-        A loss of power can take the end. With `durable`, it is flushed to the disk, so it is there in each
-        boot, `None`. Else it is not, because some file systems would write the big files of works first.
+        A loss of power can take the end. With `durable`, it is flushed to the disk, so `check_end` expects it
+        in each boot of the machine. Else it expects it in the present boot only: to flush it would take long,
+        because some file systems would write the big files of works first.
         """
-        if not self._durable:
-            return boot_id() or ""
-        try:
-            self._log.flush()
-            flush_folder(self.folder)  # a rewrite has given the file its name
-        except OSError:
-            return ""
-        return None
+        boot = None
+        if self._durable:
+            try:
+                self._log.flush()
+                flush_folder(self.folder)  # a rewrite has given the file its name
+            except OSError:
+                return None
+        elif (boot := boot_id()) is None:
+            return None
+        end = self._log.end
+        return {"boot": boot, "file": self._log.inode, "entries": end.number, "checksum": end.checksum.hex()}
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():

@@ -401,6 +401,8 @@ class Drive(DriveHandle):
         with translate_errors("list", path):
             owner = _component(component_name)
             paths = self._matches(_given(path), self._folder(), owner).paths
+            if len(paths) == 1:
+                return self._store().entries(paths[0], owner=owner, recursive=recursive)
             found = (self._store().entries(parts, owner=owner, recursive=recursive) for parts in paths)
             return sorted({entry for entries in found for entry in entries})
 

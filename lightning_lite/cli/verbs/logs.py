@@ -19,7 +19,7 @@ from lightning_lite.colour_codes import without_colours
 from lightning_lite.harmless_text import harmless
 from lightning_lite.runners.output.flow_log import FLOW
 from lightning_lite.runners.output.log_reader import Line, RunLogs, list_logs
-from lightning_lite.runs.catalog import RunSummary, read_run
+from lightning_lite.runs.catalog import read_run
 from lightning_lite.ui.terminal_colours import Palette
 
 #: Seconds between two reads of the logs.
@@ -96,10 +96,10 @@ def command(
             "run are not followed. Move the logs back to that place."
         )
     try:
-        list_logs(folder)
+        logged = list_logs(folder)
     except OSError as error:
         raise BadInput(f"the logs of run {run.id} can't be read: {error.strerror} ({folder!r}).") from error
-    works = find_named_works(run, words, target, _known_works(run)) if words else ()
+    works = find_named_works(run, words, target, {FLOW, *read_work_names(run), *logged}) if words else ()
     logs = RunLogs(run.path, works, nlines=nlines, since=since)
     show = _to_json if as_json else _Text(timestamps=timestamps, prefix=not no_prefix)
     pause = Event()
@@ -110,10 +110,6 @@ def command(
         if not continues:
             return
         pause.wait(_INTERVAL)
-
-
-def _known_works(run: RunSummary) -> set[str]:
-    return {FLOW, *read_work_names(run), *list_logs(os.path.join(run.path, "logs"))}
 
 
 def _write(lines: Iterable[Line], show: Callable[[Line], str]) -> None:

@@ -94,46 +94,44 @@ class NameIndex:
         """
         folder, _, name = path.rpartition("/")
         found = syscalls.stat(folder, follow_symlinks=False)
-        fd = self._open(found)
-        if fd is None:
+        index = self._open(found)
+        if index is None:
             yield
             return
         try:
-            if not _add(fd, name):
-                with suppress(OSError):
-                    syscalls.pwrite(fd, bytes(_HEAD_SIZE), 0)
+            if not index.add(name):
+                index.invalidate()
             yield
             with suppress(OSError):
-                if _is_true(fd, found):  # else it is invalid, or a signal handler has put into this folder
-                    syscalls.pwrite(fd, _head(syscalls.stat(folder)), 0)
+                if index.is_valid(found):  # else `add` failed, or a signal handler has put into this folder
+                    index.validate(syscalls.stat(folder))
         finally:
-            syscalls.close(fd)
+            index.close()
 
     def _lacks(self, folder: os.stat_result, name: str) -> bool | None:
         """Return true if no form of a name exists, false if one may; `None` without a valid index."""
-        fd = self._open(folder)
-        if fd is None:
+        index = self._open(folder)
+        if index is None:
             return None
         try:
             with suppress(OSError):
-                number = _hash(name)
-                return not _holds(_page(fd, number)[1], number)
+                return not index.may_have(name)
             return None
         finally:
-            syscalls.close(fd)
+            index.close()
 
-    def _open(self, folder: os.stat_result) -> int | None:
-        """Return the descriptor of the valid index of a folder, or `None` if it has none."""
+    def _open(self, folder: os.stat_result) -> _OpenIndex | None:
+        """Return the valid index of a folder, or `None` if it has none."""
         if folder.st_size < BIG:
             return None
         try:
-            fd = syscalls.open_file(self._path(folder), _OPEN)
+            index = _OpenIndex(syscalls.open_file(self._path(folder), _OPEN))
         except OSError:
             return None
         with suppress(OSError):
-            if _is_true(fd, folder):
-                return fd
-        syscalls.close(fd)
+            if index.is_valid(folder):
+                return index
+        index.close()
         return None
 
     def _build(self, folder: os.stat_result, names: list[str]) -> None:
@@ -166,6 +164,58 @@ class NameIndex:
         return f"{self._folder}/{folder.st_ino:x}"
 
 
+class _OpenIndex:
+    """The file of one index.
+
+    Args:
+        fd: Its descriptor, which `close` closes.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._num_pages = (syscalls.fstat(fd).st_size - _HEAD_SIZE) // _PAGE_SIZE
+
+    def close(self) -> None:
+        """Close the file."""
+        syscalls.close(self._fd)
+
+    def is_valid(self, folder: os.stat_result) -> bool:
+        """Return whether the index is valid for a folder with this status."""
+        return self._num_pages > 0 and syscalls.pread(self._fd, _HEAD_SIZE, 0) == _head(folder)
+
+    def validate(self, folder: os.stat_result) -> None:
+        """Make the index valid for a folder with this status."""
+        syscalls.pwrite(self._fd, _head(folder), 0)
+
+    def invalidate(self) -> None:
+        """Make the index invalid, if the disk accepts that."""
+        with suppress(OSError):
+            syscalls.pwrite(self._fd, bytes(_HEAD_SIZE), 0)
+
+    def may_have(self, name: str) -> bool:
+        """Return whether the index has the hash of a name."""
+        number = _hash(name)
+        return _holds(self._read_page(number)[1], number)
+
+    def add(self, name: str) -> bool:
+        """Add a name, and return whether the index has it; not if its page or the disk is full."""
+        if _has_one_form(name):
+            return True  # such a name is never looked up
+        number = _hash(name)
+        with suppress(OSError):
+            start, page = self._read_page(number)
+            if _holds(page, number):
+                return True
+            end = -(-len(page.rstrip(b"\0")) // _HASH_SIZE) * _HASH_SIZE
+            return end < _PAGE_SIZE and syscalls.pwrite(self._fd, _packed(number), start + end) == _HASH_SIZE
+        return False
+
+    def _read_page(self, number: int) -> tuple[int, bytes]:
+        """Return the position of the page of a hash, and its content."""
+        start = _HEAD_SIZE + number % self._num_pages * _PAGE_SIZE
+        return start, syscalls.pread(self._fd, _PAGE_SIZE, start)
+
+
 def _has_one_form(name: str) -> bool:
     """Return whether a name has no other form on any system: it is ASCII without letters."""
     return name.isascii() and name.lower() == name.upper()
@@ -186,13 +236,6 @@ def _head(folder: os.stat_result) -> bytes:
     """
     text = f"1 {boot_id()} {_DIALECT} {folder.st_dev:x} {folder.st_ctime_ns:x}\n"
     return text.encode().ljust(_HEAD_SIZE)
-
-
-def _is_true(fd: int, folder: os.stat_result) -> bool:
-    return (
-        syscalls.pread(fd, _HEAD_SIZE, 0) == _head(folder)
-        and syscalls.fstat(fd).st_size >= _HEAD_SIZE + _PAGE_SIZE
-    )
 
 
 def _hash(name: str) -> int:
@@ -216,29 +259,8 @@ def _pages(numbers: set[int]) -> list[bytes]:
         count *= 2
 
 
-def _page(fd: int, number: int) -> tuple[int, bytes]:
-    """Return the position of the page of a hash in an index, and its content."""
-    count = (syscalls.fstat(fd).st_size - _HEAD_SIZE) // _PAGE_SIZE
-    start = _HEAD_SIZE + number % count * _PAGE_SIZE
-    return start, syscalls.pread(fd, _PAGE_SIZE, start)
-
-
 def _holds(page: bytes, number: int) -> bool:
     at = page.find(_packed(number))
     while at > 0 and at % _HASH_SIZE:  # the bytes span two slots
         at = page.find(_packed(number), at + 1)
     return at >= 0
-
-
-def _add(fd: int, name: str) -> bool:
-    """Add a name to an open index, and return whether it is in it; not if its page or the disk is full."""
-    if _has_one_form(name):
-        return True  # such a name is never looked up
-    number = _hash(name)
-    with suppress(OSError):
-        start, page = _page(fd, number)
-        if _holds(page, number):
-            return True
-        end = -(-len(page.rstrip(b"\0")) // _HASH_SIZE) * _HASH_SIZE
-        return end < _PAGE_SIZE and syscalls.pwrite(fd, _packed(number), start + end) == _HASH_SIZE
-    return False
