@@ -79,13 +79,16 @@ def test_a_work_starts_with_the_current_state_of_the_flow(harness: Harness, monk
     (later / "made_later.py").write_text("NUMBER = 7")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("SET_LATER", "1")
+    monkeypatch.setenv("PATH", "/changed/later")
+    monkeypatch.delenv("HOME")
     monkeypatch.chdir(tmp_path)
 
     harness.start("root.b")
     seen = harness.run(tasks.environment, name="root.b")
 
     assert seen["path"][0] == seen["cwd"] == str(tmp_path)
-    assert seen["environ"]["SET_LATER"] == "1"
+    assert (seen["environ"]["SET_LATER"], seen["environ"]["PATH"]) == ("1", "/changed/later")
+    assert "HOME" not in seen["environ"]
     assert harness.run(tasks.import_answer, "new_module", name="root.b") == 42
     assert harness.run(tasks.attribute_of, "made_later", "NUMBER", name="root.b") == 7
 

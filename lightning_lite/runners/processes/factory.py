@@ -92,8 +92,9 @@ class ProcessFactory:
         takes_descriptors = bool(request.descriptors) if isinstance(request, StartWork) else is_in_use()
         setup = self._inherit(request.cwd) | self._setup
         setup["preload"] = [*finder_modules(), *self._preload]
-        if origin is self._server:
-            setup |= {"work": name, "env": env}  # a spawned process gets them at its start
+        if self._server is not None and origin is self._server:
+            # A spawned process gets both at its start.
+            setup |= {"work": name, "env": self._server.changes_of_environment(env)}
         packed = marshal.dumps(setup)  # first: if it raises, no pipes are left open
         output = self._output.attach(name)
         try:
