@@ -262,10 +262,9 @@ class LightningApp(Generic[F]):
             )
             self._run(options)
         except BaseException as error:
-            if self._log_level != "debug":
-                leave_out_own_frames(error)
-                if isinstance(error, KeyboardInterrupt):
-                    show_without_traceback(error)
+            self._shorten(error)
+            if self._log_level != "debug" and isinstance(error, KeyboardInterrupt):
+                show_without_traceback(error)
             raise
 
     def start(
@@ -319,8 +318,13 @@ class LightningApp(Generic[F]):
             name=name,
             tags=tags,
         )
-        self._background = RunningApp(name_of_app(self.root), partial(self._run, options))
+        self._background = RunningApp(name_of_app(self.root), partial(self._run, options), self._shorten)
         return self._background
+
+    def _shorten(self, error: BaseException) -> None:
+        """Leave the frames of this package out of the traceback of an error, unless it is to be debugged."""
+        if self._log_level != "debug":
+            leave_out_own_frames(error)
 
     def _check_not_running(self, verb: str) -> None:
         """Refuse to run the app inside a work or a flow, or while it is running.

@@ -27,7 +27,6 @@ from lightning_lite.html_tables import html_table, html_title
 from lightning_lite.masking import mask
 from lightning_lite.runners.output.flow_log import FLOW
 from lightning_lite.runners.output.log_reader import RunLogs, list_logs
-from lightning_lite.tracebacks import leave_out_own_frames
 from lightning_lite.work_lookup import find_work_name
 
 if TYPE_CHECKING:
@@ -53,9 +52,15 @@ class RunningApp:
         'stopped'
     """
 
-    def __init__(self, name: str, run_app: Callable[[Callable[[Session], None]], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        run_app: Callable[[Callable[[Session], None]], None],
+        shorten: Callable[[BaseException], None],
+    ) -> None:
         self._name = name
         self._run_app = run_app
+        self._shorten = shorten
         self._session: Session | None = None
         self._has_begun = threading.Event()  # also set if the start failed
         self._has_ended = threading.Event()
@@ -182,7 +187,7 @@ class RunningApp:
             self._run_app(self._take_session)
             self._state = "stopped"
         except BaseException as error:  # noqa: BLE001 - `wait` raises it
-            leave_out_own_frames(error)
+            self._shorten(error)
             self._state, self._error, self._trace = state_after(error), error, error.__traceback__
             if self._state != "failed":
                 if self._stop_requested:

@@ -59,7 +59,6 @@ class Commanded(Protocol):
         runner: The runner of its works.
         layout: The layout of its pages.
         thread: Identifier of the thread that runs the flow.
-        api: The API of the app, or `None` if it has none.
         flow_requests: The requests of other threads to the flow.
     """
 
@@ -67,7 +66,10 @@ class Commanded(Protocol):
     layout: ShownLayout
     flow_requests: FlowRequests
     thread: int
-    api: Api | None
+
+    @property
+    def api(self) -> Api | None:
+        """The API of the app, or `None` if it has none."""
 
     @property
     def root(self) -> LightningFlow:

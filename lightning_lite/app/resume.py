@@ -22,13 +22,26 @@ from lightning_lite.tree.flow import LightningFlow, RootFlow
 from lightning_lite.values.pickling import value_files
 
 
-def find_run(root: LightningFlow, options: RunOptions) -> str | None:
-    """Return the folder of the run to resume, or `None` if there is none.
+def open_run(root: LightningFlow, options: RunOptions) -> tuple[RunFolder, Journal, bool]:
+    """Return folder and journal of the run of an app, and whether it is resumed.
+
+    Args:
+        root: The root flow; that of a resumed run is restored.
+        options: Options of the run.
 
     Raises:
         RootRefused: Another user could have written into the root, or it has another mode.
-        JournalError: The latest run that may be of this app is damaged or can't be read.
+        JournalError: The run can't be resumed; the error says why.
+        PoisonCall: The flow of that run died several times of the same call.
     """
+    path = _find_run(root, options) if options.resume else None
+    if path is None:
+        return *_create(root, options), False
+    return *_reopen(root, options, path), True
+
+
+def _find_run(root: LightningFlow, options: RunOptions) -> str | None:
+    """Return the folder of the run to resume, or `None` if there is none, which a line says."""
     root_dir, resume = options.root_dir, options.resume
     with suppress(NotADirectoryError), opened(root_dir, mode=options.root_mode):
         pass  # checks it
@@ -48,43 +61,35 @@ def find_run(root: LightningFlow, options: RunOptions) -> str | None:
     return path
 
 
-def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tuple[RunFolder, Journal]:
-    """Return folder and journal of the run in `path`, and restore `root`; without `path`, of a new run.
-
-    Args:
-        root: The root flow.
-        options: Options of the run.
-        path: Folder of the run to resume, or `None`.
-
-    Raises:
-        JournalError: The run can't be resumed; the error says why.
-        PoisonCall: The flow of that run died several times of the same call.
-    """
+def _create(root: LightningFlow, options: RunOptions) -> tuple[RunFolder, Journal]:
     identity = _identity(root)
-    if path is None:
-        with creating_run(options.root_dir, options.root_mode):
-            folder = RunFolder.create(
-                options.root_dir,
-                app=name_of_app(root),
-                identity=identity,
-                root_mode=options.root_mode,
-                name=options.name,
-                tags=options.tags,
-                drives=options.drives,
-            )
-            journal = Journal.create(folder.path, identity, durable=options.durable)
-            folder.note_begin()
-            return folder, journal
-    journal = Journal.open(path, identity, durable=options.durable)
+    with creating_run(options.root_dir, options.root_mode):
+        folder = RunFolder.create(
+            options.root_dir,
+            app=name_of_app(root),
+            identity=identity,
+            root_mode=options.root_mode,
+            name=options.name,
+            tags=options.tags,
+            drives=options.drives,
+        )
+        journal = Journal.create(folder.path, identity, durable=options.durable)
+        folder.note_begin()
+        return folder, journal
+
+
+def _reopen(root: LightningFlow, options: RunOptions, path: str) -> tuple[RunFolder, Journal]:
+    journal = Journal.open(path, _identity(root), durable=options.durable)
     try:
         journal.check_end(read_details(path).get("journal_end", {}))
         # Before the folder is reopened, so that a refused run stays unchanged.
         replay = Replay(os.path.basename(path), fold_entries(journal.entries(), journal.path))
         _restore(replay, root, options.retry_failed)
         replay.history.check_values()
+        needed = replay.history.value_files()
         with suppress(OSError):  # the next resume removes them
-            remove_unneeded(path, replay.history.value_files())
-        _check_values(os.path.join(path, "values"), replay.history.value_files())
+            remove_unneeded(path, needed)
+        _tidy_values(os.path.join(path, "values"), needed)
         folder = RunFolder.reopen(path, options.name, options.tags, options.drives)
         if folder.earlier_drives != options.drives:
             print_notice(
@@ -97,7 +102,7 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
         raise
 
 
-def _check_values(folder: str, needed: Collection[str]) -> None:
+def _tidy_values(folder: str, needed: Collection[str]) -> None:
     """Remove the files of big values that no remembered call needs; the others are verified when read."""
     if os.path.lexists(folder):
         value_files().remove_unreferenced(folder, needed)

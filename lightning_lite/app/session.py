@@ -21,10 +21,8 @@ from contextlib import ExitStack
 from typing import ClassVar, Literal
 
 from lightning_lite import timeouts
-from lightning_lite.app.api_routes import collect_routes
 from lightning_lite.app.at_rest import idle_error, is_kept, rest_notice
 from lightning_lite.app.commands import Api, Commands
-from lightning_lite.app.flow_commands import collect_commands, hidden_by_verbs
 from lightning_lite.app.flow_requests import FlowRequests
 from lightning_lite.app.ray_runner import make_remote_runner, remote_options
 from lightning_lite.app.reporting import (
@@ -32,14 +30,14 @@ from lightning_lite.app.reporting import (
     print_notice,
     report_failure,
 )
-from lightning_lite.app.resume import find_run, name_of_app, open_run
+from lightning_lite.app.resume import name_of_app, open_run
 from lightning_lite.app.running_apps import add_running, remove_running
+from lightning_lite.app.servers import Servers
 from lightning_lite.app.shown_layout import ShownLayout
 from lightning_lite.app.terminal_view import TerminalView
-from lightning_lite.app.web_page import WebPage
 from lightning_lite.app.work_rows import snapshot_work, state_to_record
 from lightning_lite.clock import Clock, Moment, RealClock
-from lightning_lite.context import Caller, acting_as
+from lightning_lite.context import Caller
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import (
@@ -54,14 +52,11 @@ from lightning_lite.errors import (
     WorkStartFailed,
 )
 from lightning_lite.events import CallFailed, ComponentAttached, Event
-from lightning_lite.extras import API_PACKAGES, UI_PACKAGES, install_command, missing_package
 from lightning_lite.harmless_text import one_line
-from lightning_lite.late_import import late_import
 from lightning_lite.main_messages import Report
 from lightning_lite.masking import mask
 from lightning_lite.run_options import RunOptions
 from lightning_lite.runners.base import Runner, RunnerOptions
-from lightning_lite.runners.command_channel import CommandChannel
 from lightning_lite.runners.inline.runner import InlineRunner
 from lightning_lite.runners.output.flow_log import FlowLog
 from lightning_lite.runners.processes.runner import ProcessRunner
@@ -116,7 +111,6 @@ class Session:
         signals: The signal handlers that end the app if it runs in the main thread, or `None`.
         flow_requests: The requests of other threads to the flow.
         layout: The layout of its pages.
-        api: The API of the app, or `None` if it has none.
         thread: Identifier of the thread that runs the flow.
         loop_ended: Whether `run_once` has ended the app while a pass waited for a call.
     """
@@ -133,12 +127,8 @@ class Session:
         self.signals: EndingSignals | None = None
         self._end_lock = threading.Lock()  # held from the first request to end the app
         self._end_requested = False
-        self._channel: CommandChannel | None = None
         self._view: TerminalView | None = None
-        self._page: WebPage | None = None
-        self.api: Api | None = None
-        self._knows_page = False  # whether it is decided that there is a page or none
-        self._has_routes = False  # commands need no server
+        self._flow_log: FlowLog | None = None
         self._options = options
         self.thread = threading.get_ident()
         self._busy_since: float | None = None  # start of the running turn, in monotonic seconds
@@ -153,10 +143,35 @@ class Session:
         self._note_at = clock.now().monotonic + _NOTE_INTERVAL
         if options.root_mode == TRUSTED:
             trust(options.root_dir)
-        path = find_run(root, options) if options.resume else None
-        self._is_resumed = path is not None
-        self._folder, journal = open_run(root, options, path)
-        caller = self._caller = Caller(
+        self._folder, journal, self._is_resumed = open_run(root, options)
+        self.run_id = self._folder.id
+        self._terminal = Terminal()
+        try:
+            # After the lock is taken, so that this run is not removed.
+            clean_runs(options.root_dir)
+            self._caller = self._make_caller()
+            self.layout = ShownLayout(root, self._caller, self._folder.note_layout)
+            self._servers = Servers(root, options, self._folder, self.layout)
+            self._machine = self._make_machine()
+            if options.view:  # before the runner is created, which may replace the standard streams
+                # Only a resumed run has earlier calls. For a new one, the wall clock may be set back.
+                since = clock.now().wall if self._is_resumed else 0.0
+                self._view = TerminalView.open(name_of_app(root), self._terminal, self.snapshot_works, since)
+            self._terminal.keep_lines_whole()  # before the runner is created, too
+            self.runner = self._make_runner(options)
+            self.flow_requests = FlowRequests(self.runner.wake)
+            self._recorder = Recorder(journal, options.history, root)
+        except BaseException:
+            self._terminal.close()
+            if self._view is not None:
+                self._view.close("failed", [])
+            self._folder.note_end("failed")
+            journal.close()
+            raise
+
+    def _make_caller(self) -> Caller:
+        options = self._options
+        return Caller(
             "flow",
             "root",
             options.root_dir,
@@ -165,39 +180,20 @@ class Session:
             drives=options.drives,
             session=os.urandom(8).hex(),
         )
-        self.layout = ShownLayout(root, caller, self._folder.note_layout)
+
+    def _make_machine(self) -> Machine:
+        options, clock = self._options, self._clock
         # The time of a `ManualClock` stands still, so that patience would never end.
         patience = PATIENCE if isinstance(clock, RealClock) else 0.0
-        self._machine = Machine(
-            root,
-            caller,
+        return Machine(
+            self._root,
+            self._caller,
             options.max_running,
             self._exchange,
             clock.now,
             patience=patience,
             kinds=options.compute if options.runner == "ray" else None,
         )
-        self._terminal = Terminal()
-        try:
-            self.run_id = self._folder.id
-            # After the lock is taken, so that this run is not removed.
-            clean_runs(options.root_dir)
-            if options.view:  # before the runner is created, which may replace the standard streams
-                # Only a resumed run has earlier calls. For a new one, the wall clock may be set back.
-                since = clock.now().wall if self._is_resumed else 0.0
-                self._view = TerminalView.open(name_of_app(root), self._terminal, self.snapshot_works, since)
-            self._terminal.keep_lines_whole()  # before the runner is created, too
-            self.runner = self._make_runner(options)
-            self.flow_requests = FlowRequests(self.runner.wake)
-        except BaseException:
-            self._terminal.close()
-            if self._view is not None:
-                self._view.close("failed", [])
-            self._folder.note_end("failed")
-            journal.close()
-            raise
-        self._recorder = Recorder(journal, options.history, root)
-        self._flow_log: FlowLog | None = None
 
     def _make_runner(self, options: RunOptions) -> Runner:
         folder, is_inline = self._folder, options.runner == "inline"
@@ -245,6 +241,11 @@ class Session:
         """The error that ended the app, or `None`."""
         return self._machine.error
 
+    @property
+    def api(self) -> Api | None:
+        """The API of the app, or `None` if it has none."""
+        return self._servers.api
+
     def check_cause(self, error: BaseException) -> None:
         """Check that an error which ends the app is not one of those that a removed run causes.
 
@@ -266,26 +267,16 @@ class Session:
             self.runner.send(request)
         self._carry_out(self._machine.open(now), now)
         self.layout.collect()
-        self._open_api()
-        self._listen()  # last, because the works start in parallel to it
+        self._servers.open_api(self._caller, self.flow_requests)
+        self._servers.open_channel(Commands(self).answer)  # last, because the works start in parallel to it
+        self._machine.accepts_handlers = self._servers.accepts_handlers
         if self._view is not None:
             self._view.start()
         self._open_page()
 
     def _open_page(self) -> None:
-        """Start the server of the page, once, if it is asked for, or if a flow shows something or serves."""
-        options = self._options
-        is_wanted = options.ui or self.layout.is_wanted or self._has_routes
-        if self._knows_page or options.ui is False or not is_wanted:
-            return
-        self._knows_page = True
-        if missing_package(*UI_PACKAGES):
-            print_notice(f"This app has pages for a browser; to see them: {install_command('ui')}")
-            return
-        say = self._terminal.write_unrecorded
-        self._page = WebPage.start(self._folder.id, options, say)
-        if self._page is not None:
-            self.layout.serve(self._folder.frontends, say)
+        """Start the server of the page, once it is wanted."""
+        self._servers.open_page(self._terminal.write_unrecorded)
 
     def _collect_layout(self) -> None:
         """Collect the layout of the flows after a change."""
@@ -297,6 +288,11 @@ class Session:
         self._busy_since = None
         fails_at_rest = self._has_reported_rest and self._is_at_rest and not is_kept(self._options.on_idle)
         reports = self.runner.wait(0.0 if fails_at_rest else self._seconds_to_wait())
+        if self._suspend_refused:
+            self._suspend_refused = False
+            print_notice(
+                "Ctrl-Z is ignored: works on other machines are stopped when the app sends no messages."
+            )
         if self.flow_requests.is_asked:
             reports = [*reports, *self.flow_requests.take()]
         if self._end_requested or self._terminal.gone:
@@ -358,11 +354,6 @@ class Session:
         if self._view is not None:
             self._view.request_redraw()
         if now.monotonic >= self._note_at:
-            if self._suspend_refused:
-                self._suspend_refused = False
-                print_notice(
-                    "Ctrl-Z is ignored: works on other machines are stopped when the app sends no messages."
-                )
             self._note_at = now.monotonic + _NOTE_INTERVAL
             self._folder.note_works(self._count_works())
 
@@ -406,8 +397,7 @@ class Session:
     ) -> None:
         # On a stack, so that an error in one step does not prevent the others.
         with ExitStack() as ends:
-            if self._page is not None:
-                ends.callback(self._page.close)  # last, so that it still shows how the run has ended
+            ends.callback(self._servers.close_page)  # last, so that it still shows how the run has ended
             ends.callback(self._recorder.close, self._folder.note_journal_end)
             # It writes into the folder, so before the lock of that is released.
             ends.callback(self.layout.close)
@@ -418,10 +408,7 @@ class Session:
                 ends.callback(self._view.close, state, self._machine.root.works())
             ends.callback(self._close_machine, reports)
             ends.callback(self._clock.watch, None)
-            if self.api is not None:
-                ends.callback(self.api.close)
-            if self._channel is not None:
-                ends.callback(self._channel.close)
+            ends.callback(self._servers.close_channel)
 
     def _record_output(self) -> None:
         """Write the output of the flow to its log; if that fails, the app runs without it."""
@@ -466,7 +453,6 @@ class Session:
     def on_suspend_refused(self) -> None:
         """Let the next turn say that Ctrl-Z has no effect; called in the signal handler."""
         self._suspend_refused = True
-        self._note_at = 0.0
         self.runner.wake()
 
     def on_resume(self, seconds: float) -> None:
@@ -494,51 +480,6 @@ class Session:
     def last_pause(self) -> BaseException | None:
         """The exception that has cut the last pass of the flow, or `None`; readable from any thread."""
         return self._machine.last_pause
-
-    def _open_api(self) -> None:
-        """Collect the routes of the app; without the packages that serve them, the app runs without its API.
-
-        Raises:
-            ComponentDefinitionError: A flow returns something else.
-        """
-        with acting_as(self._caller):
-            routes, commands = collect_routes(self._root), collect_commands(self._root)
-        if not routes and not commands:
-            return
-        why_not = ""
-        if package := missing_package(*API_PACKAGES):
-            why_not = f"it needs {package}, which is not installed ({install_command('lightning')})"
-        if not self._options.command_channel:
-            why_not = "it needs the command channel, which is switched off"
-        if why_not:
-            what = "API of this app is not served" if routes else "commands of this app can't be given"
-            print_notice(f"The {what}: {why_not}.")
-            return
-        for note in hidden_by_verbs(commands):
-            print_notice(note)
-        # By its name, because most apps have no API: asyncio would cost each of them 40 ms.
-        app_api = late_import("lightning_lite.app.app_api")
-        self.api = app_api.AppApi(name_of_app(self._root), [*routes, *commands], self.flow_requests)
-        self._has_routes = bool(routes)
-        # Without a page, no server hands routes on, so an app with routes alone may rest.
-        self._machine.accepts_handlers = bool(commands) or self._options.ui is not False
-
-    def _close_api(self, why: str) -> None:
-        if self.api is not None:
-            self.api.close()
-            self.api, self._has_routes, self._machine.accepts_handlers = None, False, False
-            print_notice(f"The API and the commands of this app can't be used: {why}.")
-
-    def _listen(self) -> None:
-        """Open the command channel; if that fails, the app runs without it."""
-        if self._options.command_channel:
-            try:
-                self._channel = CommandChannel(self._folder.path, Commands(self).answer)
-            except (OSError, RuntimeError) as error:
-                _log.info("the app takes no commands from other terminals: %s", error)
-                self._close_api(
-                    f"requests reach it over the command channel, which can't be opened ({error})"
-                )
 
     def _carry_out(self, step: Step, now: Moment) -> None:
         """Send the requests of a step, and write its events to the journal while the works read them.

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def describe_exception(error: BaseException, work: LightningWork, call: RunCall) -> Failure:
-    """Return the failure that reports `error`, raised by a call of `work`, to the flow."""
+def make_failure(error: BaseException, work: LightningWork, call: RunCall) -> Failure:
+    """Let `on_exception` of `work` handle the `error` of a call, and return the failure for the flow."""
     captured: bool | None = None
     reason = WorkFailureReasons.USER_EXCEPTION
     if isinstance(error, Exception):

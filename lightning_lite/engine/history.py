@@ -420,14 +420,14 @@ class RunHistory:
         work = self._attached(event)
         work.expand(event.key)
         work.records.apply(event)
-        self._show(work, work.records.current[event.key], event.arguments)
+        self._list_call(work, work.records.current[event.key], event.arguments)
 
     def _apply_to_call(self, event: CallStatusChanged | CallSucceeded | CallFailed) -> None:
         work, key = self._find(event), event.key
         work.records.apply(event)
-        call, shown = work.records.current[key], work.newest_by_key.get(key)
-        if shown is None or shown._call is not call:
-            self._show(work, call, None)
+        call, listed = work.records.current[key], work.newest_by_key.get(key)
+        if listed is None or listed.record is not call:
+            self._list_call(work, call, None)
         if not isinstance(event, CallStatusChanged):
             self._stop_counting_deaths(work.name, key)
         elif event.status.stage == WorkStageStatus.RUNNING:
@@ -435,9 +435,9 @@ class RunHistory:
         elif event.status.stage not in _UNFINISHED:
             self._stop_counting_deaths(work.name, key)
 
-    def _show(self, work: WorkHistory, call: Call, arguments: bytes | None) -> None:
-        shown = work.newest_by_key[call.key] = CallHistory(work.name, call, arguments)
-        work.calls.append(shown)
+    def _list_call(self, work: WorkHistory, call: Call, arguments: bytes | None) -> None:
+        listed = work.newest_by_key[call.key] = CallHistory(work.name, call, arguments)
+        work.calls.append(listed)
 
     def _change_state(self, event: StateWritten | StateReported) -> None:
         if event.component not in self.states:
@@ -577,11 +577,11 @@ class RunHistory:
             for kept in event.calls:
                 if kept.is_listed:
                     call = work.records.current[kept.key] if kept.is_current else Call.from_kept(kept)
-                    shown = CallHistory(work.name, call, kept.arguments)
-                    shown.lost_at = kept.lost_at
-                    work.calls.append(shown)
+                    listed = CallHistory(work.name, call, kept.arguments)
+                    listed.lost_at = kept.lost_at
+                    work.calls.append(listed)
                     if kept.is_current:
-                        work.newest_by_key[kept.key] = shown
+                        work.newest_by_key[kept.key] = listed
 
 
 def fold(events: Iterable[Event], file: str = FILE_NAME, *, is_lazy: bool = False) -> RunHistory:

@@ -388,7 +388,7 @@ class Machine:
         if ending is not None:
             self._end(ending)
         else:
-            self._handle_pass()
+            self._take_flow_requests()
         self._answers.append(partial(wanted.answer, value, error or refused))
 
     def _end(self, ending: StopApp | FailApp) -> None:
@@ -424,7 +424,7 @@ class Machine:
             )
         self._refresh_time()
         if not self.ended:
-            self._handle_pass()
+            self._take_flow_requests()
 
     def _refresh_time(self) -> None:
         """Take the current time, so that a slow pass does not shorten the time limits of its calls."""
@@ -432,7 +432,7 @@ class Machine:
             self.now = self._read_clock()
             self._outbox.wall = self.now.wall
 
-    def _handle_pass(self) -> None:
+    def _take_flow_requests(self) -> None:
         """Handle the requests and writes of the pass up to here."""
         outbox, now = self._outbox, self.now
         if outbox.requests:
@@ -488,7 +488,7 @@ class Machine:
         if self.ended:
             return  # the failure of a work has ended the app while the pass waited
         if was_swallowed:
-            swallowed = outbox.swallowed()
+            swallowed = outbox.swallowed_error()
             if raised_after:
                 swallowed.add_note(f"The flow raised after that: {raised_after}")
             raise swallowed from record.pause
@@ -535,7 +535,7 @@ class Machine:
         if outbox.this_pass.pause is not None:
             outbox.cut_again()
         if self._exchange is None or threading.get_ident() != self._thread:
-            raise outbox.paused()
+            raise outbox.make_pause()
         if outbox.reasons:
             outbox.forget_answers(works)
         goes_on: bool | None = None
@@ -545,7 +545,7 @@ class Machine:
                 outbox.collect_changes()
             if outbox.this_pass.written:
                 outbox.forget_unchanged()
-            self._handle_pass()
+            self._take_flow_requests()
             while (goes_on := self._decide(calls, works)) is None:
                 self._carry_out(self._exchange)
         except BaseException as error:  # noqa: BLE001 - `_run_root` raises it again
@@ -555,7 +555,7 @@ class Machine:
             if all(call.ended for call in calls):
                 # `_decide` has dropped this reason, and `finally:` in the flow may undo the other ones.
                 outbox.changed("a call has ended in a pass that was cut", next(iter(works)))
-            raise outbox.paused()
+            raise outbox.make_pause()
         outbox.this_pass.again = _WAITED
 
     def _decide(self, calls: Sequence[Call], works: Collection[str]) -> bool | None:

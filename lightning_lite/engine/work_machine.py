@@ -19,7 +19,7 @@ from types import TracebackType
 
 from lightning_lite import timeouts
 from lightning_lite.context import current_caller
-from lightning_lite.engine.failure_messages import describe_exception
+from lightning_lite.engine.failure_messages import make_failure
 from lightning_lite.errors import StateError, StopRun
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.messages import AcknowledgeState, Failure, RunCall, RunEnded, StateChanged, WriteState
@@ -102,7 +102,7 @@ class WorkMachine(Carrier):
                 raise  # in a process that `run` has forked, as in any forked process
             if self._is_stopped:
                 raise StopRun from error  # the user's code has replaced StopRun by another exception
-            value, failure = None, describe_exception(error, self._work, call)
+            value, failure = None, make_failure(error, self._work, call)
             try:
                 self._find_last_changes()
             except StateError:  # the call has failed already, and its failure is reported

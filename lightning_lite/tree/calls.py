@@ -81,7 +81,7 @@ loaded: dict[int, Loaded] = {}
 
 #: Whether they may exceed the limits, and how many times `unload_dropped` was called since it last looked.
 _may_exceed = False
-_num_requests = 0
+_num_looks = 0
 
 
 class Loaded(NamedTuple):
@@ -364,13 +364,13 @@ def unload_dropped() -> None:
     Objects of most types that can't be mapped, such as `bytes` and lists, allow no weak references. So the
     number of references says whether the flow still holds one.
     """
-    global _may_exceed, _num_requests
+    global _may_exceed, _num_looks
     if not _may_exceed:
         return
-    _num_requests += 1
-    if _num_requests * _MAX_DROPPED < len(loaded):
+    _num_looks += 1
+    if _num_looks * _MAX_DROPPED < len(loaded):
         return  # a flow may hold thousands, and a loop that reads n of them must not look n * n times
-    _num_requests, _may_exceed = 0, False
+    _num_looks, _may_exceed = 0, False
     answers = list(loaded.items())  # a copy: another thread may read an answer
     if len(answers) <= _MAX_DROPPED and sum(answer.size for _, answer in answers) <= _MAX_DROPPED_SIZE:
         return

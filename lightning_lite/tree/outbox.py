@@ -296,13 +296,100 @@ class Outbox:
         self.collect_changes()
         return refused
 
-    # Called by the tree.
+    # Passes; called by the machine.
 
     def begin_pass(self) -> None:
         """Clear the reasons for the pass that begins now, and the result of the last one."""
         self.runaway_calls.begin_pass()
         self.reasons = {}
         self.this_pass = PassRecord()
+
+    def end_blocks(self) -> None:
+        """Call the functions of all blocks: the pass has come to its end."""
+        self._end_blocks_if(lambda _: True)
+        at_end, self.this_pass.at_end = self.this_pass.at_end, []
+        for on_left in at_end:
+            on_left()
+
+    def collect_changes(self) -> None:
+        """Register the changes that the pass made inside lists and dicts.
+
+        Raises:
+            StateError: A list or dict holds a value that is not plain data.
+        """
+        if not self.touched:
+            return
+        touched, self.touched = self.touched, {}
+        for node in touched:
+            if node.link is not self:
+                continue  # removed from the tree in this pass
+            for name, before in node.changed_containers():
+                self._add_write(node, name, before)
+            node.clear_touched()
+            if node.touched:
+                self.touched[node] = None
+
+    def _add_write(self, node: Node, name: str, before: Stored) -> None:
+        """Register that the main process changed an attribute, which had another value before."""
+        reason = f"{node.name}.{name}"
+        if self.is_handling:
+            reason += ", changed by a handler"
+            self.runaway_calls.state_changed()
+        else:
+            self.runaway_calls.flow_wrote()
+            self.this_pass.written.setdefault(reason, (node, name, before))
+        self.reasons[reason] = ""
+        self.writes.setdefault(node.name, (node, set()))[1].add(name)
+
+    def forget_unchanged(self) -> None:
+        """Forget the writes of this pass that left an attribute as it was when the pass began.
+
+        Another pass would begin with the same values, and write the same. Without this, a loop that stores
+        its position, `self.epoch = i`, would make each pass ask for another one.
+        """
+        for reason, (node, name, before) in self.this_pass.written.items():
+            if reason in self.reasons and node.is_stored(name, before):
+                del self.reasons[reason]
+
+    def forget_answers(self, works: Collection[str]) -> None:
+        """Forget that the flow has used answers of works: it has called them again, and waits for them."""
+        for work in works:
+            self.reasons.pop(_answered(work), None)
+
+    def make_pause(self) -> Pause:
+        """End the blocks that the pass has left, and return the `Pause` to raise, which the record keeps."""
+        self.end_left_blocks()
+        self.this_pass.pause = pause = Pause("a call has not ended yet")
+        return pause
+
+    def cut_again(self) -> NoReturn:
+        """Refuse to wait in a pass that was cut already.
+
+        Raises:
+            Pause: The call is in `finally:`, and the pass is still being cut.
+            PauseSwallowed: The flow has caught the `Pause`.
+        """
+        pause = self.this_pass.pause
+        if pause is not None and sys.exception() is pause:
+            raise pause
+        raise self.swallowed_error() from pause
+
+    def swallowed_error(self) -> PauseSwallowed:
+        """Return the error that names the line at which the flow caught the `Pause` of this pass."""
+        pause = self.this_pass.pause
+        trace = pause.__traceback__ if pause is not None else None
+        line = (
+            f"{trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}"
+            if trace is not None
+            else "an unknown line"
+        )
+        return PauseSwallowed(
+            f"The flow caught the exception that pauses it while a call of a work has not ended ({line}). "
+            "A bare `except:`, `except BaseException:` or `return` in `finally:` does that; "
+            "use `except Exception:`."
+        )
+
+    # Blocks that a pass has entered.
 
     def use(self, what: str) -> None:
         """Register that a pass has reached a schedule or a loop.
@@ -331,13 +418,6 @@ class Outbox:
         self._end_blocks_if(lambda block: not block.is_running())
         self.this_pass.blocks, self.this_pass.at_end = [], []
 
-    def end_blocks(self) -> None:
-        """Call the functions of all blocks: the pass has come to its end."""
-        self._end_blocks_if(lambda _: True)
-        at_end, self.this_pass.at_end = self.this_pass.at_end, []
-        for on_left in at_end:
-            on_left()
-
     def _end_blocks_if(self, is_left: Callable[[Block], bool]) -> None:
         """Call the functions of the blocks for which `is_left` is true, and forget these blocks."""
         entered, self.this_pass.blocks = self.this_pass.blocks, []
@@ -347,6 +427,8 @@ class Outbox:
                     on_left()
             else:
                 self.this_pass.blocks.append((block, functions))
+
+    # Writes and requests; called by the tree.
 
     def write(self, node: Node, name: str, value: Any) -> None:
         """Store a value that the flow assigned; a value of a work is also sent to its process."""
@@ -369,15 +451,23 @@ class Outbox:
         identity = class_identity(type(component))
         self.events.append(ComponentAttached(node.name, self.wall, component._travels, identity, state))
 
-    def request(self, request: FlowRequest) -> None:
-        """Queue a request of the flow."""
-        self.requests.append(request)
-        if isinstance(request, ComponentRemoved):
-            self.events.append(ComponentDetached(request.name, self.wall))
-            # Drop its writes: they are not events yet, and a later component may have the same name.
-            self.writes = {
-                name: written for name, written in self.writes.items() if not is_below(name, request.name)
-            }
+    def changed(self, reason: str, work: str = "") -> None:
+        """Request another pass of the flow.
+
+        Args:
+            reason: The change, for the debug log.
+            work: Name of the work that has changed; "" if it was the flow or a schedule.
+        """
+        self.reasons[reason] = work
+
+    def request_removal(self, component: TreeMember) -> None:
+        """Queue the request to end the processes of a component that is removed from the tree."""
+        name = component.name
+        self.requests.append(ComponentRemoved(component, name))
+        self.events.append(ComponentDetached(name, self.wall))
+        # Drop its writes: they are not events yet, and a later component may have the same name.
+        self.writes = {other: written for other, written in self.writes.items() if not is_below(other, name)}
+        self.changed(f"{name} was removed")
 
     def request_start(self, work: Work) -> None:
         """Queue the request for a process of a work, without a call."""
@@ -523,93 +613,6 @@ class Outbox:
             self.changed(_answered(name), name)  # so that it gets its next call while a later line waits
         else:
             self.this_pass.again = _answered(name)
-
-    def changed(self, reason: str, work: str = "") -> None:
-        """Request another pass of the flow.
-
-        Args:
-            reason: The change, for the debug log.
-            work: Name of the work that has changed; "" if it was the flow or a schedule.
-        """
-        self.reasons[reason] = work
-
-    def forget_answers(self, works: Collection[str]) -> None:
-        """Forget that the flow has used answers of works: it has called them again, and waits for them."""
-        for work in works:
-            self.reasons.pop(_answered(work), None)
-
-    def cut_again(self) -> NoReturn:
-        """Refuse to wait in a pass that was cut already.
-
-        Raises:
-            Pause: The call is in `finally:`, and the pass is still being cut.
-            PauseSwallowed: The flow has caught the `Pause`.
-        """
-        pause = self.this_pass.pause
-        if pause is not None and sys.exception() is pause:
-            raise pause
-        raise self.swallowed() from pause
-
-    def swallowed(self) -> PauseSwallowed:
-        """Return the error that names the line at which the flow caught the `Pause` of this pass."""
-        pause = self.this_pass.pause
-        trace = pause.__traceback__ if pause is not None else None
-        line = (
-            f"{trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}"
-            if trace is not None
-            else "an unknown line"
-        )
-        return PauseSwallowed(
-            f"The flow caught the exception that pauses it while a call of a work has not ended ({line}). "
-            "A bare `except:`, `except BaseException:` or `return` in `finally:` does that; "
-            "use `except Exception:`."
-        )
-
-    def paused(self) -> Pause:
-        """Return the `Pause` to raise, and store it, so that the machine knows that it was raised."""
-        self.end_left_blocks()
-        self.this_pass.pause = pause = Pause("a call has not ended yet")
-        return pause
-
-    def collect_changes(self) -> None:
-        """Register the changes that the pass made inside lists and dicts.
-
-        Raises:
-            StateError: A list or dict holds a value that is not plain data.
-        """
-        if not self.touched:
-            return
-        touched, self.touched = self.touched, {}
-        for node in touched:
-            if node.link is not self:
-                continue  # removed from the tree in this pass
-            for name, before in node.changed_containers():
-                self._add_write(node, name, before)
-            node.clear_touched()
-            if node.touched:
-                self.touched[node] = None
-
-    def _add_write(self, node: Node, name: str, before: Stored) -> None:
-        """Register that the main process changed an attribute, which had another value before."""
-        reason = f"{node.name}.{name}"
-        if self.is_handling:
-            reason += ", changed by a handler"
-            self.runaway_calls.state_changed()
-        else:
-            self.runaway_calls.flow_wrote()
-            self.this_pass.written.setdefault(reason, (node, name, before))
-        self.reasons[reason] = ""
-        self.writes.setdefault(node.name, (node, set()))[1].add(name)
-
-    def forget_unchanged(self) -> None:
-        """Forget the writes of this pass that left an attribute as it was when the pass began.
-
-        Another pass would begin with the same values, and write the same. Without this, a loop that stores
-        its position, `self.epoch = i`, would make each pass ask for another one.
-        """
-        for reason, (node, name, before) in self.this_pass.written.items():
-            if reason in self.reasons and node.is_stored(name, before):
-                del self.reasons[reason]
 
 
 def outbox_of(member: TreeMember) -> Outbox | None:

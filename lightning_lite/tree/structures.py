@@ -14,7 +14,7 @@ from lightning_lite.errors import ComponentError, StateError
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.hierarchy import attach, check_attachable, detach
 from lightning_lite.tree.node import STATE_PARTS, Node, TreeMember, check_name
-from lightning_lite.tree.outbox import ComponentRemoved, outbox_of
+from lightning_lite.tree.outbox import outbox_of
 from lightning_lite.tree.schedule import ScheduledFlow
 from lightning_lite.tree.work import LightningWork
 
@@ -91,8 +91,7 @@ class Structure(TreeMember):
         child = self._node.children.pop(key)
         outbox = outbox_of(self)
         if outbox is not None:
-            outbox.request(ComponentRemoved(child, child.name))
-            outbox.changed(f"{child.name} was removed")
+            outbox.request_removal(child)
         detach(child)
 
     def _request_pass(self) -> None:

@@ -440,11 +440,15 @@ class _ValuePickler(pickle.Pickler):
 
 def _is_namespace(name: Any, globals_: dict[str, Any]) -> bool:
     """Return whether `globals_` belong to the module `name`, not to another that has its name."""
-    if namespaces.namespace_of(name) is globals_:
-        return True
-    if name == "__main__" or (name not in sys.modules and "__spec__" in globals_):
-        namespaces.remember_namespace(name, globals_)
+    _note_namespace(name, globals_)
     return namespaces.namespace_of(name) is globals_
+
+
+def _note_namespace(name: Any, globals_: dict[str, Any]) -> None:
+    """Remember `globals_` as those of the module `name`, if it is a script or is in no other way known."""
+    is_unknown = name == "__main__" or (name not in sys.modules and "__spec__" in globals_)
+    if is_unknown and namespaces.namespace_of(name) is not globals_:
+        namespaces.remember_namespace(name, globals_)
 
 
 def _facts(name: str, globals_: dict[str, Any]) -> namespaces.Facts:
@@ -510,7 +514,7 @@ def _globals_of_class(cls: Any) -> dict[str, Any] | None:
         function = getattr(value, "__func__", value)
         function = getattr(function, "__wrapped__", function)  # `run` of a work is wrapped
         if type(function) is FunctionType and function.__globals__.get("__name__") == module:
-            _is_namespace(module, function.__globals__)
+            _note_namespace(module, function.__globals__)
             break
     return namespaces.namespace_of(module)
 

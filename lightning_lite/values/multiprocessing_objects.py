@@ -97,7 +97,7 @@ def pack_shared(value: Any, *, with_script: bool = False) -> tuple[bytes, tuple[
         return pack(value, with_script=with_script), ()
     sharing = _Sharing(packages)
     try:
-        with sharing.is_spawning():
+        with sharing.spawning():
             packed = pack(value, reduce=sharing.reduce, with_script=with_script)
         if not sharing.used:
             return packed, ()
@@ -148,7 +148,7 @@ class _Sharing:
         self.used: dict[str, None] = {}
 
     @contextmanager
-    def is_spawning(self) -> Iterator[None]:
+    def spawning(self) -> Iterator[None]:
         """Let the packages take this thread for one that starts a process."""
         contexts = [sys.modules[f"{package}.context"] for package in self._reducers]
         earlier = [context.get_spawning_popen() for context in contexts]

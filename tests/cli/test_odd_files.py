@@ -272,4 +272,4 @@ def test_logs_that_were_moved_behind_a_link_are_not_read_and_the_error_says_so(
     shutil.move(run / "logs", tmp_path / "elsewhere")
     (run / "logs").symlink_to(tmp_path / "elsewhere")
 
-    is_refused(call(capfd, "logs", run.name), 2, "is not a folder", "Move the logs back")
+    is_refused(call(capfd, "logs", run.name), 2, "it is a symbolic link, not a folder", "Move the logs back")

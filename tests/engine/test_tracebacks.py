@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from lightning_lite import LightningWork
+from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import ArgumentError, StateError
 from lightning_lite.testing import EmptyFlow
 from lightning_lite.tracebacks import (
@@ -193,3 +193,20 @@ def warn():
         ("one", "user.py", 5),
         ("two", "user.py", 3),
     ]
+
+
+class Divides(LightningFlow):
+    def run(self):
+        return 1 / 0
+
+
+@pytest.mark.parametrize("runs", [LightningApp.run, lambda app: app.start().wait()])
+def test_an_app_leaves_out_our_frames_unless_it_is_debugged(runs, monkeypatch):
+    monkeypatch.setenv("LIGHTNING_LITE_RUNNER", "inline")
+    usual, debugged = (
+        names(caught(runs, LightningApp(Divides(), log_level=level)).__traceback__)
+        for level in ("info", "debug")
+    )
+
+    assert [name for name in usual if name not in ("<lambda>", "wait")] == ["caught", "run"]
+    assert "_run_root" in debugged

@@ -90,15 +90,14 @@ def command(
     """
     run, words = find_target(root, target)
     folder = os.path.join(run.path, "logs")
-    if os.path.lexists(folder) and (os.path.islink(folder) or not os.path.isdir(folder)):
-        raise BadInput(
-            f"the logs of run {run.id} can't be read: {folder!r} is not a folder; links in the folder of a "
-            "run are not followed. Move the logs back to that place."
-        )
     try:
         logged = list_logs(folder)
     except OSError as error:
-        raise BadInput(f"the logs of run {run.id} can't be read: {error.strerror} ({folder!r}).") from error
+        is_moved = isinstance(error, NotADirectoryError)
+        advice = " Move the logs back to that place: links there are not followed." if is_moved else ""
+        raise BadInput(
+            f"the logs of run {run.id} can't be read: {error.strerror} ({folder!r}).{advice}"
+        ) from error
     works = find_named_works(run, words, target, {FLOW, *read_work_names(run), *logged}) if words else ()
     logs = RunLogs(run.path, works, nlines=nlines, since=since)
     show = _to_json if as_json else _Text(timestamps=timestamps, prefix=not no_prefix)

@@ -50,7 +50,7 @@ from lightning_lite.runners.inline.work import Connections, InlineWork, Job
 from lightning_lite.runners.inline.work_streams import WorkStreams
 from lightning_lite.runners.output.pump import Display, OutputPump
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger("lightning_lite")
 
 
 class InlineRunner(Runner):
@@ -306,7 +306,7 @@ class InlineRunner(Runner):
                 self._reports_due[work] = now + pause
 
     def _abandon(self, name: str) -> WorkExited:
-        logger.warning(
+        _log.warning(
             "%s still runs in its thread: it can't be interrupted, and changes no state any more. "
             'With runner="processes" it would have been killed.',
             name,

@@ -21,7 +21,7 @@ from time import time
 from lightning_lite.runners.output.line_times import RESOLUTION, take_turn
 from lightning_lite.runners.output.log_writer import LogWriter
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger("lightning_lite")
 
 #: The name of the flow in the logs of a run: the root of the tree.
 FLOW = "root"
@@ -149,7 +149,7 @@ class FlowLog:
     def _complain(self, error: OSError) -> None:
         if not self._has_complained:
             self._has_complained = True
-            logger.warning(
+            _log.warning(
                 "the output of the flow can't be written to %r: %s; the app continues, and its output is "
                 "shown but not kept until it can be written again",
                 self._logs,

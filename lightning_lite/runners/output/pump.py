@@ -28,7 +28,7 @@ from lightning_lite.runners.output.log_writer import LogWriter
 
 __all__ = ["Display", "OutputPump", "WorkOutput"]
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger("lightning_lite")
 
 #: Bytes that are read at once: the capacity of a pipe.
 _READ_SIZE = 64 * 1024
@@ -174,7 +174,7 @@ class OutputPump:
     def _complain(self, error: OSError) -> None:
         if not self._has_complained:
             self._has_complained = True
-            logger.warning(
+            _log.warning(
                 "the output of works can't be written to %r: %s; the works continue, and their output is "
                 "shown but not kept until it can be written again",
                 self._logs,

@@ -25,12 +25,12 @@ from contextlib import suppress
 from lightning_lite.errors import RunnerError
 from lightning_lite.runners.exit_status import describe_exit
 from lightning_lite.runners.processes.environment_marks import VARIABLE, mark_of
-from lightning_lite.runners.processes.guardian import Guardian
+from lightning_lite.runners.processes.guardian import Guardian, wait_for_exit
 from lightning_lite.runners.processes.process import WorkProcess, open_pipes
 from lightning_lite.runners.processes.spawn import search_path, spawn_program
 
 #: Bytes of a number in a report.
-_REPORT_SIZE = 8
+_REPORT_SIZE = 8  # as in worker/forkserver_main
 
 #: Seconds after which a server that does not answer is killed: it may be suspended.
 _TIMEOUT = 20.0
@@ -163,7 +163,7 @@ class ForkServer:
         self._connection.close()
         self._connection = None
         with suppress(ProcessLookupError):  # other code of the app has reaped it
-            _wait_for_end(self._pid, timeout)
+            wait_for_exit(self._pid, timeout)
             os.kill(self._pid, signal.SIGKILL)
         self._guardian.forget(self._pid)
         try:
@@ -209,16 +209,6 @@ class ForkServer:
         data = os.read(report, _REPORT_SIZE)
         self._has_answered = bool(data)
         return int.from_bytes(data, "big", signed=True) if data else None
-
-
-def _wait_for_end(pid: int, timeout: float) -> None:
-    pidfd = os.pidfd_open(pid)
-    try:
-        poller = select.poll()
-        poller.register(pidfd, select.POLLIN)
-        poller.poll(timeout * 1000)
-    finally:
-        os.close(pidfd)
 
 
 def _check(env: Mapping[str, str]) -> None:

@@ -113,7 +113,7 @@ class Guardian:
                 return
             pid, self._pid = self._pid, None
             os.close(self._pipe)
-            if not _has_exited(pid, _PATIENCE):  # it was suspended
+            if not wait_for_exit(pid, _PATIENCE):  # it was suspended
                 os.kill(pid, _SIGKILL)
                 kill_marked(self.token, None)
             _reap(pid)
@@ -150,7 +150,7 @@ class Guardian:
             os.close(read_end)
 
 
-def _has_exited(pid: int, seconds: float) -> bool:
+def wait_for_exit(pid: int, seconds: float) -> bool:
     """Wait for the exit of a child; return whether it came in time."""
     try:
         pidfd = os.pidfd_open(pid)

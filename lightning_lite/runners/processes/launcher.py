@@ -15,7 +15,7 @@ from threading import Thread
 from lightning_lite.runners.processes.active_children import register
 from lightning_lite.runners.processes.process import WorkProcess
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger("lightning_lite")
 
 #: Seconds without a new process after which `multiprocess` is imported: that takes longer than a work to
 #: start, and would take the time from those that are starting.
@@ -87,9 +87,8 @@ class Launcher:
     def _register(self, process: WorkProcess) -> None:
         try:
             register(process)
-        except Exception:
-            # This thread has to live on: all works would die with it.
-            logger.warning("multiprocess can't show %s among its children", process.name, exc_info=True)
+        except Exception:  # noqa: BLE001 - this thread has to live on: all works would die with it
+            _log.warning("multiprocess can't show %s among its children", process.name, exc_info=True)
 
     def _report(self, process: WorkProcess) -> None:
         # In this order: when our copies are closed, the pipe of messages may end.

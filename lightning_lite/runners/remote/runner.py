@@ -51,7 +51,7 @@ from lightning_lite.runners.remote.work_server import ServerSetup
 from lightning_lite.store_url import PLACE_FOR_ALL_MACHINES, is_url
 from lightning_lite.values.secret_texts import texts_in
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger("lightning_lite")
 
 
 class RemoteRunner(PollingRunner):
@@ -241,7 +241,7 @@ class RemoteRunner(PollingRunner):
             self._cluster,
             self._report,
             self._output.feed,
-            logger.warning,
+            _log.warning,
             self._remote.lease,
             self._why_drives_are_needed(),
             self._remote.direct,
@@ -314,7 +314,7 @@ class RemoteRunner(PollingRunner):
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self._broken = context.get("exception") or RunnerError(str(context.get("message")))
-        logger.error("the connection to the works has failed", exc_info=self._broken)
+        _log.error("the connection to the works has failed", exc_info=self._broken)
         self._poller.wake()
 
 

@@ -7,7 +7,7 @@ from array import array
 
 from lightning_lite.errors import RunnerError
 
-#: File descriptors in one message at most (SCM_MAX_FD of Linux).
+#: File descriptors in one message at most (SCM_MAX_FD of Linux), as in processes/descriptor_channel.
 _BATCH = 253
 
 

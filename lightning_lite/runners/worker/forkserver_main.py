@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _BOOT, _CHILD = "lightning_lite.runners.worker.boot", "lightning_lite.runners.worker.main"
 
 #: Bytes of a number in a report.
-_REPORT_SIZE = 8
+_REPORT_SIZE = 8  # as in processes/forkserver
 
 #: Bytes of a message at most.
 _LARGEST = 1 << 20
