@@ -287,7 +287,7 @@ class JournalVersion(JournalError):
     """Another version of this package wrote the journal, in another format.
 
     Attributes:
-        found: Version of the format of the journal.
+        found: Version of the format of the journal; the same as `known` if only its events are unknown.
         known: Version of the format that this package writes.
     """
 

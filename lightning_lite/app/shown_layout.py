@@ -1,7 +1,7 @@
 """The layout of one run while the app runs: collected after changes, kept for other threads, noted on disk.
 
-session ── look, after a change ──▶ collect_layout ──▶ layout.json in the folder of the run
-frontends ── a server answers ──────────────────────▶
+session ── collect, after a change ──▶ collect_layout ──▶ layout.json in the folder of the run
+frontends ── a server answers ─────────────────────────▶
 command channel ── snapshot ──▶
 """
 

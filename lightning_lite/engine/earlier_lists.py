@@ -149,7 +149,7 @@ class EarlierLists:
         return all(self._agrees(full, child) for full, child in inner if self._is_known(full))
 
     def _values_of(self, component: Component, attributes: tuple[str, ...]) -> tuple[bytes | None, ...]:
-        """Return the encoded values of attributes; `None` for one that the component has not."""
+        """Return the encoded values of attributes; `None` for one that the component does not have."""
         node = component._node
         encoded = self._encoded.setdefault(node, {})
         for attribute in attributes:

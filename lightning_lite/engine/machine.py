@@ -15,7 +15,7 @@ happened, the pass is cut there with `Pause`, and the flow runs from its first l
 A handler, which another thread has asked for, runs inside a step as well, between passes or while one waits.
 Its changes are events, like the changes of a pass.
 
-The flow never sees a report in the step that applies it, so that the caller can write the events of that
+A pass never sees a report in the step that applies it, so that the caller can write the events of that
 step to the journal first. The machine has no process and no clock of its own, and writes only the files of
 big arguments, so that all its rules can be tested without a process.
 """
@@ -94,7 +94,8 @@ class Step(NamedTuple):
 
     Attributes:
         events: The events, in order. The caller writes them to the journal before the next step.
-        requests: The requests. The caller sends them first, so that works do not wait for the journal.
+        requests: The requests. The caller sends them first, so that works do not wait for the journal. It
+            writes first in a resumed run, and if one of the events is `CallFailed`.
         unneeded: Packed big values that nothing needs any more once the events are written.
         has_exits: Whether a process has exited, which may have left a file of a value without a reference.
         answers: Called by the caller once the events are written: they hand the answers of handlers to the

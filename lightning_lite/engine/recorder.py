@@ -2,7 +2,7 @@
 
     machine.step ──events──▶ record: write them, so that they survive the process ──▶ the next step
 
-The flow sees the effect of an event in a later step. So an end of a call is on disk before the flow sees it.
+A pass sees the effect of an event in a later step. So an end of a call is on disk before a pass sees it.
 """
 
 from __future__ import annotations

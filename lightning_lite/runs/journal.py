@@ -1,4 +1,4 @@
-"""The journal of a run: one file to which each step of the app is appended before the flow sees its effect.
+"""The journal of a run: one file to which each step of the app is appended before a pass sees its effect.
 
 An entry is written with one system call, so it survives the death of the process as soon as `write` returns;
 with `durable` it is flushed to the disk too. `runs.journal_format` describes the form on

@@ -1,9 +1,9 @@
 """The lock of a run: one process at a time writes its journal.
 
 It is a lock of the system (`flock`), so the system releases it when its process dies. `filelock` uses the
-same lock; it is not used here because its import takes 75 ms, and because its releases before 4 empty the
-file and let a forked child keep the lock. The file is not deleted before its run: another process could
-create a new file and lock that one while the first lock is still held.
+same lock; it is not used here because its import takes 75 ms. Its releases before 3.30 also let each process
+that asks for the lock empty the file, and let a forked child keep the lock. The file is not deleted before
+its run: another process could create a new file and lock that one while the first lock is still held.
 """
 
 from __future__ import annotations

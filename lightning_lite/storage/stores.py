@@ -1,4 +1,4 @@
-"""Which store keeps the drives: the only module that knows the stores, by the place at which drives are.
+"""Which store keeps the drives, by the place at which they are: only this module creates stores.
 
 A place is an absolute folder, for drives in plain files, or a url, for drives on an object store.
 """

@@ -106,7 +106,7 @@ class Requests(Protocol):
 
 
 class Link(Protocol):
-    """Receives the changes of a component while an app runs: the flow's outbox, or the host of a work."""
+    """Receives the changes of a component while an app runs: the flow's outbox, or a `WorkMachine`."""
 
     @property
     def outbox(self) -> Requests | None:

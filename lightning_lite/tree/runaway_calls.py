@@ -28,10 +28,10 @@ _PACKAGE = __name__.partition(".")[0]
 class RunawayCalls:
     """Counts for each line of the flow in how many passes in a row it made a new call.
 
-    A flow should make a new call after a change of the state. So is a loop that reaches its earlier calls
-    again before it makes a new one. Only if neither is so, the arguments come from outside: a random number,
-    the time, a new id. While the last call of that line has not ended, a change by the flow or a new work is
-    no reason for a new call. Each pass then adds a call to the waiting ones.
+    A flow should make a new call after a change of the state. A loop that reaches its earlier calls again
+    before it makes a new one is right, too. Only if neither is so, the arguments come from outside: a random
+    number, the time, a new id. While the last call of that line has not ended, a change by the flow or a new
+    work is no reason for a new call. Each pass then adds a call to the waiting ones.
     """
 
     def __init__(self) -> None:

@@ -63,7 +63,7 @@ def reduce_in_own_way(obj: Any, kind: type) -> Any:
 
 
 def name_for_main(definition: Any) -> Any:
-    """Return how the main process finds a class or function of the script, or `None` if it has none such."""
+    """Return how the main process finds a class or function of the script; `None` if it has no such name."""
     module, qualname = definition.__module__, definition.__qualname__
     if "<" in qualname:
         return None

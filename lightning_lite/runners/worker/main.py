@@ -431,7 +431,7 @@ class Child:
         """Return whether the main thread has not come back from `os.fork` to the user's code.
 
         Since Python 3.12, `os.fork` warns that the process has several threads, after all functions below.
-        If a signal handler raises an exception meanwhile, Python drops it without a report.
+        If a signal handler raises an exception during that, Python drops it without a report.
 
         Args:
             frame: The frame that a signal has interrupted.
