@@ -117,6 +117,9 @@ class PassRecord:
         pending: The calls of parallel works that it has requested and that had not ended then, by work.
         num_answers: Number of calls that were answered in it.
         again: Why another pass follows if it is not cut; "" if none does.
+        waited: The works with `cache_calls=False` for whose answers it has waited: if it is cut, the next
+            pass makes these calls again.
+        repeats: Whether it has called one of these works again, as a loop does.
         pause: The `Pause` that was raised in it, if any.
         ending: The exception that `flow.stop()` or `flow.fail()` raised in it, if any.
         used: The schedules and loops that it has reached.
@@ -134,7 +137,9 @@ class PassRecord:
         "pause",
         "pending",
         "reached",
+        "repeats",
         "used",
+        "waited",
         "written",
     )
 
@@ -149,6 +154,8 @@ class PassRecord:
         self.blocks: list[tuple[Block, list[Callable[[], None]]]] = []
         self.at_end: list[Callable[[], None]] = []
         self.written: dict[str, tuple[Node, str, Stored]] = {}
+        self.waited: set[str] = set()
+        self.repeats = False
 
 
 class Outbox:
@@ -346,9 +353,13 @@ class Outbox:
 
         Another pass would begin with the same values, and write the same. Without this, a loop that stores
         its position, `self.epoch = i`, would make each pass ask for another one.
+
+        If the pass has waited for an answer of a work with `cache_calls=False`, all its writes are forgotten:
+        the next pass would make the same calls again, and its writes would cut it in the same way. Another
+        pass follows in any case when this one has come to its end.
         """
         for reason, (node, name, before) in self.this_pass.written.items():
-            if reason in self.reasons and node.is_stored(name, before):
+            if reason in self.reasons and (self.this_pass.waited or node.is_stored(name, before)):
                 del self.reasons[reason]
 
     def forget_answers(self, works: Collection[str]) -> None:
@@ -497,6 +508,8 @@ class Outbox:
         """
         name, policy, records = work._node.name, work._policy, work._records
         key = call_key(args, kwargs, name, policy.call_key)
+        if name in self.this_pass.waited:
+            self.this_pass.repeats = True
         call = records.current.get(key)
         is_new = call is None or call.answered
         if call is None or is_new:
@@ -520,6 +533,8 @@ class Outbox:
                 self.this_pass.pending.setdefault(name, []).append(call)
                 return None
             self.wait((call,), (name,))
+        if not policy.parallel:
+            self.note_waited(work)
         return self._answer(work, call)
 
     def _check_arguments(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -559,6 +574,14 @@ class Outbox:
     def reached_call(self, work: Work) -> Call | None:
         """Return the call that the pass has requested last from a work; `None` between passes, too."""
         return self.this_pass.reached.get(work._node.name)
+
+    def note_waited(self, work: Work) -> None:
+        """Register that the pass has waited for the calls that it has requested from a work."""
+        name = work._node.name
+        if not work._policy.cache_calls and name in self.this_pass.reached:
+            self.this_pass.waited.add(name)
+            if self.reasons.pop(_answered(name), None) is not None:
+                self.this_pass.again = _answered(name)
 
     def _answer(self, work: Work, call: Call) -> Any:
         """Return the value of a call that has ended."""

@@ -486,6 +486,103 @@ def test_works_without_cache_are_called_in_turn():
     assert [work for work, _ in driver.works.calls] == ["root.a", "root.b", "root.c"] * 3
 
 
+def in_series(flow, number):
+    return [flow.a.run(number), flow.b.run(number)]
+
+
+def in_parallel(flow, number):
+    flow.p.run(number), flow.q.run(number)
+    return flow.wait_for(flow.p, flow.q)
+
+
+@pytest.mark.parametrize("in_each_round", [in_series, in_parallel])
+def test_a_loop_without_cache_that_stores_its_position_makes_each_call_once(in_each_round):
+    values = []
+
+    def script(flow):
+        for number in range(20):
+            flow.position = number
+            values.append(in_each_round(flow, number))
+        flow.stop()
+
+    works = {name: Work(cache_calls=False) for name in "ab"}
+    works |= {name: Work(cache_calls=False, parallel=True) for name in "pq"}
+    driver = Driver(ScriptedFlow(script, position=0, **works))
+    driver.machine._patience = 0.0
+    driver.run()
+
+    assert values == [[2 * number] * 2 for number in range(20)]
+    assert len(driver.works.calls) == 40
+
+
+@pytest.mark.parametrize("in_each_round", [in_series, in_parallel])
+def test_a_loop_without_cache_ends_beside_a_work_that_reports_at_each_moment(in_each_round):
+    seen = []
+
+    def script(flow):
+        flow.noise.run()
+        seen.append(flow.noise.step)
+        values = [in_each_round(flow, number) for number in range(20)]
+        assert values == [[2 * number] * 2 for number in range(20)]
+        flow.stop()
+
+    def run(work, number=0):
+        return [("step", step) for step in range(500)] if work == "root.noise" else [], 2 * number
+
+    def one_at_a_time(works):
+        noise = works.reports.get("root.noise")
+        others = [reports for name, reports in works.reports.items() if reports and name != "root.noise"]
+        return [reports.popleft() for reports in [*others, noise] if reports]
+
+    works = {name: Work(cache_calls=False) for name in "ab"}
+    works |= {name: Work(cache_calls=False, parallel=True) for name in "pq"}
+    driver = Driver(ScriptedFlow(script, noise=Work(parallel=True), **works), run, one_at_a_time)
+    driver.machine._patience = 0.0
+    driver.run()
+
+    num_calls = len([work for work, _ in driver.works.calls if work != "root.noise"])
+    assert 40 <= num_calls < 60  # a report may cut the pass until it has called a work again
+    assert len(seen) > 1  # up to then, the first line reacts
+
+
+def test_a_value_without_cache_that_the_flow_stores_is_used_by_the_next_call():
+    """The write does not cut the pass: the next one would fetch again, and call with other data."""
+
+    def script(flow):
+        flow.data = flow.fetch.run()
+        flow.train.run(flow.data)
+        if flow.data == 3:
+            flow.stop()
+
+    counter = iter(range(1, 100))
+    flow = ScriptedFlow(script, fetch=Work(cache_calls=False), train=Work(), data=0)
+    driver = Driver(flow, lambda work, *_: ([], next(counter) if work == "root.fetch" else None))
+    driver.machine._patience = 0.0
+    driver.run()
+
+    fetch, train = ("root.fetch", ()), "root.train"
+    assert driver.works.calls == [fetch, (train, (1,)), fetch, (train, (2,)), fetch, (train, (3,))]
+
+
+def test_an_earlier_line_reacts_while_a_call_after_one_without_cache_runs():
+    def script(flow):
+        if flow.train.step > 2:
+            flow.train.stop()
+        flow.fetch.run()
+        flow.train.run()
+        flow.stop()
+
+    flow = ScriptedFlow(script, fetch=Work(cache_calls=False), train=Work())
+    driver = Driver(flow, lambda work: ([("step", 3)] if work == "root.train" else [], None))
+    driver.machine._patience = 0.0
+    driver._choose = lambda works: [
+        one for one in Driver.choose_all(works) if type(one) is not RunEnded or one.work != "root.train"
+    ]
+    driver.run()
+
+    assert flow.train.status.stage == "stopped"
+
+
 def test_a_parallel_work_without_cache_gets_its_next_call_while_a_later_line_waits():
     seen = []
 
