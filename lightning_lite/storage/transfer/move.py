@@ -71,13 +71,14 @@ def hard_link(fd: int, source: Source, staging: StagingFolder) -> Iterator[str |
     """
     path = staging.new_path()
     try:
-        yield path if _is_linked(fd, source, path) else None
+        yield path if _make_link(fd, source, path) else None
     finally:
         with suppress(OSError):  # it was moved into the drive, or no link was made
             syscalls.unlink(path)
 
 
-def _is_linked(fd: int, source: Source, path: str) -> bool:
+def _make_link(fd: int, source: Source, path: str) -> bool:
+    """Make a hard link of the open source file at `path`; return whether that can be moved into the drive."""
     if syscalls.fstat(fd).st_nlink != 1 or not syscalls.is_same(fd, source.path):
         return False  # it could be changed by its other name, or the source is a symbolic link
     try:
@@ -264,7 +265,7 @@ def remove_source(fd: int, path: str, reason_to_keep: Callable[[], str | None] =
         _put_back(aside, path)
         raise
     if reason is not None:
-        return _kept(reason, aside, path)
+        return _put_back_and_explain(reason, aside, path)
     return _remove_folder(fd, aside) if S_ISDIR(syscalls.fstat(fd).st_mode) else _remove_file(aside, path)
 
 
@@ -306,11 +307,11 @@ def _remove_file(aside: str, path: str) -> str | None:
     try:
         syscalls.unlink(aside)
     except OSError as error:
-        return _kept(_reason(error), aside, path)
+        return _put_back_and_explain(_reason(error), aside, path)
     return None
 
 
-def _kept(reason: str, aside: str, path: str) -> str:
+def _put_back_and_explain(reason: str, aside: str, path: str) -> str:
     """Rename the source back; return why it stays, and where it is if it has no longer its path."""
     stays = _put_back(aside, path)
     return f"{reason}; {stays}" if stays else reason
