@@ -72,7 +72,7 @@ class DriveFolders:
         self.is_shared = False
         self._checked: tuple[int, int] | None = None  # device and inode of the checked staging folder
         self._seen = False
-        self._is_checked = False
+        self._is_probed = False
         self._flushed = False
 
     def exists(self) -> bool:
@@ -110,9 +110,9 @@ class DriveFolders:
             syscalls.make_folders(os.path.dirname(self._root))
             self._refuse_broken_link(self._root)
             self._check(make=True)
-        if not self._is_checked:
+        if not self._is_probed:
             check_file_system(self.staging.folder)
-            self._is_checked = True
+            self._is_probed = True
         self._seen = True
         try:
             self.staging.sweep()
