@@ -82,17 +82,26 @@ class DriveFolders:
             DriveGone: It existed before, and does not any more.
             DriveRefused: Another user could have written into one of its folders.
         """
+        self.check()
+        return self._seen
+
+    def check(self) -> None:
+        """Check the folders of the drive that exist, and find out whether the root is a group root.
+
+        Raises:
+            DriveGone: The drive existed before, and does not any more.
+            DriveRefused: Another user could have written into one of its folders.
+        """
         seen = self._seen  # read first: another thread may create the drive before the next line
         found = self._find()
         if found is not None:
             if (found.st_dev, found.st_ino) != self._checked:
-                self._check()
+                self._check_folders()
             self._seen = True
         elif seen:
             raise self._gone()
         else:
-            self._check()  # of the folders that are there
-        return self._seen
+            self._check_folders()  # of the folders that are there
 
     def prepare(self, *, durable: bool) -> None:
         """Create the folders of the drive that do not exist yet, and remove leftovers of dead processes.
@@ -109,7 +118,7 @@ class DriveFolders:
         if not exists:
             syscalls.make_folders(os.path.dirname(self._root))
             self._refuse_broken_link(self._root)
-            self._check(make=True)
+            self._check_folders(make=True)
         if not self._is_probed:
             check_file_system(self.staging.folder)
             self._is_probed = True
@@ -157,10 +166,10 @@ class DriveFolders:
             except PermissionError:  # another user of the group may be creating a folder above it
                 if time.monotonic() > deadline:
                     raise
-                self._check()
+                self._check_folders()
                 select((), (), (), LONGEST_PAUSE)
 
-    def _check(self, *, make: bool = False) -> None:
+    def _check_folders(self, *, make: bool = False) -> None:
         """Check the folders from the root to the staging folder by their descriptors, and create them before.
 
         Raises:

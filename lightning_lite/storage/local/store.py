@@ -227,12 +227,12 @@ class LocalStore:
 
     def local_path(self, owner: str, parts: Parts) -> str:
         """Return the path of a file or folder in the drive; see `Store`."""
-        self._folders.exists()  # refuses a drive into which another user could have written
+        self._folders.check()
         return "/".join((self._folders.base, owner, *parts))
 
     def verify(self, *, hashes: bool) -> Iterator[Problem | CheckedFile]:
         """Compare the drive with the promises of drives; see `Store`."""
-        self._folders.exists()  # the same; it also finds out whether the root is a group root
+        self._folders.check()
         return verify(self._folders.base, hashes=hashes, is_shared=self._folders.is_shared)
 
 
