@@ -196,7 +196,7 @@ class Delivery:
                 else:
                     placed = self._place(staged, parent, is_folder=is_folder)
 
-    def _place(self, staged: Staged, parent: OpenFolder, *, is_folder: bool) -> bool:
+    def _place(self, staged: Staged, parent: ParentFolder, *, is_folder: bool) -> bool:
         if not is_folder:
             syscalls.rename(staged.path, self._name, src_dir_fd=staged.dir_fd, dst_dir_fd=parent.fd)
             return True
@@ -206,7 +206,7 @@ class Delivery:
         return replace_folder(staged, parent, self._name)
 
     def _place_with_parents(
-        self, staged: Staged, parent: OpenFolder, missing: tuple[str, ...], staging: StagingFolder
+        self, staged: Staged, parent: ParentFolder, missing: tuple[str, ...], staging: StagingFolder
     ) -> bool:
         with staging.new_folder() as top:
             folder = top.path
@@ -225,7 +225,7 @@ class Delivery:
                 return False  # another process has made the parents at the same time
         return True
 
-    def _check_in(self, parent: OpenFolder, *, is_folder: bool) -> None:
+    def _check_in(self, parent: ParentFolder, *, is_folder: bool) -> None:
         there = syscalls.stat_if_exists(self._name, parent.fd)
         if there is None:
             return
@@ -248,7 +248,7 @@ class Delivery:
             )
 
     @contextmanager
-    def _parent(self) -> Iterator[tuple[OpenFolder, tuple[str, ...]]]:
+    def _parent(self) -> Iterator[tuple[ParentFolder, tuple[str, ...]]]:
         """Open the lowest parent that exists, and give it with the names of the missing parents."""
         path, missing = self._folder, self._parts[:-1]
         fd = syscalls.open_file(path, syscalls.FOLDER & ~os.O_NOFOLLOW)
@@ -264,7 +264,7 @@ class Delivery:
                     inner = self._open_linked(f"{path}/{missing[0]}")
                 syscalls.close(fd)
                 fd, path, missing = inner, f"{path}/{missing[0]}", missing[1:]
-            yield OpenFolder(fd, path), missing
+            yield ParentFolder(fd, path), missing
         finally:
             syscalls.close(fd)
 
@@ -296,8 +296,8 @@ class Delivery:
             ) from None
 
 
-class OpenFolder(NamedTuple):
-    """A folder of the user.
+class ParentFolder(NamedTuple):
+    """An open folder of the user into which a result is written: the lowest existing parent of a destination.
 
     Attributes:
         fd: Its descriptor.
@@ -308,7 +308,7 @@ class OpenFolder(NamedTuple):
     path: str
 
 
-def replace_folder(new: Staged, parent: OpenFolder, name: str) -> bool:
+def replace_folder(new: Staged, parent: ParentFolder, name: str) -> bool:
     """Replace the folder `name` in `parent` with the folder `new`.
 
     Returns:
@@ -361,7 +361,7 @@ def _refuse_link(path: str) -> int:
     )
 
 
-def move_folder(new: Staged, parent: OpenFolder, name: str) -> bool:
+def move_folder(new: Staged, parent: ParentFolder, name: str) -> bool:
     """Move the folder `new` into `parent`, and return whether that worked; if not, the name exists by now."""
     try:
         syscalls.rename(new.path, name, src_dir_fd=new.dir_fd, dst_dir_fd=parent.fd)
@@ -372,7 +372,7 @@ def move_folder(new: Staged, parent: OpenFolder, name: str) -> bool:
     return True
 
 
-def restore_replaced(parent: OpenFolder) -> None:
+def restore_replaced(parent: ParentFolder) -> None:
     """Move folders back whose replacement in `parent` was interrupted by the death of its process."""
     if syscalls.stat_if_exists(REPLACED, parent.fd) is not None:
         with exclusive_folder(parent, REPLACED) as inner:
@@ -394,7 +394,7 @@ def _restore(inner: int, parent: int) -> None:
 
 
 @contextmanager
-def staging_in(folder: OpenFolder) -> Iterator[StagingFolder]:
+def staging_in(folder: ParentFolder) -> Iterator[StagingFolder]:
     """Give a staging folder inside `folder`, without the leftovers of dead processes."""
     with _locked_folder(folder, STAGING, syscalls.LOCK_SH) as fd:
         staging = StagingFolder(".", fd)
@@ -403,7 +403,7 @@ def staging_in(folder: OpenFolder) -> Iterator[StagingFolder]:
 
 
 @contextmanager
-def exclusive_folder(folder: OpenFolder, name: str) -> Iterator[int]:
+def exclusive_folder(folder: ParentFolder, name: str) -> Iterator[int]:
     """Create the folder `name` in `folder`, lock it for this process alone, and give its descriptor."""
     with _locked_folder(folder, name, syscalls.LOCK_EX) as fd:
         with suppress(OSError):  # only the message of a timeout depends on it
@@ -418,7 +418,7 @@ def exclusive_folder(folder: OpenFolder, name: str) -> Iterator[int]:
 
 
 @contextmanager
-def _locked_folder(folder: OpenFolder, name: str, kind: int) -> Iterator[int]:
+def _locked_folder(folder: ParentFolder, name: str, kind: int) -> Iterator[int]:
     """Create a folder and hold its lock; remove it at the end, if it is empty and no process uses it."""
     fd = _open_locked(folder, name, kind)
     try:
@@ -430,7 +430,7 @@ def _locked_folder(folder: OpenFolder, name: str, kind: int) -> Iterator[int]:
         syscalls.close(fd)
 
 
-def _open_locked(folder: OpenFolder, name: str, kind: int) -> int:
+def _open_locked(folder: ParentFolder, name: str, kind: int) -> int:
     while True:
         with suppress(FileExistsError):
             syscalls.mkdir(name, 0o700, dir_fd=folder.fd)
