@@ -9,7 +9,7 @@ from time import monotonic
 from lightning_lite.engine.history import collector_paused
 from lightning_lite.events import Event
 from lightning_lite.runs.event_codec import decode_entry
-from lightning_lite.runs.journal_format import FILE_NAME, JournalReader, find_file
+from lightning_lite.runs.journal_format import FILE_NAME, JournalReader, checked_status
 
 #: Entries that are read between two looks at the clock.
 _ENTRIES_PER_LOOK = 20
@@ -94,5 +94,5 @@ def stamp_of(path: str) -> Stamp:
         NothingToResume: There is no journal.
         JournalError: It is not a regular file, or the folder is a link.
     """
-    found = find_file(path)
+    found = checked_status(path)
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

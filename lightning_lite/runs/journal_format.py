@@ -222,7 +222,7 @@ class JournalReader:
 @contextmanager
 def _opened(folder: str) -> Iterator[tuple[BinaryIO, str]]:
     path = os.path.join(folder, FILE_NAME)
-    find_file(folder)
+    checked_status(folder)
     try:
         with open(open_regular(path), "rb") as file:
             yield file, path
@@ -230,7 +230,7 @@ def _opened(folder: str) -> Iterator[tuple[BinaryIO, str]]:
         refuse(error, path)
 
 
-def find_file(folder: str) -> os.stat_result:
+def checked_status(folder: str) -> os.stat_result:
     """Return the status of the journal of a run, without opening it: opening a FIFO would block.
 
     Raises:
@@ -254,8 +254,8 @@ def find_file(folder: str) -> os.stat_result:
 
 
 def check_permissions(folder: str) -> None:
-    """Refuse a journal that this user does not own or may not write, and one that `find_file` refuses."""
-    found, path = find_file(folder), os.path.join(folder, FILE_NAME)
+    """Refuse a journal that this user does not own or may not write, or that `checked_status` refuses."""
+    found, path = checked_status(folder), os.path.join(folder, FILE_NAME)
     check_writers(found, path)
     if not found.st_mode & stat.S_IWUSR:
         raise _refusal(path, "it is read-only; give it write permission")
