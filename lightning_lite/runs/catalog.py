@@ -243,7 +243,13 @@ def is_run(runs: str, run_id: str) -> bool:
         runs: The folder of the runs.
         run_id: Any text.
     """
-    return is_run_id(run_id) and _is_run(os.path.join(runs, run_id))
+    if not is_run_id(run_id):
+        return False
+    try:
+        mode = os.lstat(os.path.join(runs, run_id)).st_mode
+    except OSError:
+        return False
+    return stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
 
 
 def tags_of(details: Mapping[str, Any]) -> list[str]:
@@ -318,14 +324,16 @@ def find_resumable(root: str, identity: str) -> str | None:
             if can_resume(path) and read_details(path).get("identity", identity) == identity:
                 _check_run(path)
                 return path
-        elif _is_resumable(path, identity):
+        elif _may_resume_as(path, identity):
             _check_run(path)
             return path
     return None
 
 
-def _is_resumable(path: str, identity: str) -> bool:
+def _may_resume_as(path: str, identity: str) -> bool:
     """Return whether a run is of an app, has begun, and was not ended by its flow.
+
+    Unlike `can_resume`, this does not pass over a damaged run, because that may be the one to resume.
 
     Args:
         path: Absolute path of the folder of the run, which is no link.
@@ -334,17 +342,18 @@ def _is_resumable(path: str, identity: str) -> bool:
     Raises:
         JournalError: It may be a run of that app, and it is damaged or can't be read.
     """
-    is_denied = False
-    try:
-        details = load_details(path)
-    except (OSError, ValueError) as error:
-        if not has_begun(path):
-            return False
-        if isinstance(error, FileNotFoundError) and os.path.lexists(os.path.join(path, "run.json")):
-            return _is_resumable(path, identity)  # its process has just written it
-        trouble = f"its run.json can't be read: {_describe(error)}"
-        is_denied = isinstance(error, PermissionError)
-    else:
+    details: dict[str, Any] | None = None
+    trouble, is_denied = "", False
+    for _ in range(2):  # again, because its process may write `run.json` and the journal before `has_begun`
+        try:
+            details = load_details(path)
+            break
+        except (OSError, ValueError) as error:
+            if not has_begun(path):
+                return False
+            trouble = f"its run.json can't be read: {_describe(error)}"
+            is_denied = isinstance(error, PermissionError)
+    if details is not None:
         found = details.get("identity")
         if details.get("state") == "stopped" or (found is not None and found != identity):
             return False
@@ -475,15 +484,6 @@ def load_details(path: str) -> dict[str, Any]:
     if not isinstance(details, dict):
         raise ValueError("it is not a JSON object")
     return {name: value for name, value in details.items() if isinstance(value, _FIELDS.get(name, (object,)))}
-
-
-def _is_run(path: str) -> bool:
-    """Return whether there is a folder, or a link."""
-    try:
-        mode = os.lstat(path).st_mode
-        return stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
-    except OSError:
-        return False
 
 
 def _describe(error: OSError | ValueError) -> str:
