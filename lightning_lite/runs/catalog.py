@@ -194,7 +194,8 @@ def drives_of(path: str) -> str:
     Args:
         path: Absolute path of the folder of the run.
     """
-    drives = read_run(path).details.get("drives")
+    # Not from `read_run`, which may wait for the lock of the run.
+    drives = None if os.path.islink(path) else read_details(path).get("drives")
     return drives if isinstance(drives, str) else _root_of(path)
 
 
