@@ -24,13 +24,16 @@ from lightning_lite.runs.retention import clean_runs, remove_run
 
 CLEANER = """
 import sys
-from lightning_lite.cli.verbs.clean import _remove
+from contextlib import suppress
+from lightning_lite.errors import JournalError
 from lightning_lite.runs.catalog import read_runs
+from lightning_lite.runs.retention import remove_run
 print("up", flush=True)
 while True:
     for run in read_runs(sys.argv[1]):
         if run.state != "running":
-            _remove(run)
+            with suppress(JournalError, OSError):  # it is in use, or was just removed
+                remove_run(run.path)
 """
 
 
