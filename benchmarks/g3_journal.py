@@ -37,7 +37,7 @@ from lightning_lite.events import (
     Event,
     RunBegun,
 )
-from lightning_lite.runs.folder import RunFolder
+from lightning_lite.runs.folder import RunFolder, creating_run
 from lightning_lite.runs.journal import Journal
 from lightning_lite.status import WorkStatus
 
@@ -130,9 +130,10 @@ def memory() -> None:
 
 def look(verb: str, num_runs: int) -> None:
     """Print the seconds of a verb of the command line, in a root of killed or, if it is one, closed runs."""
-    first = ""
+    first, root = "", os.path.abspath("root")
     for _ in range(num_runs):
-        run = RunFolder.create(os.path.abspath("root"), app="Root", identity=IDENTITY)
+        with creating_run(root) as runs:
+            run = RunFolder.create(root, runs, app="Root", identity=IDENTITY)
         if first:
             os.link(f"{first}/journal.log", f"{run.path}/journal.log")
         else:

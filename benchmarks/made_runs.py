@@ -32,7 +32,7 @@ from lightning_lite.events import (
 from lightning_lite.messages import Failure
 from lightning_lite.process_places import Place
 from lightning_lite.runners.output.line_times import TimesWriter
-from lightning_lite.runs.folder import RunFolder
+from lightning_lite.runs.folder import RunFolder, creating_run
 from lightning_lite.runs.journal import Journal
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.values.codec import encode
@@ -86,7 +86,10 @@ def make_run(root: str, shape: RunShape = SMALL, *, app: str = "Search", began: 
         began: When it began, in seconds since 1970; by default it ends now.
     """
     began = time.time() - shape.seconds if began is None else began
-    run = RunFolder.create(root, app=app, identity=IDENTITY, command=["python", "app.py"], tags=["made"])
+    with creating_run(root) as runs:
+        run = RunFolder.create(
+            root, runs, app=app, identity=IDENTITY, command=["python", "app.py"], tags=["made"]
+        )
     # Each call stays in the history, also beyond the number that a compaction keeps by default.
     recorder = Recorder(Journal.create(run.path, IDENTITY), history=shape.calls)
     with closing(recorder):

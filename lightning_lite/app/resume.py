@@ -63,12 +63,12 @@ def _find_run(root: LightningFlow, options: RunOptions) -> str | None:
 
 def _create(root: LightningFlow, options: RunOptions) -> tuple[RunFolder, Journal]:
     identity = _identity(root)
-    with creating_run(options.root_dir, options.root_mode):
+    with creating_run(options.root_dir, options.root_mode) as runs:
         folder = RunFolder.create(
             options.root_dir,
+            runs,
             app=name_of_app(root),
             identity=identity,
-            root_mode=options.root_mode,
             name=options.name,
             tags=options.tags,
             drives=options.drives,

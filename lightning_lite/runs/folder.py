@@ -41,7 +41,7 @@ LAYOUT = "layout.json"
 
 
 class RunFolder:
-    """The folder of one run; `create` makes it.
+    """The folder of one run; `create` makes it in a block of `creating_run`.
 
     Attributes:
         id: Id of the run; ids sort in the order in which the runs began, even if the clock was set back.
@@ -65,11 +65,11 @@ class RunFolder:
     def create(
         cls,
         root: str,
+        runs: str,
         *,
         app: str,
         identity: str = "",
         command: Sequence[str] | None = None,
-        root_mode: str = ANY,
         name: str | None = None,
         tags: Sequence[str] = (),
         drives: str | None = None,
@@ -77,22 +77,21 @@ class RunFolder:
         """Make the folder of a new run, with permission for its user only.
 
         Args:
-            root: Absolute folder that holds everything; made if it is missing.
+            root: Absolute folder that holds everything, for the error.
+            runs: Folder of the runs, from `creating_run`.
             app: Name of the app, to be shown.
             identity: Identity of the app; a later run of the same app can resume this one.
             command: Command line of the program; the default is `sys.orig_argv`.
-            root_mode: With whom the root may be shared, see `root_access.opened`.
             name: Name of the run, or `None`.
             tags: Tags of the run.
             drives: Folder or url of its drives, or `None` if they are in the root.
 
         Raises:
-            RootRefused: Another user could have written into the root.
             RunnerError: The folder can't be made or written to.
         """
         now = time.time()
-        try:
-            path = _make_folder(root, root_mode, now)
+        with _root_errors(root):
+            path = _make_folder(runs, now)
             run = cls(
                 path,
                 {
@@ -114,10 +113,6 @@ class RunFolder:
                     os.rmdir(run.logs)
                     os.rmdir(path)
                 raise
-        except RootRefused:
-            raise
-        except OSError as error:
-            raise _root_error(root, error) from error
         return run
 
     @classmethod
@@ -274,31 +269,30 @@ def _replace(path: str, data: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def creating_run(root: str, root_mode: str = ANY) -> Iterator[None]:
+def creating_run(root: str, root_mode: str = ANY) -> Iterator[str]:
     """Let no other process remove a run during the block, in which a new run is created and takes its lock.
 
     Args:
         root: Absolute folder that holds everything; created if it is missing.
         root_mode: With whom the root may be shared, see `root_access.opened`.
 
+    Yields:
+        The folder of the runs of this user, for `RunFolder.create`.
+
     Raises:
         RootRefused: Another user could have written into the root.
         RunnerError: The folder can't be created.
         JournalError: The file system has no working locks, or another process keeps the folder locked.
     """
-    try:
-        runs = _make_folders(root, root_mode)
-    except RootRefused:
-        raise
-    except OSError as error:
-        raise _root_error(root, error) from error
+    with _root_errors(root):
+        runs = _make_runs(root, root_mode)
     with ExitStack() as lock:
         try:
             # Shared, so that many apps that start at once do not wait for each other.
             lock.enter_context(shared_access(runs, BEGIN_TIMEOUT))
         except OSError as error:
             raise lock_error(error, runs) from error
-        yield
+        yield runs
 
 
 def note_end(path: str, state: str) -> None:
@@ -314,7 +308,7 @@ def note_end(path: str, state: str) -> None:
     RunFolder(path, read_details(path)).note_end(state)
 
 
-def _make_folders(root: str, root_mode: str) -> str:
+def _make_runs(root: str, root_mode: str) -> str:
     """Return the folder of the runs of this user, which is created if it is missing."""
     os.makedirs(os.path.dirname(root), exist_ok=True)
     with opened(root, mode=root_mode, make=os.mkdir):
@@ -323,8 +317,8 @@ def _make_folders(root: str, root_mode: str) -> str:
         return os.path.join(own, "runs")
 
 
-def _make_folder(root: str, root_mode: str, now: float) -> str:
-    runs = _make_folders(root, root_mode)
+def _make_folder(runs: str, now: float) -> str:
+    """Make the folder of a run, and return its path; its id sorts after the ids of all other runs."""
     moment = time.strftime("%Y%m%d%H%M%S", time.gmtime(now)) + f"{int(now * 1000) % 1000:03}"
     for latest in list_runs(runs)[-1:]:
         # The new id must sort last. If an earlier run started with a clock that was ahead, use its time
@@ -341,13 +335,20 @@ def _make_folder(root: str, root_mode: str, now: float) -> str:
         return path
 
 
-def _root_error(root: str, error: OSError) -> RunnerError:
-    advice = advice_for(error, ""), f"set another one with root_dir= or {settings.ROOT_VARIABLE}"
-    return RunnerError(
-        f"the app can't write to its root folder {root!r}: {error.strerror} ({error.filename}); "
-        f"{', or '.join(filter(None, advice))}",
-        root=root,
-    )
+@contextmanager
+def _root_errors(root: str) -> Iterator[None]:
+    """Raise an error of the system in the `with` block as a `RunnerError` that names the root."""
+    try:
+        yield
+    except RootRefused:
+        raise
+    except OSError as error:
+        advice = advice_for(error, ""), f"set another one with root_dir= or {settings.ROOT_VARIABLE}"
+        raise RunnerError(
+            f"the app can't write to its root folder {root!r}: {error.strerror} ({error.filename}); "
+            f"{', or '.join(filter(None, advice))}",
+            root=root,
+        ) from error
 
 
 def _describe_process(command: Sequence[str] | None, now: float) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from lightning_lite.events import (
     StateReported,
 )
 from lightning_lite.messages import Failure
-from lightning_lite.runs.folder import RunFolder
 from lightning_lite.runs.journal import Journal
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.values.codec import encode
@@ -31,6 +30,7 @@ from tests.browser.hostile_app import NAMES
 from tests.browser.tabs import Tab
 from tests.support.page_servers import Server, serving
 from tests.support.processes import run_python
+from tests.support.run_folders import new_run
 
 Visit = Callable[..., Tab]
 
@@ -55,9 +55,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def make_odd_run(root: str) -> None:
     """Make a run with markup where an app can have none: in names of the app, of works and attributes."""
     work, began = f"root.{IMAGE % 'work'}", 1_700_000_000.0
-    run = RunFolder.create(
-        root, app=IMAGE % "app", identity=IMAGE % "identity", command=["python", IMAGE % "word"]
-    )
+    run = new_run(root, app=IMAGE % "app", identity=IMAGE % "identity", command=["python", IMAGE % "word"])
     failure = (
         WorkFailureReasons.USER_EXCEPTION,
         IMAGE % "message",

@@ -10,13 +10,13 @@ import pytest
 
 from lightning_lite.monitor import run_list
 from lightning_lite.monitor.run_list import RunList, describe_run
-from lightning_lite.runs.folder import RunFolder, note_end
+from lightning_lite.runs.folder import note_end
 from lightning_lite.runs.journal import Journal
 from lightning_lite.testing import poll_until
 
 from tests.cli.short_apps import running
 from tests.support.processes import DEADLINE
-from tests.support.run_folders import make_run_folder
+from tests.support.run_folders import make_run_folder, new_run
 
 
 def make_runs(root: Path, count: int) -> list[str]:
@@ -113,7 +113,7 @@ def test_an_ended_run_is_read_again_only_after_a_change(tmp_path: Path, monkeypa
 def test_a_new_run_its_end_and_its_removal_are_seen(tmp_path: Path):
     runs = RunList(str(tmp_path))
     assert runs.page()["runs"] == []
-    folder = RunFolder.create(str(tmp_path), app="Root")
+    folder = new_run(str(tmp_path), app="Root")
     journal = Journal.create(folder.path, "app.py:Root")
 
     (run,) = runs.page()["runs"]

@@ -22,6 +22,8 @@ from lightning_lite.runs.folder import RunFolder, creating_run
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.retention import clean_runs, remove_run
 
+from tests.support.run_folders import new_run
+
 CLEANER = """
 import sys
 from contextlib import suppress
@@ -38,8 +40,8 @@ while True:
 
 
 def begin(root: Path) -> tuple[RunFolder, Journal]:
-    with creating_run(str(root)):
-        run = RunFolder.create(str(root), app="Root", identity=IDENTITY)
+    with creating_run(str(root)) as runs:
+        run = RunFolder.create(str(root), runs, app="Root", identity=IDENTITY)
         return run, Journal.create(run.path, IDENTITY)
 
 
@@ -65,11 +67,11 @@ def test_a_cleaner_removes_no_run_that_begins(tmp_path: Path):
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_a_run_is_not_removed_at_any_step_of_its_begin(tmp_path: Path, monkeypatch, steps: int):
     monkeypatch.setattr(retention, "_REMOVE_TIMEOUT", 0.05)
-    with creating_run(str(tmp_path)):
+    with creating_run(str(tmp_path)) as runs:
         if steps == 0:
             run_path = str(make_run(tmp_path, 1, journal=False))
         else:
-            run_path = RunFolder.create(str(tmp_path), app="Root").path
+            run_path = RunFolder.create(str(tmp_path), runs, app="Root").path
         journal = Journal.create(run_path, IDENTITY) if steps == 2 else None
         with pytest.raises(JournalError, match=r"runs' can't be locked: another process keeps"):
             remove_run(run_path)
@@ -119,9 +121,9 @@ def test_many_apps_that_begin_at_once_do_not_wait_for_each_other(tmp_path: Path)
 
     def start() -> None:
         try:
-            with creating_run(str(tmp_path)):
+            with creating_run(str(tmp_path)) as runs:
                 begun.wait(60)  # all of them are in the block at the same time
-                run = RunFolder.create(str(tmp_path), app="Root", identity=IDENTITY)
+                run = RunFolder.create(str(tmp_path), runs, app="Root", identity=IDENTITY)
                 journal = Journal.create(run.path, IDENTITY)
             clean_runs(str(tmp_path), keep=2)
             journal.close()
@@ -232,7 +234,7 @@ def test_a_run_that_began_while_the_clock_was_ahead_is_not_the_latest_for_ever(
 def test_the_id_after_the_last_moment_of_a_day_sorts_after_it(tmp_path: Path, latest: str):
     (tmp_path / "runs" / latest).mkdir(parents=True)
 
-    ids = [RunFolder.create(str(tmp_path), app="a").id for _ in range(1)]
+    ids = [new_run(str(tmp_path), app="a").id for _ in range(1)]
 
     assert list_runs(str(tmp_path / "runs")) == [latest, *ids]
 
@@ -240,7 +242,7 @@ def test_the_id_after_the_last_moment_of_a_day_sorts_after_it(tmp_path: Path, la
 def test_a_folder_with_the_last_id_of_all_prevents_no_run(tmp_path: Path):
     (tmp_path / "runs" / "99999999-999999999-ffffff").mkdir(parents=True)
 
-    assert RunFolder.create(str(tmp_path), app="a").id.startswith("20")
+    assert new_run(str(tmp_path), app="a").id.startswith("20")
 
 
 @pytest.mark.parametrize("seconds", [60.0, 86400.0, 400 * 86400.0])

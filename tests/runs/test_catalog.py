@@ -11,9 +11,11 @@ from lightning_lite.runs.folder import RunFolder, note_end
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.lock import find_holder
 
+from tests.support.run_folders import new_run
+
 
 def begin(root: Path) -> tuple[RunFolder, Journal]:
-    run = RunFolder.create(str(root), app="Root")
+    run = new_run(str(root), app="Root")
     return run, Journal.create(run.path, "app.py:Root")
 
 
@@ -39,7 +41,7 @@ def test_a_run_without_an_end_whose_lock_is_free_has_died(tmp_path: Path):
 
 
 def test_a_run_that_is_starting_is_running(tmp_path: Path):
-    run = RunFolder.create(str(tmp_path), app="Root")
+    run = new_run(str(tmp_path), app="Root")
 
     assert read_run(run.path).state == "running"
 

@@ -103,8 +103,8 @@ def lose_locks(root: Path, monkeypatch: pytest.MonkeyPatch, first: int, number: 
     path = refusal = ""
     monkeypatch.setattr(lock, "flock", refuse)
     try:
-        with creating_run(str(root)):
-            path = RunFolder.create(str(root), app="Root", identity="app").path
+        with creating_run(str(root)) as runs:
+            path = RunFolder.create(str(root), runs, app="Root", identity="app").path
             journal = Journal.create(path, "app")
         journal.write(b"an event")
         journal.close()

@@ -23,6 +23,7 @@ from lightning_lite.values.pickling import pack
 
 from tests.storage.mounts import mount_small_disk
 from tests.support.odd_files import PRECIOUS, put
+from tests.support.run_folders import new_run
 from tests.support.users import User, act_as, needs_users
 
 
@@ -31,7 +32,7 @@ def details(run):
 
 
 def test_run_json_has_app_command_user_time_and_versions(tmp_path):
-    run = RunFolder.create(str(tmp_path / "root"), app="Training", command=["python", "train.py", "é"])
+    run = new_run(str(tmp_path / "root"), app="Training", command=["python", "train.py", "é"])
 
     recorded = details(run)
     assert recorded["id"] == run.id == os.path.basename(run.path)
@@ -49,7 +50,7 @@ def test_run_json_has_app_command_user_time_and_versions(tmp_path):
 
 @pytest.mark.parametrize("state", ["stopped", "failed", "interrupted"])
 def test_the_end_of_a_run_is_recorded(tmp_path, state):
-    run = RunFolder.create(str(tmp_path), app="a")
+    run = new_run(str(tmp_path), app="a")
     before = details(run)
 
     run.note_end(state)
@@ -64,7 +65,7 @@ def test_the_end_of_a_run_is_recorded(tmp_path, state):
 def test_only_its_user_can_read_a_run(tmp_path):
     before = os.umask(0)
     try:
-        run = RunFolder.create(str(tmp_path / "not" / "there" / "yet"), app="a")
+        run = new_run(str(tmp_path / "not" / "there" / "yet"), app="a")
     finally:
         os.umask(before)
 
@@ -80,7 +81,7 @@ def test_ids_of_runs_sort_by_time_and_are_unique(tmp_path, monkeypatch):
     random_bytes = iter([b"aaa", b"aaa", b"aaa", b"bbb", b"aaa"])  # the third run has the id of the second
     monkeypatch.setattr(folder.os, "urandom", lambda size: next(random_bytes))
 
-    names = [RunFolder.create(str(tmp_path), app="a").id for _ in range(4)]
+    names = [new_run(str(tmp_path), app="a").id for _ in range(4)]
 
     assert names == sorted(set(names))
     assert names[0] == "20231114-221320000-616161"
@@ -88,7 +89,7 @@ def test_ids_of_runs_sort_by_time_and_are_unique(tmp_path, monkeypatch):
 
 
 def test_a_reader_of_run_json_never_sees_a_part_of_it(tmp_path):
-    run = RunFolder.create(str(tmp_path), app="a" * 100_000)
+    run = new_run(str(tmp_path), app="a" * 100_000)
     program = (
         "import json, sys\n"
         "sys.stdout.write('ready'); sys.stdout.flush()\n"
@@ -107,7 +108,7 @@ def test_a_reader_of_run_json_never_sees_a_part_of_it(tmp_path):
     "kind", ["an empty file", "a FIFO", "a link to a file", "a dangling link", "a huge file"]
 )
 def test_a_file_of_a_process_that_died_in_a_write_prevents_no_later_one(tmp_path, kind):
-    run = RunFolder.create(str(tmp_path), app="a")
+    run = new_run(str(tmp_path), app="a")
     put(kind, Path(run.path, "run.json.new"))
 
     run.note_end("stopped")
@@ -122,7 +123,7 @@ def test_a_root_that_is_a_file_is_refused_by_name(tmp_path):
     root.write_text("mine")
 
     with pytest.raises(RunnerError, match=r"can't write to its root folder '.*/file': .*root_dir="):
-        RunFolder.create(str(root), app="a")
+        new_run(str(root), app="a")
 
     assert root.read_text() == "mine"
 
@@ -135,7 +136,7 @@ def test_a_root_that_can_not_be_written_is_refused_with_the_reason(tmp_path, mon
     monkeypatch.setattr(folder.os, "mkdir", refuse)
 
     with pytest.raises(RunnerError, match=os.strerror(number)) as raised:
-        RunFolder.create(str(tmp_path), app="a")
+        new_run(str(tmp_path), app="a")
 
     assert raised.value.root == str(tmp_path)
     assert "\n" not in str(raised.value)
@@ -175,11 +176,11 @@ def is_named(error: Exception, file: str) -> None:
 def test_a_run_that_can_not_begin_on_a_full_disk_names_the_file_and_leaves_nothing():
     def job(disk: str) -> None:
         with filled(disk), pytest.raises(RunnerError) as caught:
-            RunFolder.create(f"{disk}/root", app="a" * 5000)
+            new_run(f"{disk}/root", app="a" * 5000)
         is_named(caught.value, "/run.json)")
         assert str(caught.value).endswith("or set another one with root_dir= or LIGHTNING_LITE_ROOT")
         assert os.listdir(f"{disk}/root/runs") == []
-        RunFolder.create(f"{disk}/root", app="a")
+        new_run(f"{disk}/root", app="a")
 
     on_a_small_disk(job)
 
@@ -187,7 +188,7 @@ def test_a_run_that_can_not_begin_on_a_full_disk_names_the_file_and_leaves_nothi
 @needs_users
 def test_a_run_that_can_not_be_resumed_on_a_full_disk_names_the_file_and_is_resumed_later():
     def job(disk: str) -> None:
-        run = RunFolder.create(f"{disk}/root", app="a" * 5000)
+        run = new_run(f"{disk}/root", app="a" * 5000)
         Journal.create(run.path, "app").close()
         run.note_begin()
         os.unlink(f"{run.path}/journal.lock")
@@ -228,4 +229,4 @@ def test_a_user_without_a_name_is_recorded_by_number(monkeypatch, tmp_path):
 
     monkeypatch.setattr(folder.pwd, "getpwuid", has_no_name)
 
-    assert details(RunFolder.create(str(tmp_path), app="a"))["user"] == str(os.getuid())
+    assert details(new_run(str(tmp_path), app="a"))["user"] == str(os.getuid())

@@ -17,7 +17,6 @@ from lightning_lite.context import Caller, acting_as
 from lightning_lite.errors import AppFailed, JournalError, RootRefused, ValueFileError
 from lightning_lite.root_access import own_root
 from lightning_lite.runs.catalog import find_resumable, read_runs, runs_folder
-from lightning_lite.runs.folder import RunFolder
 from lightning_lite.runs.lock import RunLock
 from lightning_lite.runs.retention import clean_runs, remove_run
 from lightning_lite.storage import Drive, Payload
@@ -28,6 +27,7 @@ from lightning_lite.values import value_files
 from tests.cli.verbs import call
 from tests.support.flows import run_inline
 from tests.support.odd_files import IRREGULAR, each, put
+from tests.support.run_folders import new_run
 from tests.support.users import (
     ALICE,
     BOB,
@@ -498,7 +498,7 @@ def test_the_errors_say_which_folder_and_what_to_do(own_place: Path):
 def test_a_private_root_with_runs_does_not_become_a_group_root_by_its_mode(tmp_path: Path) -> None:
     """Its runs would not be found any more, for example after `chmod -R g+rwxs` for a whole volume."""
     root = tmp_path / "root"
-    RunFolder.create(str(root), app="Root")
+    new_run(str(root), app="Root")
     root.chmod(0o2770)
 
     with pytest.raises(RootRefused, match="is writable by other users"):

@@ -14,10 +14,10 @@ from old_runs import IDENTITY, make_run
 
 from lightning_lite.errors import JournalError, JournalInUse, NothingToResume
 from lightning_lite.runs.catalog import find_resumable, has_begun, list_runs, run_path
-from lightning_lite.runs.folder import RunFolder
 from lightning_lite.runs.journal import Journal
 
 from tests.support.odd_files import IRREGULAR, each, put
+from tests.support.run_folders import new_run
 from tests.support.users import ALICE, act_as, folder_for_all, needs_users
 
 
@@ -37,7 +37,7 @@ def test_a_run_that_died_is_found(tmp_path: Path):
 
 
 def test_a_real_folder_of_a_run_is_found_until_the_flow_has_ended_it(tmp_path: Path):
-    folder = RunFolder.create(str(tmp_path), app="app", identity=IDENTITY)
+    folder = new_run(str(tmp_path), app="app", identity=IDENTITY)
     assert find_resumable(str(tmp_path), IDENTITY) is None
     Journal.create(folder.path, IDENTITY).close()
 
@@ -165,7 +165,7 @@ def _die_before(number: int, root: Path) -> bool:
 
             for name in ("mkdir", "open", "write", "unlink", "rename", "replace", "ftruncate", "pwrite"):
                 setattr(os, name, counting(name))
-            folder = RunFolder.create(str(root), app="app", identity=IDENTITY)
+            folder = new_run(str(root), app="app", identity=IDENTITY)
             journal = Journal.create(folder.path, IDENTITY)
             folder.note_begin()
             journal.write(b"an event")

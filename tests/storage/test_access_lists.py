@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from lightning_lite.access_lists import ACCESS, DEFAULT, further_writers
-from lightning_lite.runs.folder import RunFolder
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveWarning
 
 from tests.support.access_lists import lists_of, set_default_list, set_list
 from tests.support.files import modes_below
+from tests.support.run_folders import new_run
 from tests.support.users import ALICE, BOB, EVE, LAB, Refused, act_as, make_group_root, needs_users, put_as
 
 #: A further group.
@@ -79,7 +79,7 @@ def test_what_is_in_a_root_has_no_list_and_the_modes_of_a_root_elsewhere(project
         drive = Drive("lit://d", root_dir=root, root_folder=project.parent)
         drive.put("tree", to="deep/folder/tree")
         drive.put("tree/inner/a", to="other/a")
-        RunFolder.create(str(root), app="A")
+        new_run(str(root), app="A")
     for path in ("root/drives", "root/runs"):
         assert lists_of(path) == []
     assert [path for path in (project / "root").rglob("*") if lists_of(path)] == []

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from lightning_lite.runs.catalog import read_runs
-from lightning_lite.runs.folder import RunFolder
 from lightning_lite.storage import Drive
 
+from tests.support.run_folders import new_run
 from tests.support.users import ALICE, BOB, LAB, Refused, User, act_as, make_group_root, needs_users, put_as
 
 pytestmark = needs_users
@@ -48,7 +48,7 @@ def follow(user: User | None, refused: object) -> None:
 @pytest.mark.parametrize("change", [0o020, 0o002], ids=["g+w", "o+w"])
 def test_one_command_mends_a_private_root_with_many_open_folders(root: Path, change: int):
     assert put_as(ALICE, root) is None
-    act_as(ALICE, lambda: RunFolder.create(str(root), app="A"))
+    act_as(ALICE, lambda: new_run(str(root), app="A"))
     folders = [path for path in (root, *root.rglob("*")) if path.is_dir()]
     for path in folders:
         path.chmod(path.stat().st_mode | change)
@@ -109,7 +109,7 @@ def test_a_group_root_with_files_of_several_users_is_mended_by_the_administrator
     make_group_root(root)
     for user in users:
         assert put_as(user, root, str(user.uid)) is None
-        act_as(user, lambda: RunFolder.create(str(root), app="A"))
+        act_as(user, lambda: new_run(str(root), app="A"))
     os.chown(root, -1, other)
     for path in (root / "drives").rglob("*"):
         if path.is_dir():
