@@ -23,7 +23,7 @@ from lightning_lite.root_access import opened
 from lightning_lite.settings import resolve_root_mode
 from lightning_lite.storage.base import Entry, Parts, Store
 from lightning_lite.storage.errors import DriveNotFound, DrivePathError, shown, translate_errors
-from lightning_lite.storage.fs.files import check_kind
+from lightning_lite.storage.fs.files import check_storable
 from lightning_lite.storage.names import PROTOCOL, component_folder, path_parts
 from lightning_lite.storage.stores import drive_names, open_private_store, open_store
 from lightning_lite.store_url import is_url
@@ -268,7 +268,7 @@ class DriveContents:
             file = store.open(parts, owner=owner)
             try:
                 status = os.fstat(file.fileno())
-                check_kind(status.st_mode, path)
+                check_storable(status.st_mode, path)
             except BaseException:
                 file.close()
                 raise

@@ -114,7 +114,7 @@ def check_digest_at(path: str, expected: ContentDigest) -> None:
         syscalls.close(fd)
 
 
-def check_kind(path: str) -> None:
+def refuse_other_kind(path: str) -> None:
     """Refuse a link or a special file at a path whose opening has failed.
 
     Raises:

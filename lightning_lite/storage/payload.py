@@ -21,7 +21,7 @@ from lightning_lite.storage.content_digest import (
     ContentDigest,
     check_digest,
     check_digest_at,
-    check_kind,
+    refuse_other_kind,
     take_digest,
 )
 from lightning_lite.storage.errors import (
@@ -222,7 +222,7 @@ class Payload(Transferable):
                     "the class attribute `keep` in a subclass of Payload."
                 ) from error
             except OSError:
-                check_kind(path)  # the system says "too many levels" for a link
+                refuse_other_kind(path)  # the system says "too many levels" for a link
                 raise
         self._is_here = True
 

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from stat import S_IMODE, S_IRGRP, S_ISDIR, S_ISLNK, S_ISREG, S_ISVTX, S_IWGRP, S_IWOTH, S_IWUSR
 
+from lightning_lite.regular_files import kind_of
 from lightning_lite.storage.base import OnProgress
 from lightning_lite.storage.errors import (
     DriveError,
@@ -55,13 +56,6 @@ _REFUSALS = syscalls.UNKNOWN | {errno.EBADF, errno.EPERM}
 
 #: Errors of `link` on a file system without hard links, or for a file that has too many.
 _NO_HARD_LINKS = syscalls.UNKNOWN | {errno.EPERM, errno.EACCES, errno.EMLINK}
-
-_KINDS = {
-    0o010000: "a FIFO",
-    0o020000: "a character device",
-    0o060000: "a block device",
-    0o140000: "a socket",
-}
 
 _PERMISSIONS = 0o777
 
@@ -132,12 +126,12 @@ class Bounds:
         if is_inside(self._root, real) or is_inside(real, f"{self._root}/drives"):
             raise _recursive(path)
         try:
-            check_kind(syscalls.stat(real, follow_symlinks=False).st_mode, path)
+            check_storable(syscalls.stat(real, follow_symlinks=False).st_mode, path)
             fd = open_beneath(base, real[len(base) :].split("/"))
         except FileNotFoundError:
             raise missing_source(path) from None
         try:
-            check_kind(syscalls.fstat(fd).st_mode, path)
+            check_storable(syscalls.fstat(fd).st_mode, path)
         except BaseException:
             syscalls.close(fd)
             raise
@@ -154,11 +148,10 @@ def is_inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder if folder[-1] == "/" else f"{folder}/")
 
 
-def check_kind(mode: int, path: str) -> None:
+def check_storable(mode: int, path: str) -> None:
     """Refuse everything except files, folders and symbolic links."""
     if not S_ISREG(mode) and not S_ISDIR(mode) and not S_ISLNK(mode):
-        kind = _KINDS.get(mode & 0o170000, "not a regular file")
-        raise DriveSpecialFile(f"{shown(path)} is {kind}; only files and folders can be in a drive.")
+        raise DriveSpecialFile(f"{shown(path)} is {kind_of(mode)}; only files and folders can be in a drive.")
 
 
 def open_beneath(folder: str, parts: Sequence[str], last: int = syscalls.READ) -> int:
@@ -544,7 +537,7 @@ class TreeCopier:
 
     def _open(self, folder: int, entry: os.DirEntry[str], path: str) -> int:
         if not entry.is_file(follow_symlinks=False) and not entry.is_dir(follow_symlinks=False):
-            check_kind(entry.stat(follow_symlinks=False).st_mode, path)
+            check_storable(entry.stat(follow_symlinks=False).st_mode, path)
         return syscalls.open_file(entry.name, syscalls.READ, dir_fd=folder)
 
     def _record(self, path: str, info: os.stat_result, text: str = "") -> bool:
@@ -609,7 +602,7 @@ class TreeCopier:
             finally:
                 syscalls.close(copy)
             return
-        check_kind(info.st_mode, path)
+        check_storable(info.st_mode, path)
         syscalls.mkdir(name, 0o700, dir_fd=folder)
         copy = syscalls.open_file(name, syscalls.FOLDER, dir_fd=folder)
         try:
@@ -698,7 +691,7 @@ def _clone_file(name: str, source: int, target: int) -> None:
     fd = syscalls.open_file(name, syscalls.READ, dir_fd=source)
     try:
         info = syscalls.fstat(fd)
-        check_kind(info.st_mode, name)
+        check_storable(info.st_mode, name)
         copy = syscalls.open_file(name, syscalls.CREATE, 0o600, dir_fd=target)
         try:
             mode = S_IMODE(info.st_mode)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from stat import S_IMODE, S_IRWXU, S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISLNK, S_ISREG, S_ISSOCK, S_IWUSR
+from stat import S_IMODE, S_IRWXU, S_ISDIR, S_ISLNK, S_ISREG, S_IWUSR
 
+from lightning_lite.regular_files import kind_of
 from lightning_lite.storage.base import CheckedFile, Problem
 from lightning_lite.storage.errors import DriveError
 from lightning_lite.storage.fs import syscalls
@@ -23,14 +24,6 @@ from lightning_lite.trusted_roots import is_trusted
 _SET_ID = 0o6000
 _OTHERS = 0o077
 _SHARED = 0o2070
-
-_KINDS = (
-    (S_ISLNK, "a symbolic link that leads out of the drive"),
-    (S_ISFIFO, "a FIFO"),
-    (S_ISSOCK, "a socket"),
-    (S_ISBLK, "a device"),
-    (S_ISCHR, "a device"),
-)
 
 
 def verify(base: str, *, hashes: bool, is_shared: bool = False) -> Iterator[Problem | CheckedFile]:
@@ -125,7 +118,9 @@ def _check_below(base: str, path: str, hashes: bool) -> Iterator[Problem | Check
         elif S_ISLNK(found.st_mode) and _stays_inside(base, path):
             return
         else:
-            kind = next((text for test, text in _KINDS if test(found.st_mode)), "not a file")
+            kind = kind_of(found.st_mode)
+            if S_ISLNK(found.st_mode):
+                kind += " that leads out of the drive"
             yield Problem(path, f"it is {kind}", "delete it; a drive contains only files and folders")
             return
     except (FileNotFoundError, NotADirectoryError):
