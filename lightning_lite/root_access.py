@@ -20,13 +20,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from select import select
 from time import monotonic, time_ns
 from typing import NamedTuple
 
 from lightning_lite.access_lists import further_writers, remove_lists
 from lightning_lite.errors import RootRefused
 from lightning_lite.file_system_types import file_system_type
+from lightning_lite.polling import wait_between_tries
 from lightning_lite.regular_files import open_folder
 from lightning_lite.trusted_roots import ROOT_MODE_VARIABLE, TRUSTED, is_trusted
 
@@ -460,7 +460,7 @@ def _open_existing(parent: int, name: str, path: str, root: _Root, *, is_shared:
                     path, "is a symbolic link; let the root itself be a link, or mount the disk there"
                 ) from error
             raise
-        select((), (), (), _PAUSE)
+        wait_between_tries(_PAUSE)
 
 
 def _refused(path: str, what: str) -> RootRefused:

@@ -26,6 +26,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from lightning_lite.errors import CommandError, LightningLiteError
+from lightning_lite.polling import wait_between_tries
 from lightning_lite.regular_files import kind_of, open_folder
 
 #: Version of the protocol; it is in every line.
@@ -370,7 +371,7 @@ def _connect(connection: socket.socket, address: str, due: float) -> None:
             connection.connect(address)
         except BlockingIOError:
             # Linux: too many peers wait until the app accepts them, and it may be suspended
-            select.select((), (), (), _RETRY_INTERVAL)
+            wait_between_tries(_RETRY_INTERVAL)
         else:
             return
 

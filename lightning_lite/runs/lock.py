@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
-from select import select
 from time import monotonic
 from typing import Any, NamedTuple
 
 from lightning_lite.errors import JournalError, JournalInUse
 from lightning_lite.harmless_text import one_line
+from lightning_lite.polling import wait_between_tries
 from lightning_lite.process_places import Place, this_host
 from lightning_lite.regular_files import advice_for, open_folder, open_regular
 from lightning_lite.settings import ROOT_VARIABLE
@@ -83,7 +83,7 @@ class RunLock:
                 except JournalInUse as error:
                     if not _is_dead(error) or monotonic() >= until:
                         raise
-                    select((), (), (), _RETRY_INTERVAL)
+                    wait_between_tries(_RETRY_INTERVAL)
         except OSError as error:
             raise lock_error(error, self.path) from error
         _held.add(self)
@@ -209,7 +209,7 @@ def _locked(folder: str, kind: int, timeout: float) -> Iterator[None]:
         while not _try_lock(fd, kind, folder):
             if monotonic() >= until:
                 raise OSError(errno.EBUSY, "another process keeps the folder locked", folder)
-            select((), (), (), pause)
+            wait_between_tries(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         try:
             yield

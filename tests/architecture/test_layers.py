@@ -36,6 +36,7 @@ LAYERS = [
         "api",
         "client_command",
         "clock",
+        "polling",
         "settings",
         "setting_kinds",
         "run_options",

@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from old_runs import IDENTITY, make_run, touch
@@ -149,12 +148,12 @@ def test_a_begin_waits_up_to_a_minute_for_a_suspended_process(
     fcntl.flock(held[0], kind)
     pauses: list[float] = []
 
-    def pause(*arguments: Any) -> None:  # the clock of this test advances in pauses only
-        pauses.append(arguments[3])
+    def pause(duration: float) -> None:  # the clock of this test advances in pauses only
+        pauses.append(duration)
         if sum(pauses) >= seconds and held:
             os.close(held.pop())
 
-    monkeypatch.setattr(lock, "select", pause)
+    monkeypatch.setattr(lock, "wait_between_tries", pause)
     monkeypatch.setattr(lock, "monotonic", lambda: sum(pauses))
     if seconds > 60 and kind == fcntl.LOCK_EX:
         with pytest.raises(JournalError, match=r"runs' can't be locked: another process keeps"):
@@ -181,7 +180,7 @@ def test_a_start_waits_for_nothing_to_clean(tmp_path: Path, monkeypatch, held: s
         "the folder of a run": old,
         "its lock": old / "journal.lock",
     }
-    monkeypatch.setattr(lock, "select", lambda *_: pytest.fail("it waits"))
+    monkeypatch.setattr(lock, "wait_between_tries", lambda *_: pytest.fail("it waits"))
     fd = os.open(path[held], os.O_RDONLY)
     fcntl.flock(fd, kind)
 

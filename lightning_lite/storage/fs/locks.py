@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from select import select
 from stat import S_ISREG
 
 from lightning_lite.harmless_text import one_line
+from lightning_lite.polling import wait_between_tries
 from lightning_lite.process_places import Place, this_host
 from lightning_lite.quantity_text import format_seconds
 from lightning_lite.storage.errors import DriveLockError, DriveLockTimeout, shown
@@ -134,7 +134,7 @@ class DriveLock:
             except PermissionError:
                 if not self.is_shared or time.monotonic() > deadline:
                     raise
-                select([], [], [], LONGEST_PAUSE)  # its creator is about to give it to the group
+                wait_between_tries(LONGEST_PAUSE)  # its creator is about to give it to the group
         if self.is_shared:
             found = syscalls.fstat(fd)
             if found.st_uid == os.geteuid() and found.st_mode & 0o060 != 0o060:
@@ -205,7 +205,7 @@ def _acquire(
     while not is_taken():
         if time.monotonic() > deadline:
             raise _timed_out(path, holder, timeout, dir_fd)
-        select([], [], [], pause)
+        wait_between_tries(pause)
         pause = min(pause * _GROWTH, LONGEST_PAUSE)
 
 

@@ -8,11 +8,12 @@ waiter polls with growing pauses.
 from __future__ import annotations
 
 import os
-from select import poll, select
+from select import poll
 from types import TracebackType
 from typing import Self
 
 from lightning_lite.file_system_types import file_system_type
+from lightning_lite.polling import wait_between_tries
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.probe import NETWORK
 
@@ -63,7 +64,7 @@ class Arrivals:
     def wait(self, timeout: float) -> None:
         """Return when something may have arrived, at the latest after `timeout` seconds."""
         if self._fd is None:
-            select([], [], [], min(timeout, self._pause))
+            wait_between_tries(min(timeout, self._pause))
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
             return
         events = poll()

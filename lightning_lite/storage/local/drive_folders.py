@@ -21,10 +21,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from select import select
 from typing import NamedTuple
 
 from lightning_lite.errors import RootRefused
+from lightning_lite.polling import wait_between_tries
 from lightning_lite.root_access import ANY, OpenFolder, opened
 from lightning_lite.storage.base import Parts
 from lightning_lite.storage.errors import (
@@ -167,7 +167,7 @@ class DriveFolders:
                 if time.monotonic() > deadline:
                     raise
                 self._check_folders()
-                select((), (), (), LONGEST_PAUSE)
+                wait_between_tries(LONGEST_PAUSE)
 
     def _check_folders(self, *, make: bool = False) -> None:
         """Check the folders from the root to the staging folder by their descriptors, and create them before.

@@ -12,9 +12,9 @@ from functools import partial
 from hashlib import sha256
 from json import dumps
 from operator import attrgetter
-from select import select
 from typing import BinaryIO, TypeVar
 
+from lightning_lite.polling import wait_between_tries
 from lightning_lite.storage.base import (
     CheckedFile,
     Destination,
@@ -264,7 +264,7 @@ class ObjectStore:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            select((), (), (), min(pause, left))
+            wait_between_tries(min(pause, left))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
         return True
 
@@ -456,7 +456,7 @@ class _Attempts:
         """Wait for a random time, so that two processes do not meet again; not after a first refusal."""
         self._count += 1
         if self._count > 1 or result is SwapResult.UNKNOWN:
-            select((), (), (), random.uniform(0, min(0.005 * 2 ** min(self._count, 8), 1.0)))
+            wait_between_tries(random.uniform(0, min(0.005 * 2 ** min(self._count, 8), 1.0)))
 
     def are_unanswered(self, result: SwapResult) -> bool:
         """Return whether the change takes too long, and its last attempt had no answer."""
