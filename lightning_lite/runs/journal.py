@@ -32,6 +32,7 @@ from lightning_lite.runs.journal_format import (
     FILE_NAME,
     MARK,
     End,
+    Header,
     check_permissions,
     check_writers,
     corrupt,
@@ -147,7 +148,7 @@ class Journal:
             except BaseException:
                 file.close()
                 raise
-            log = _LogFile(file, content.salt, content.end, durable)
+            log = _LogFile(file, content.header, content.end, durable)
             log.has_torn_end = content.is_torn
             journal = cls(folder, identity, lock, log, durable)
             journal._found = content.entries
@@ -169,9 +170,10 @@ class Journal:
         return self._is_gone
 
     def check_end(self, noted: Mapping[str, Any]) -> None:
-        """Refuse a journal that has lost its end, or whose last entry was changed.
+        """Refuse a journal that has lost its end, or whose last entry was changed, also in a copy.
 
-        A longer journal is accepted, and one in another file: then `run.json` is older than the journal.
+        A longer journal is accepted, and one that was rewritten later: then `run.json` is older than the
+        journal.
 
         Args:
             noted: The end that `close` has given to `note_end`. It is empty if the last process that wrote
@@ -180,11 +182,17 @@ class Journal:
         Raises:
             JournalCorrupt: Entries are missing, or the last one was changed.
         """
-        end = self._log.end
-        if noted.get("file") != self._log.inode or noted.get("boot") not in (None, boot_id()):
+        header, end = self._log.header, self._log.end
+        if not noted or noted.get("boot") not in (None, boot_id()):
             return
-        number = noted.get("entries", 0)
-        if end.number < number or (end.number == number and end.checksum.hex() != noted.get("checksum")):
+        num_rewrites, number = noted.get("rewrites", 0), noted.get("entries", 0)
+        if header.checksum.hex() != noted.get("header"):  # a copy has the same header, a rewrite another one
+            lacks_end = header.num_rewrites < num_rewrites
+        elif end.number == number:
+            lacks_end = end.checksum.hex() != noted.get("checksum")
+        else:
+            lacks_end = end.number < number
+        if lacks_end:
             what = "entries that run.json knows of are missing there, or the last one was changed"
             raise corrupt(self.path, end.number + 1, what)
 
@@ -249,7 +257,9 @@ class Journal:
         self._new_values.clear()
         self.size_of_new_values = 0
         try:
-            return Rewrite(self, _LogFile.create(self.path, self._identity, durable=self._durable))
+            num_rewrites = self._log.header.num_rewrites + 1
+            log = _LogFile.create(self.path, self._identity, num_rewrites, durable=self._durable)
+            return Rewrite(self, log)
         except OSError as error:
             refuse(error, self.path)
 
@@ -299,8 +309,14 @@ class Journal:
                 return None
         elif (boot := boot_id()) is None:
             return None
-        end = self._log.end
-        return {"boot": boot, "file": self._log.inode, "entries": end.number, "checksum": end.checksum.hex()}
+        header, end = self._log.header, self._log.end
+        return {
+            "boot": boot,
+            "header": header.checksum.hex(),
+            "rewrites": header.num_rewrites,
+            "entries": end.number,
+            "checksum": end.checksum.hex(),
+        }
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():
@@ -394,8 +410,7 @@ class Rewrite:
         journal, old, new = self._journal, self._journal._log, self._log
         try:
             tail = old.read_after(self._start)
-            if tail:
-                new.append(*new.seal(tail), flush=False)
+            new.append(*new.seal([*tail, b""]), flush=False)  # readers refuse the file without this mark
             # Else a loss of power could leave an empty file under the name of the journal. The folder needs
             # no flush for that: until the rename is on the disk, the old file has the name.
             new.flush()
@@ -425,43 +440,46 @@ class _LogFile:
     """A file of entries, open for appending.
 
     Attributes:
+        header: Its header.
         end: The end of its last entry.
         has_torn_end: Whether incomplete bytes follow that end.
     """
 
-    def __init__(self, file: FileIO, salt: int, end: End, durable: bool) -> None:
+    def __init__(self, file: FileIO, header: Header, end: End, durable: bool) -> None:
         self._file = file  # an object, so that it is closed if Ctrl-C comes before it is assigned
         self._fd = file.fileno()
-        self._salt = salt
+        self._salt = header.salt
         self._durable = durable
+        self.header = header
         self.end = end
         self.has_torn_end = False
 
     @classmethod
-    def create(cls, path: str, identity: str, *, durable: bool) -> Self:
+    def create(cls, path: str, identity: str, num_rewrites: int = 0, *, durable: bool) -> Self:
         """Create an empty file under the temporary name for `path`; `rename` gives it that name.
+
+        Args:
+            path: Absolute path of the journal.
+            identity: Identity of the app.
+            num_rewrites: As in `Header`.
+            durable: Whether `append` flushes to the disk.
 
         Raises:
             OSError: The file can't be written.
         """
-        new, header = _new_path(path), make_header(identity)
+        new, (data, header) = _new_path(path), make_header(identity, num_rewrites)
         with suppress(FileNotFoundError):
             os.unlink(new)
-        checksum = header[-CHECKSUM_SIZE:]
-        log = cls(_open(new, _CREATE_FLAGS), crc32(checksum), End(0, checksum, 0), durable)
+        checksum = header.checksum
+        log = cls(_open(new, _CREATE_FLAGS), header, End(0, checksum, 0), durable)
         try:
-            log.append(header, End(0, checksum, len(header)), flush=False)
+            log.append(data, End(0, checksum, len(data)), flush=False)
         except BaseException:
             log.close()
             with suppress(OSError):
                 os.unlink(new)
             raise
         return log
-
-    @property
-    def inode(self) -> int:
-        """The number of the file in its file system."""
-        return os.fstat(self._fd).st_ino
 
     def seal(self, entries: Iterable[bytes]) -> tuple[bytes, End]:
         """Return the bytes of entries, numbered and with their checksums, and the end after them."""

@@ -1,6 +1,6 @@
 """The form of a journal on disk, and its reader, which takes no lock and changes nothing.
 
-    header   magic, version, size of the identity, nonce, identity, checksum
+    header   magic, version, size of the identity, number of rewrites, nonce, identity, checksum
     entry    mark, number, size, check of these three; data; checksum
 
 An entry holds the events of one step. Its checksum includes the checksum of the entry before, and the first
@@ -11,6 +11,10 @@ The process may die while it writes, so the last entry may be incomplete: a read
 damage is refused. The mark and the check in front of each entry distinguish the two: if a readable entry
 follows, the damage is not at the end. After the normal end of a run, `Journal.check_end` refuses a
 journal that lacks its end.
+
+An empty entry is a mark. `Journal.close` writes one at the end. A rewrite writes one after all other entries
+of the new file, before this file replaces the old one. So if the header of a file counts a rewrite and the
+file has no mark, it was cut later: it is refused, because a part of a snapshot gives a wrong history.
 """
 
 from __future__ import annotations
@@ -37,7 +41,7 @@ from lightning_lite.regular_files import advice_for, kind_of, open_regular
 from lightning_lite.trusted_roots import check_own_file
 
 #: Version of the format of a journal.
-VERSION = 4
+VERSION = 5
 
 FILE_NAME = "journal.log"
 
@@ -49,7 +53,8 @@ NONCE_SIZE = 16
 MARK = b"\xabLLe"
 
 _MAGIC = b"LLjournal\r\n\x1a"
-_HEADER = struct.Struct(f"<{len(_MAGIC)}sII{NONCE_SIZE}s")  # magic, version, size of the identity, nonce
+#: Magic, version, size of the identity, number of rewrites, nonce.
+_HEADER = struct.Struct(f"<{len(_MAGIC)}sIII{NONCE_SIZE}s")
 ENTRY_HEAD = struct.Struct("<4sIII")  # mark, number, size of the data, check
 ENTRY_START = struct.Struct("<4sII")  # the part of the head for which the check is made
 
@@ -62,6 +67,25 @@ _MAX_IDENTITY = 1024 * 1024
 #: Maximum of bytes of an incomplete write at the end. A longer end was not written by this package: a program
 #: has made the file longer, for example.
 _MAX_TORN = 1024 * 1024 * 1024
+
+
+class Header(NamedTuple):
+    """The header of a journal.
+
+    Attributes:
+        identity: Identity of the app that wrote the journal.
+        num_rewrites: How often a rewrite has replaced the file. If not 0, the file begins with a snapshot.
+        checksum: Checksum of the header. A copy of the file has the same one, a rewritten file another one.
+    """
+
+    identity: str
+    num_rewrites: int
+    checksum: bytes
+
+    @property
+    def salt(self) -> int:
+        """Start value for the check in the head of each entry."""
+        return crc32(self.checksum)
 
 
 class End(NamedTuple):
@@ -83,13 +107,13 @@ class Content(NamedTuple):
 
     Attributes:
         entries: The data of all entries, in order.
-        salt: Start value for the check in the head of each entry.
+        header: Its header.
         end: Its end.
         is_torn: Whether incomplete bytes follow the end.
     """
 
     entries: list[bytes]
-    salt: int
+    header: Header
     end: End
     is_torn: bool
 
@@ -124,7 +148,7 @@ def parse(file: BinaryIO, path: str, identity: str | None = None) -> Content:
     """
     found = _Entries(file, path, identity)
     entries = list(found)
-    return Content(entries, found.salt, found.end, found.end.offset < found.size)
+    return Content(entries, found.header, found.end, found.end.offset < found.size)
 
 
 def read_identity(folder: str) -> str:
@@ -135,7 +159,7 @@ def read_identity(folder: str) -> str:
         JournalError: The header is damaged, of another version, or can't be read.
     """
     with _opened(folder) as (file, path):
-        return _Entries(file, path, None).identity
+        return _Entries(file, path, None).header.identity
 
 
 def iterate_journal(folder: str) -> Iterator[bytes]:
@@ -215,8 +239,7 @@ class JournalReader:
             self._entries_in(file, path)
 
     def _entries_in(self, file: BinaryIO, path: str) -> _Entries:
-        before = self._entries
-        return _Entries(file, path, None, None if before is None else (before.salt, before.end))
+        return _Entries(file, path, None, self._entries)
 
 
 @contextmanager
@@ -288,11 +311,12 @@ def journal_size(folder: str) -> int:
         return 0
 
 
-def make_header(identity: str) -> bytes:
-    """Return the header of a new journal, which ends with the checksum that the first entry includes."""
+def make_header(identity: str, num_rewrites: int) -> tuple[bytes, Header]:
+    """Return the bytes of the header of a new file, and the header; see `Header`."""
     name = os.fsencode(identity)
-    head = _HEADER.pack(_MAGIC, VERSION, len(name), os.urandom(NONCE_SIZE)) + name
-    return head + blake2b(head, digest_size=CHECKSUM_SIZE).digest()
+    head = _HEADER.pack(_MAGIC, VERSION, len(name), num_rewrites, os.urandom(NONCE_SIZE)) + name
+    checksum = blake2b(head, digest_size=CHECKSUM_SIZE).digest()
+    return head + checksum, Header(identity, num_rewrites, checksum)
 
 
 class _Entries:
@@ -305,45 +329,49 @@ class _Entries:
         file: The journal, open for reading at its start.
         path: Its absolute path, for errors.
         identity: As for `parse`.
-        start: The salt and the end of the entries that were read before, or `None` to read all.
+        before: The entries that were read before, so that only those after them are read; `None` to read all.
 
     Attributes:
         size: Size of the file in bytes.
-        identity: Identity of the app that wrote it; "" with `start`.
-        salt: Start value for the check in the head of each entry.
+        header: Its header.
         end: The end of the last entry that was checked.
+        is_whole: Whether all that a rewrite has written is before that end.
 
     Raises:
         JournalReplaced: The last entry that was read before is no longer in its place.
     """
 
     def __init__(
-        self, file: BinaryIO, path: str, identity: str | None, start: tuple[int, End] | None = None
+        self, file: BinaryIO, path: str, identity: str | None, before: _Entries | None = None
     ) -> None:
         self._file = file
         self._path = path
         self._data = b""  # the bytes of the file from `_base` on that were read last
         self._base = 0
-        self.identity = ""
         self.size = os.fstat(file.fileno()).st_size
-        if start is None:
-            checksum, offset = self._read_header(identity)
-            self.salt = crc32(checksum)
-            self.end = End(0, checksum, offset)
+        if before is None:
+            self.header, offset = self._read_header(identity)
+            self.end = End(0, self.header.checksum, offset)
+            self.is_whole = self.header.num_rewrites == 0
         else:
-            self.salt, self.end = start
+            self.header, self.end, self.is_whole = before.header, before.end, before.is_whole
             # Each checksum includes all before it, so the last one proves that all is as it was.
             place = self.end.offset - CHECKSUM_SIZE
             if self._read(place, CHECKSUM_SIZE) != self.end.checksum:
                 raise JournalReplaced
+        self._salt = self.header.salt
 
     def __iter__(self) -> Iterator[bytes]:
         while (entry := self._entry_after(self.end)) is not None:
             data, self.end = entry
             if data:
                 yield data
+            else:
+                self.is_whole = True
         if self.end.offset < self.size:
             self._check_torn()
+        if not self.is_whole:
+            raise corrupt(self._path, self.end.number + 1, "the end of its snapshot is missing")
 
     def _entry_after(self, before: End) -> tuple[bytes, End] | None:
         """Return the data of the entry that begins at an end, and its own end; `None` if none is complete.
@@ -355,7 +383,7 @@ class _Entries:
         if len(head) < ENTRY_HEAD.size:
             return None
         mark, number, size, check = ENTRY_HEAD.unpack(head)
-        if mark != MARK or check != crc32(head[: ENTRY_START.size], self.salt):
+        if mark != MARK or check != crc32(head[: ENTRY_START.size], self._salt):
             return None
         if number != before.number + 1:
             raise corrupt(
@@ -381,8 +409,8 @@ class _Entries:
             self._data, self._base, begin = kept, offset, 0
         return self._data[begin : begin + nbytes]
 
-    def _read_header(self, identity: str | None) -> tuple[bytes, int]:
-        """Check the header, and return its checksum and its size."""
+    def _read_header(self, identity: str | None) -> tuple[Header, int]:
+        """Check the header, and return it and its size."""
         path, data = self._path, self._read(0, _HEADER.size)
         if not data:
             raise corrupt(path, None, "it is empty")
@@ -390,7 +418,7 @@ class _Entries:
             raise corrupt(path, None, "it is not a journal")
         if len(data) < _HEADER.size:
             raise corrupt(path, None, f"its size in bytes is only {len(data)}")
-        _, version, size, _ = _HEADER.unpack_from(data)
+        _, version, size, num_rewrites, _ = _HEADER.unpack_from(data)
         if version != VERSION:
             raise wrong_version(path, version)
         end = _HEADER.size + size
@@ -408,8 +436,7 @@ class _Entries:
                 found=found,
                 asked=identity,
             )
-        self.identity = found
-        return checksum, end + CHECKSUM_SIZE
+        return Header(found, num_rewrites, checksum), end + CHECKSUM_SIZE
 
     def _check_torn(self) -> None:
         """Refuse the bytes after the last good entry if an entry follows in them: the process wrote on."""
@@ -424,7 +451,7 @@ class _Entries:
             data = self._read(offset, _PIECE + head - 1)
             for place in _find_marks(data):
                 _, found, _, check = ENTRY_HEAD.unpack_from(data, place)
-                if found > number and check == crc32(data[place : place + head - 4], self.salt):
+                if found > number and check == crc32(data[place : place + head - 4], self._salt):
                     raise corrupt(
                         self._path, number + 1, f"the bytes from {start} to {offset + place} are not an entry"
                     )

@@ -15,6 +15,7 @@ from lightning_lite.engine.compaction import Compaction
 from lightning_lite.engine.history import RunHistory, fold, fold_entries, read_history
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.engine.replay import Replay
+from lightning_lite.errors import JournalCorrupt
 from lightning_lite.events import (
     AnswerUsed,
     CallAsked,
@@ -32,6 +33,7 @@ from lightning_lite.runs.journal_format import FILE_NAME, read_entries
 from lightning_lite.runs.journal_values import INLINE_LIMIT
 from lightning_lite.status import WorkStatus
 
+from tests.support.journal_files import cuts
 from tests.support.stories import EVERYTHING, Story, known
 
 
@@ -362,3 +364,35 @@ def test_a_death_after_any_piece_of_a_compaction_loses_nothing(tmp_path: Path):
         assert len(read_entries(str(folder))) < 40
         piece += 1
     assert piece > 20
+
+
+@pytest.mark.parametrize("size", [1, INLINE_LIMIT + 1], ids=["small values", "big values"])
+def test_a_compacted_journal_that_is_cut_in_what_the_compaction_wrote_is_refused(tmp_path: Path, size: int):
+    before, during, after = make_steps(5, 60, size), make_steps(6, 10, size), make_steps(7, 5, size)
+    journal = Journal.create(str(tmp_path), "app")
+    for step in before:
+        journal.write(encode_events(step, journal.keep_value))
+    compaction = Compaction(journal, EVERYTHING)
+    for step in during:
+        assert not compaction.advance(1)
+        journal.write(encode_events(step, journal.keep_value))
+    compaction.advance()
+    whole = journal.size
+    ends = [(journal.write(encode_events(step, journal.keep_value)), step) for step in after]
+    file, data = tmp_path / FILE_NAME, (tmp_path / FILE_NAME).read_bytes()
+    refused = 0
+    for cut in [*cuts(file), len(data)]:
+        file.write_bytes(data[:cut])
+        if cut < whole:
+            refused += 1
+            with pytest.raises(JournalCorrupt, match="the end of its snapshot is missing"):
+                read_history(str(tmp_path))
+        else:
+            later = [step for end, step in ends if end <= cut]
+            kept = [event for step in (*before, *during, *later) for event in step]
+            left, right = known(read_all(tmp_path)), known(fold(kept))
+            if size > INLINE_LIMIT:  # the one has the values, the other one their files
+                del left["books"], right["books"]
+            assert left == right
+    journal.close()
+    assert refused >= 100

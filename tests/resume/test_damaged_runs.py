@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 
 from lightning_lite import LightningFlow, LightningWork
+from lightning_lite.engine import recorder
+from lightning_lite.engine.history import read_history
 from lightning_lite.errors import JournalCorrupt, JournalError
 from lightning_lite.runs import journal
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.journal_format import CHECKSUM_SIZE, ENTRY_HEAD, MARK
 
 from tests.support.flows import run_inline
+from tests.support.journal_files import cuts, end_of_rewrite, ends_of_entries
 
 ran: list[int] = []
 
@@ -70,16 +72,6 @@ def run(root: Path, end: str, resume: bool | str = False) -> str:
 
 def details(run: Path) -> dict[str, Any]:
     return json.loads((run / "run.json").read_text())
-
-
-def ends_of_entries(journal: Path) -> list[int]:
-    """Return where each entry of a journal ends, in bytes, and where the first one begins."""
-    data = journal.read_bytes()
-    found = [data.index(MARK)]
-    while found[-1] < len(data):
-        _, _, size, _ = ENTRY_HEAD.unpack_from(data, found[-1])
-        found.append(found[-1] + ENTRY_HEAD.size + size + CHECKSUM_SIZE)
-    return found
 
 
 @pytest.fixture
@@ -135,14 +127,29 @@ def test_a_damaged_run_is_not_passed_over(kept: Path, file: str, damage: Callabl
     assert file in is_refused(kept, name, resume=True, kind=JournalError)
 
 
+def _replace_by_copy(path: Path, data: bytes) -> None:
+    copy = path.with_name("copy")
+    copy.write_bytes(data)
+    copy.chmod(0o600)
+    copy.replace(path)
+
+
+@pytest.fixture(params=[Path.write_bytes, _replace_by_copy], ids=["in place", "copy"])
+def put(request: pytest.FixtureRequest) -> Callable[[Path, bytes], object]:
+    """Return a function that gives a file another content: the same file, or a copy in its place."""
+    return request.param
+
+
 @pytest.mark.parametrize("end", ENDS)
-def test_a_journal_that_is_cut_after_an_end_is_refused(kept: Path, end: str):
+def test_a_journal_that_is_cut_after_an_end_is_refused(
+    kept: Path, end: str, put: Callable[[Path, bytes], object]
+):
     name = run(kept, end)
     journal = kept / "runs" / name / "journal.log"
     data, ends = journal.read_bytes(), ends_of_entries(journal)
     assert ends[-1] == len(data)
     for size in [*ends[:-1], *(size - 3 for size in ends[1:]), len(data) // 2]:
-        journal.write_bytes(data[:size])
+        put(journal, data[:size])
 
         text = is_refused(kept, name, resume=name)
 
@@ -152,9 +159,64 @@ def test_a_journal_that_is_cut_after_an_end_is_refused(kept: Path, end: str):
         if end != "stopped":
             assert is_refused(kept, name, resume=True) == text
 
-    journal.write_bytes(data)
+    put(journal, data)
     run_inline(Root(ENDS["stopped"]), kept, name)
     assert ran == [], "it is whole again"
+
+
+@pytest.fixture
+def compacts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the journal of each run be compacted at its end."""
+    monkeypatch.setattr(recorder, "_MIN_GROWTH_AT_END", -1)
+
+
+@pytest.mark.usefixtures("compacts")
+def test_a_compacted_journal_that_is_cut_in_its_snapshot_is_refused_also_after_a_kill(kept: Path):
+    name = run(kept, "failed")
+    folder = kept / "runs" / name
+    found = details(folder)
+    del found["journal_end"]
+    (folder / "run.json").write_text(json.dumps({**found, "state": "running"}))  # as after a kill
+    journal, data = folder / "journal.log", (folder / "journal.log").read_bytes()
+    whole = end_of_rewrite(journal)
+    assert whole < len(data)
+    for size in [size for size in cuts(journal) if size < whole]:
+        journal.write_bytes(data[:size])
+
+        text = is_refused(kept, name, resume=True)
+
+        assert re.search(r"journal.log' is damaged at entry \d+: the end of its snapshot is missing", text)
+        assert is_refused(kept, name, resume=name) == text
+        with pytest.raises(JournalCorrupt, match="the end of its snapshot is missing"):
+            read_history(str(folder))
+
+    journal.write_bytes(data[:whole])
+    run_inline(Root(ENDS["stopped"]), kept, name)
+    assert ran == [], "only the mark of the end is missing"
+
+
+@pytest.mark.usefixtures("compacts")
+def test_a_compacted_journal_that_is_cut_after_an_end_is_refused(
+    kept: Path, put: Callable[[Path, bytes], object]
+):
+    name = run(kept, "failed")
+    journal = kept / "runs" / name / "journal.log"
+    data = journal.read_bytes()
+    for size in list(cuts(journal)):
+        put(journal, data[:size])
+
+        is_refused(kept, name, resume=True)
+
+
+@pytest.mark.usefixtures("compacts")
+def test_a_journal_from_before_a_compaction_is_refused(kept: Path, put: Callable[[Path, bytes], object]):
+    name = run(kept, "failed")
+    journal = kept / "runs" / name / "journal.log"
+    first = journal.read_bytes()
+    run(kept, "failed", resume=True)
+    put(journal, first)
+
+    assert "entries that run.json knows of are missing" in is_refused(kept, name, resume=True)
 
 
 def test_each_flipped_byte_of_the_last_entry_is_noticed_after_an_end(kept: Path):
@@ -318,10 +380,14 @@ def test_after_a_boot_the_end_of_a_journal_may_be_lost(kept: Path, monkeypatch: 
     assert os.listdir(kept / "runs") == [name]
 
 
-def test_a_run_json_that_is_older_than_the_journal_prevents_no_resume(kept: Path):
+@pytest.mark.parametrize("growth", [-1, 1024 * 1024], ids=["compacted since", "continued since"])
+def test_a_run_json_that_is_older_than_the_journal_prevents_no_resume(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, growth: int
+):
     name = run(kept, "failed")
     file = kept / "runs" / name / "run.json"
     older = file.read_bytes()
+    monkeypatch.setattr(recorder, "_MIN_GROWTH_AT_END", growth)
     run(kept, "failed", resume=True)
     file.write_bytes(older)
     ran.clear()

@@ -29,7 +29,8 @@ def write(folder: Path, story: list[bytes] = STORY) -> None:
 def write_and_die(folder: Path, story: list[bytes] = STORY, *, rewritten: int = 0) -> None:
     """Write a journal in a process that is killed before it closes it.
 
-    The first entries that are `rewritten` are so in the middle of a rewrite that gets as far as its end.
+    The first entries that are `rewritten` are the snapshot of a rewrite. One further entry is written during
+    the rewrite, and the others after its end.
     """
     folder.mkdir()
     pid = os.fork()
@@ -39,10 +40,11 @@ def write_and_die(folder: Path, story: list[bytes] = STORY, *, rewritten: int = 
             if rewritten:
                 write_all(journal, [b"old", b"older", b"oldest"])
                 rewrite = journal.rewrite()
-                write_all(journal, story[rewritten:])
+                write_all(journal, story[rewritten : rewritten + 1])
                 for entry in story[:rewritten]:
                     rewrite.write(entry)
                 rewrite.finish(set())
+                write_all(journal, story[rewritten + 1 :])
             else:
                 write_all(journal, story)
             os.kill(os.getpid(), signal.SIGKILL)

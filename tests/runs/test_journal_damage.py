@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from damage import Entry, change, cut_at, each_damaged, flip, header_of, refusal_of, weaken
-from small_journals import IDENTITY, STORY, contents, read, write, write_and_die
+from small_journals import IDENTITY, STORY, contents, read, write, write_all, write_and_die
 
 from lightning_lite.errors import (
     JournalCorrupt,
@@ -25,6 +25,7 @@ from lightning_lite.errors import (
 from lightning_lite.runs import journal, journal_format
 from lightning_lite.runs.journal_format import CHECKSUM_SIZE, ENTRY_HEAD, FILE_NAME, OLD_FILE_NAME, VERSION
 
+from tests.support.journal_files import end_of_rewrite, ends_of_entries
 from tests.support.limits import little_memory
 
 HEADER_IS_WRONG = "the checksum of its header is wrong"
@@ -54,7 +55,7 @@ def killed(place: Path) -> Path:
 
 @pytest.fixture(params=[3, 5], ids=["part of it", "all of it"])
 def rewritten(request: pytest.FixtureRequest, place: Path) -> Path:
-    """A journal whose writer was killed after it had rewritten some of it."""
+    """A journal whose writer was killed after it had rewritten some of it; a part has one more entry."""
     write_and_die(place / "rewritten", rewritten=request.param)
     return place / "rewritten"
 
@@ -101,12 +102,58 @@ def test_a_journal_of_a_killed_process_that_is_cut_leaves_whole_entries(killed: 
     assert seen == sorted(seen)
 
 
-def test_a_rewritten_journal_that_is_cut_leaves_whole_entries(rewritten: Path):
-    header = len(header_of(rewritten))
-    seen = [verdict for size, verdict in cut(rewritten, 5).items() if size >= header]
+def test_a_rewritten_journal_that_is_cut_is_refused_or_leaves_whole_entries(rewritten: Path):
+    whole = end_of_rewrite(rewritten / FILE_NAME)
+    verdicts = cut(rewritten)
+    seen = [verdict for size, verdict in verdicts.items() if size >= whole]
 
-    assert set(seen) == set(range(len(STORY) + 1))
+    assert all(is_refused(verdict) for size, verdict in verdicts.items() if size < whole)
+    assert set(seen) == ({len(STORY) - 1, len(STORY)} if whole < size_of(rewritten) else {len(STORY)})
     assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("entries", [[], [b"\x01" * 200_000, b"2"]])
+def test_a_snapshot_without_its_end_is_refused_by_name(
+    new: journal.Journal, tmp_path: Path, entries: list[bytes]
+):
+    new.write(b"old")
+    rewrite = new.rewrite()
+    for entry in entries:
+        rewrite.write(entry)
+    rewrite.finish(set())
+    assert journal_format.read_entries(str(tmp_path)) == entries
+    *ends, last = ends_of_entries(tmp_path / FILE_NAME)
+    for size in (last - 1, *ends[::-1]):
+        os.truncate(tmp_path / FILE_NAME, size)
+
+        with pytest.raises(JournalCorrupt, match="the end of its snapshot is missing; start a new") as caught:
+            journal_format.read_entries(str(tmp_path))
+
+        assert caught.value.sequence == sum(end <= size for end in ends)
+
+
+def test_a_snapshot_that_is_read_in_parts_is_refused_without_its_end(new: journal.Journal, tmp_path: Path):
+    rewrite = new.rewrite()
+    write_all(rewrite, STORY)
+    rewrite.finish(set())
+    for is_cut in (False, True):
+        if is_cut:
+            os.truncate(tmp_path / FILE_NAME, size_of(tmp_path) - 1)
+        reader = journal_format.JournalReader(str(tmp_path))
+        for entry in STORY:
+            part = reader.read_on()
+            assert next(part) == entry
+            part.close()
+        if is_cut:
+            with pytest.raises(JournalCorrupt, match="the end of its snapshot is missing"):
+                list(reader.read_on())
+        else:
+            assert list(reader.read_on()) == []
+            new.write(b"more")
+            assert list(reader.read_on()) == [b"more"]
+            rewrite = new.rewrite()
+            write_all(rewrite, STORY)
+            rewrite.finish(set())
 
 
 #: Prime, so that each of the eight bits of a byte is met.
@@ -138,9 +185,11 @@ def test_flipped_bits_of_a_rewritten_journal_are_refused_or_take_the_last_entry(
 
     bits = [bit for bit in all_bits(rewritten, 250) if bit < last * 8]
     assert flipped(rewritten, bits).keys() <= {"JournalCorrupt", "JournalVersion"}
-    assert set(each_damaged(rewritten, map(flip, range(last * 8, size_of(rewritten) * 8, 7)))) == {
-        len(STORY) - 1
-    }
+    verdicts = list(each_damaged(rewritten, map(flip, range(last * 8, size_of(rewritten) * 8, 7))))
+    if end_of_rewrite(rewritten / FILE_NAME) < size_of(rewritten):
+        assert set(verdicts) == {len(STORY) - 1}
+    else:
+        assert all(map(is_refused, verdicts))
 
 
 @pytest.mark.torture
