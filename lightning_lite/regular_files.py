@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _FLAGS = _NO_LINK | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC"))
@@ -105,20 +106,25 @@ def open_regular(path: str, flags: int = os.O_RDONLY) -> int:
     return fd
 
 
-def read_regular(path: str, limit: int) -> bytes:
+def read_regular(
+    path: str, limit: int, check: Callable[[os.stat_result, str], object] | None = None
+) -> bytes:
     """Return the content of a regular file.
 
     Args:
         path: The file.
         limit: Maximum of bytes; a larger file is not read.
+        check: Called with the status of the open file and the path, before the file is read; may raise.
 
     Raises:
         OSError: It can't be read; the text of the error says so if it is too large or not a regular file.
     """
     with open(open_regular(path), "rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > limit:
-            raise OSError(errno.EFBIG, f"it has {size} bytes, more than {limit}", path)
+        found = os.fstat(file.fileno())
+        if check is not None:
+            check(found, path)
+        if found.st_size > limit:
+            raise OSError(errno.EFBIG, f"it has {found.st_size} bytes, more than {limit}", path)
         return file.read(limit) or b""
 
 

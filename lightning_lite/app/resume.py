@@ -13,7 +13,7 @@ from lightning_lite.engine.replay import Replay
 from lightning_lite.harmless_text import one_line
 from lightning_lite.root_access import opened
 from lightning_lite.run_options import RunOptions
-from lightning_lite.runs.catalog import find_renamed, find_resumable, read_details, run_path
+from lightning_lite.runs.catalog import check_own_run, find_renamed, find_resumable, read_details, run_path
 from lightning_lite.runs.folder import RunFolder, creating_run
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.journal_values import remove_unneeded
@@ -46,7 +46,9 @@ def _find_run(root: LightningFlow, options: RunOptions) -> str | None:
     with suppress(NotADirectoryError), opened(root_dir, mode=options.root_mode):
         pass  # checks it
     if isinstance(resume, str):
-        return run_path(root_dir, resume)
+        named = run_path(root_dir, resume)
+        check_own_run(named)
+        return named
     identity = _identity(root)
     path = find_resumable(root_dir, identity)
     if path is None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from errno import EACCES
 from time import time
 from typing import Any, NamedTuple
 
@@ -20,8 +22,9 @@ from lightning_lite.errors import JournalError, NothingToResume, RootRefused
 from lightning_lite.harmless_text import one_line
 from lightning_lite.regular_files import read_regular
 from lightning_lite.root_access import UNSHARED, USERS, opened, own_root
-from lightning_lite.runs.journal_format import FILE_NAME, has_journal, read_identity
+from lightning_lite.runs.journal_format import FILE_NAME, check_permissions, has_journal, read_identity
 from lightning_lite.runs.lock import Holder, find_holder
+from lightning_lite.trusted_roots import check_own_file
 
 #: Why a run is refused whose folder is a link: the target may belong to another user, or be missing.
 LINK_TROUBLE = "it is a symbolic link; move the folder of the run back to that place, or remove the link"
@@ -32,6 +35,12 @@ START_TROUBLE = "it has no run.json: its start was cut short, or has not ended y
 
 #: The states of runs, see `RunSummary`.
 RUN_STATES = ("running", "stopped", "failed", "interrupted", "killed", "died", "unknown")
+
+#: Why a run is refused whose `run.json` is JSON, and lacks what each has.
+_NAMELESS_TROUBLE = "its run.json does not name its app"
+
+_ADVICE_IF_DENIED = "resume it as a user who may read it"
+_ADVICE_IF_DAMAGED = "restore it from a copy"
 
 #: Names in the folder of a run whose process was killed while it began the run.
 _NAMES_AT_START = {"logs", "run.json", "run.json.new", "journal.lock", f"{FILE_NAME}.new"}
@@ -325,8 +334,9 @@ def find_resumable(root: str, identity: str) -> str | None:
             if can_resume(path) and read_details(path).get("identity", identity) == identity:
                 _check_run(path)
                 return path
-        elif _may_resume_as(path, identity):
-            _check_run(path)
+            continue
+        _check_run(path)  # first, because what another user could have written decides nothing
+        if _may_resume_as(path, identity):
             return path
     return None
 
@@ -341,14 +351,21 @@ def _may_resume_as(path: str, identity: str) -> bool:
         identity: Identity of the app.
 
     Raises:
-        JournalError: It may be a run of that app, and it is damaged or can't be read.
+        JournalError: It may be a run of that app, and it is damaged or can't be read, or another user could
+            have written its `run.json`.
     """
     details: dict[str, Any] | None = None
     trouble, is_denied = "", False
     for _ in range(2):  # again, because its process may write `run.json` and the journal before `has_begun`
         try:
-            details = load_details(path)
+            details = load_details(path, is_own=True)
             break
+        except _ForeignDetails as error:
+            with suppress(JournalError, NothingToResume):
+                check_permissions(path)
+                if read_identity(path) != identity:
+                    return False
+            raise _foreign(path, error) from None
         except (OSError, ValueError) as error:
             if not has_begun(path):
                 return False
@@ -358,7 +375,7 @@ def _may_resume_as(path: str, identity: str) -> bool:
         found = details.get("identity")
         if details.get("state") == "stopped" or (found is not None and found != identity):
             return False
-        trouble = "" if found is not None else "its run.json does not name its app"
+        trouble = "" if found is not None else _NAMELESS_TROUBLE
     if not has_journal(path):
         if not has_begun(path):
             return False
@@ -368,12 +385,59 @@ def _may_resume_as(path: str, identity: str) -> bool:
     with suppress(JournalError, NothingToResume):
         if read_identity(path) != identity:
             return False
-    raise _unusable(path, trouble, is_denied=is_denied)
+    raise _unusable(path, trouble, _ADVICE_IF_DENIED if is_denied else _ADVICE_IF_DAMAGED)
 
 
-def _unusable(path: str, trouble: str, *, is_denied: bool) -> JournalError:
+def load_details_to_resume(path: str) -> dict[str, Any]:
+    """Return the content of `run.json` of a run that is to be resumed, after the checks of a resume.
+
+    Args:
+        path: Absolute path of the folder of the run.
+
+    Raises:
+        RootRefused: Another user could have written into the folder, or that is a link.
+        JournalError: Another user could have written `run.json`, or it is damaged or can't be read.
+    """
+    _check_run(path)
+    try:
+        details = load_details(path, is_own=True)
+    except _ForeignDetails as error:
+        raise _foreign(path, error) from None
+    except (OSError, ValueError) as error:
+        is_denied = isinstance(error, PermissionError)
+        advice = _ADVICE_IF_DENIED if is_denied else _ADVICE_IF_DAMAGED
+        raise _unusable(path, f"its run.json can't be read: {_describe(error)}", advice) from None
+    if "identity" not in details:
+        raise _unusable(path, _NAMELESS_TROUBLE, _ADVICE_IF_DAMAGED)
+    return details
+
+
+def check_own_run(path: str) -> None:
+    """Refuse a run whose folder or `run.json` another user could have written.
+
+    Args:
+        path: Absolute path of the folder of the run.
+
+    Raises:
+        RootRefused: Another user could have written into the folder, or that is a link.
+        JournalError: Another user could have written `run.json`. One that can't be read is not refused here.
+    """
+    _check_run(path)
+    try:
+        load_details(path, is_own=True)
+    except _ForeignDetails as error:
+        raise _foreign(path, error) from None
+    except (OSError, ValueError):
+        pass
+
+
+def _foreign(path: str, error: _ForeignDetails) -> JournalError:
+    """Return the error for a run whose `run.json` another user could have written."""
+    return _unusable(path, f"its run.json can't be used: {error.strerror}", error.advice)
+
+
+def _unusable(path: str, trouble: str, advice: str) -> JournalError:
     """Return the error for a run that is damaged, or that this user may not read."""
-    advice = "resume it as a user who may read it" if is_denied else "restore it from a copy"
     return JournalError(
         f"the run {os.path.basename(path)!r} can't be resumed: {trouble}; {advice}, remove the folder "
         f"{path!r}, or start a new run with resume=False",
@@ -412,7 +476,8 @@ def _check_run(path: str) -> None:
     except PermissionError as error:
         if isinstance(error, RootRefused):
             raise
-        raise _unusable(path, f"its folder can't be read: {error.strerror}", is_denied=True) from None
+        trouble = f"its folder can't be read: {error.strerror}"
+        raise _unusable(path, trouble, _ADVICE_IF_DENIED) from None
 
 
 def has_begun(path: str) -> bool:
@@ -465,17 +530,18 @@ def read_details(path: str) -> dict[str, Any]:
         return {}
 
 
-def load_details(path: str) -> dict[str, Any]:
+def load_details(path: str, *, is_own: bool = False) -> dict[str, Any]:
     """Return the content of `run.json` of a run, without fields of a wrong type.
 
     Args:
         path: Absolute path of the folder of the run.
+        is_own: Whether a file is refused that another user could have written.
 
     Raises:
         OSError: It can't be read, or is not a regular file.
         ValueError: Its content is not a valid `run.json`.
     """
-    data = read_regular(os.path.join(path, "run.json"), _MAX_DETAILS)
+    data = read_regular(os.path.join(path, "run.json"), _MAX_DETAILS, _check_owner if is_own else None)
     if not data:
         raise ValueError("it is empty")
     try:
@@ -485,6 +551,23 @@ def load_details(path: str) -> dict[str, Any]:
     if not isinstance(details, dict):
         raise ValueError("it is not a JSON object")
     return {name: value for name, value in details.items() if isinstance(value, _FIELDS.get(name, (object,)))}
+
+
+class _ForeignDetails(PermissionError):
+    """Another user could have written a `run.json`."""
+
+    advice = ""
+
+
+def _check_owner(found: os.stat_result, path: str) -> None:
+    if reason := check_own_file(found, path):
+        error = _ForeignDetails(EACCES, reason, path)
+        if found.st_uid != os.geteuid():
+            command = f"resume it as that user, run chown {os.geteuid()} {shlex.quote(path)}"
+        else:
+            command = f"run chmod -R go-w {shlex.quote(os.path.dirname(path))}"
+        error.advice = f"{command} if you trust its content"
+        raise error
 
 
 def _describe(error: OSError | ValueError) -> str:

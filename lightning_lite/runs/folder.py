@@ -133,7 +133,7 @@ class RunFolder:
             RunnerError: Its `run.json` can't be read or written.
         """
         try:
-            details = load_details(path)
+            details = load_details(path, is_own=True)
             details.pop("works", None)  # both describe the end of the earlier process
             details.pop("error", None)
             details.pop("journal_end", None)  # before the journal gets further entries

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from tests.cli.short_apps import DEADLINE, running
 from tests.cli.verbs import call, is_refused
 from tests.support.forked_scripts import ForkedScripts
 from tests.support.processes import run_verb
+from tests.support.users import EVE, needs_users
 
 pytestmark = pytest.mark.dependencies
 
@@ -197,6 +199,79 @@ def test_resume_and_run_with_resume_repeat_no_ended_call(tmp_path: Path, capfd: 
     assert (tmp_path / "ran").read_text() == "good\nbad\nbad\nbad\n"
     assert [seen.state for seen in read_runs(str(tmp_path / "root"))] == ["stopped"]
     is_refused(call(capfd, "resume", "--root", tmp_path / "root"), 2, "there is no run")
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Path:
+    """Give the folder of a run that can be resumed, with a command that makes the file `executed`."""
+    assert run(tmp_path, RUNS_ITSELF, "--app_args", "--work-raises").returncode == 1
+    (seen,) = read_runs(str(tmp_path / "root"))
+    (tmp_path / "planted.py").write_text("open('executed', 'w').close()")
+    file = Path(seen.path, "run.json")
+    details = json.loads(file.read_text())
+    file.write_text(json.dumps({**details, "command": [sys.executable, str(tmp_path / "planted.py")]}))
+    return Path(seen.path)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param("owner of run.json", marks=needs_users),
+        "mode of run.json",
+        pytest.param("owner of the folder", marks=needs_users),
+        "mode of the folder",
+    ],
+)
+@pytest.mark.parametrize("state", ["failed", "stopped"])
+def test_a_command_that_another_user_could_have_written_is_not_executed(
+    tmp_path: Path, planted: Path, part: str, state: str
+):
+    details = json.loads((planted / "run.json").read_text())
+    (planted / "run.json").write_text(json.dumps({**details, "state": state}))
+    path = planted / "run.json" if part.endswith("run.json") else planted
+    if part.startswith("owner"):
+        os.chown(path, EVE.uid, EVE.uid)
+        trouble = f"belongs to user {EVE.uid}"
+    else:
+        path.chmod(0o666 if path.name == "run.json" else 0o777)
+        trouble = "chmod -R go-w"
+
+    for words in (["resume"], ["resume", planted.name]):
+        refused = lite(tmp_path, *words)
+
+        assert refused.returncode == 2, refused
+        (line,) = (line for line in refused.stderr.splitlines() if line.startswith("Error: "))
+        assert str(planted) in line
+        assert trouble in line
+        assert not (tmp_path / "executed").exists()
+    assert planted.name in lite(tmp_path, "ps").stdout
+    assert lite(tmp_path, "status", planted.name).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "mode", [pytest.param("trusted", marks=needs_users), pytest.param("private", id="own")]
+)
+def test_the_recorded_command_is_executed(tmp_path: Path, planted: Path, mode: str, monkeypatch):
+    if mode == "trusted":
+        os.chown(planted / "run.json", EVE.uid, EVE.uid)
+        monkeypatch.setenv("LIGHTNING_LITE_ROOT_MODE", mode)
+
+    assert lite(tmp_path, "resume").returncode == 0
+
+    assert (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("words", [[], ["RUN"]])
+def test_a_run_json_that_says_nothing_is_damaged_for_the_verb_as_for_the_app(
+    tmp_path: Path, planted: Path, words: list[str], capfd: pytest.CaptureFixture[str]
+):
+    (planted / "run.json").write_text("{}")
+
+    output = call(capfd, "resume", *(planted.name for _ in words), "--root", tmp_path / "root")
+
+    trouble = "its run.json does not name its app; restore it from a copy, remove the folder"
+    is_refused(output, 2, planted.name, trouble)
+    assert trouble in lite(tmp_path, "run", "app.py", "--resume").stderr
 
 
 def test_a_run_that_no_script_started_is_not_resumed_by_the_command_line(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
@@ -17,6 +18,7 @@ from lightning_lite.context import Caller, acting_as
 from lightning_lite.errors import AppFailed, JournalError, RootRefused, ValueFileError
 from lightning_lite.root_access import own_root
 from lightning_lite.runs.catalog import find_resumable, read_runs, runs_folder
+from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.lock import RunLock
 from lightning_lite.runs.retention import clean_runs, remove_run
 from lightning_lite.storage import Drive, Payload
@@ -113,7 +115,18 @@ def give(path: Path, user: User) -> None:
 
 @needs_users
 @pytest.mark.parametrize(
-    "part", ["root", "runs", "run", "journal", "runs that others write", "journal of a group"]
+    "part",
+    [
+        "root",
+        "runs",
+        "run",
+        "journal",
+        "run.json",
+        "runs that others write",
+        "run that others write",
+        "journal of a group",
+        "run.json of a group",
+    ],
 )
 def test_a_run_that_another_user_could_have_made_is_not_resumed(place: Path, part: str):
     root = place / "root"
@@ -130,19 +143,80 @@ def test_a_run_that_another_user_could_have_made_is_not_resumed(place: Path, par
             give(run, EVE)
         case "journal":
             give(journal, EVE)
+        case "run.json":
+            give(run / "run.json", EVE)
         case "runs that others write":
             (root / "runs").chmod(0o777)
+        case "run that others write":
+            run.chmod(0o777)
         case "journal of a group":
             journal.chmod(0o664)
+        case "run.json of a group":
+            (run / "run.json").chmod(0o664)
     clear_marker()
     for resume in (True, run.name):
         found = act_as(ALICE, lambda resume=resume: run_app(root, "", resume))
         assert isinstance(found, Refused), resume
-        kind = "JournalError" if part.startswith("journal") else "RootRefused"
+        kind = "JournalError" if part.startswith(("journal", "run.json")) else "RootRefused"
         assert kind in found.kinds, (resume, found)
-        if part == "journal of a group":
+        if part.endswith(" of a group"):
             assert f"run chmod -R go-w {run}" in found.text, resume
+        if part == "run.json":
+            assert f"can't be used: it belongs to user {EVE.uid}; resume it as that user" in found.text
         assert not Path(os.environ[MARKER]).exists(), "nothing was unpickled"
+
+
+@needs_users
+@pytest.mark.parametrize("part", ["run.json", "run"])
+def test_another_user_can_not_let_an_app_pass_over_its_run(place: Path, part: str):
+    root = place / "root"
+    assert act_as(ALICE, lambda: begin(root)) is None
+    (run,) = (root / "runs").iterdir()
+    details = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**details, "state": "stopped", "identity": "other.py:Root"}))
+    if part == "run.json":
+        give(run / "run.json", EVE)
+        (run / "run.json").chmod(0o644)
+    else:
+        run.chmod(0o777)
+    found = act_as(ALICE, lambda: run_app(root, "", True))
+    assert isinstance(found, Refused)
+    assert ("JournalError" if part == "run.json" else "RootRefused") in found.kinds
+    assert list((root / "runs").iterdir()) == [run], "no new run"
+
+
+@needs_users
+def test_a_run_of_another_app_is_passed_over_if_its_own_journal_says_so(place: Path):
+    root = place / "root"
+
+    def begin_another() -> None:
+        folder = new_run(str(root), app="Other", identity="other.py:Other")
+        Journal.create(folder.path, "other.py:Other").close()
+
+    assert act_as(ALICE, lambda: begin(root)) is None
+    act_as(ALICE, begin_another)
+    first, other = sorted((root / "runs").iterdir())
+    give(other / "run.json", EVE)
+    (other / "run.json").chmod(0o644)
+    clear_marker()
+    assert act_as(ALICE, lambda: run_app(root, "", True)) is None
+    assert Path(os.environ[MARKER]).exists(), "the first run was resumed"
+    give(other / "journal.log", EVE)
+    (other / "journal.log").chmod(0o644)
+    assert "JournalError" in act_as(ALICE, lambda: run_app(root, "", True)).kinds
+    assert sorted((root / "runs").iterdir()) == [first, other]
+
+
+@needs_users
+def test_a_trusted_root_has_runs_with_files_of_other_users(place: Path):
+    root = place / "root"
+    assert act_as(ALICE, lambda: begin(root)) is None
+    (run,) = (root / "runs").iterdir()
+    (run / "run.json").chmod(0o666)
+    give(run / "run.json", EVE)
+    clear_marker()
+    assert act_as(ALICE, lambda: run_app(root, "", True, root_mode="trusted")) is None
+    assert Path(os.environ[MARKER]).exists()
 
 
 @needs_users

@@ -13,10 +13,10 @@ from lightning_lite.cli.click_classes import Command
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import BadInput, check_root, examples, root_option
 from lightning_lite.cli.targets import find_run
-from lightning_lite.errors import CommandError
+from lightning_lite.errors import CommandError, JournalError, RootRefused
 from lightning_lite.harmless_text import harmless
 from lightning_lite.monitor.resume_command import resume_command
-from lightning_lite.runs.catalog import RunSummary, can_resume, has_begun, read_runs
+from lightning_lite.runs.catalog import RunSummary, can_resume, check_own_run, has_begun, read_runs
 
 
 @click.command(
@@ -50,7 +50,14 @@ def command(root: str, run: str | None, retry_failed: bool) -> NoReturn:
 def _choose(root: str) -> RunSummary:
     """Return the latest run that can be resumed, or that is damaged: an older one is not taken for it."""
     for run in read_runs(check_root(root))[::-1]:
-        if run.state == "running" or run.details.get("state") == "stopped":
+        if run.state == "running":
+            continue
+        if not run.trouble:
+            try:  # first, because what another user could have written decides nothing
+                check_own_run(run.path)
+            except (RootRefused, JournalError) as error:
+                raise BadInput(f"{error}.") from None
+        if run.details.get("state") == "stopped":
             continue
         if can_resume(run.path) or has_begun(run.path):
             return run
