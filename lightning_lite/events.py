@@ -147,7 +147,11 @@ class CallFailed(NamedTuple):
 
 
 class CallSurvived(NamedTuple):
-    """The flow has survived a call it sent: its later death is not attributed to this call."""
+    """The flow has survived a call it sent: its later death is not attributed to this call.
+
+    It has lived long enough after it, or its process has ended in order before it could record the end of the
+    call: the next process records that.
+    """
 
     component: str
     key: str

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from lightning_lite.app.reporting import print_notice
 from lightning_lite.engine.history import fold_entries
 from lightning_lite.engine.replay import Replay
+from lightning_lite.events import CallSurvived
 from lightning_lite.harmless_text import one_line
 from lightning_lite.root_access import opened
 from lightning_lite.run_options import RunOptions
@@ -22,8 +23,24 @@ from lightning_lite.tree.flow import LightningFlow, RootFlow
 from lightning_lite.values.pickling import value_files
 
 
-def open_run(root: LightningFlow, options: RunOptions) -> tuple[RunFolder, Journal, bool]:
-    """Return folder and journal of the run of an app, and whether it is resumed.
+class OpenedRun(NamedTuple):
+    """A run that this process has begun or resumed.
+
+    Attributes:
+        folder: Its folder.
+        journal: Its journal, open for writing.
+        is_resumed: Whether it is an earlier run.
+        survived: Calls that the process before has survived, which the journal does not say.
+    """
+
+    folder: RunFolder
+    journal: Journal
+    is_resumed: bool
+    survived: Sequence[CallSurvived] = ()
+
+
+def open_run(root: LightningFlow, options: RunOptions) -> OpenedRun:
+    """Begin or resume the run of an app.
 
     Args:
         root: The root flow; that of a resumed run is restored.
@@ -36,8 +53,8 @@ def open_run(root: LightningFlow, options: RunOptions) -> tuple[RunFolder, Journ
     """
     path = _find_run(root, options) if options.resume else None
     if path is None:
-        return *_create(root, options), False
-    return *_reopen(root, options, path), True
+        return _create(root, options)
+    return _reopen(root, options, path)
 
 
 def _find_run(root: LightningFlow, options: RunOptions) -> str | None:
@@ -63,7 +80,7 @@ def _find_run(root: LightningFlow, options: RunOptions) -> str | None:
     return path
 
 
-def _create(root: LightningFlow, options: RunOptions) -> tuple[RunFolder, Journal]:
+def _create(root: LightningFlow, options: RunOptions) -> OpenedRun:
     identity = _identity(root)
     with creating_run(options.root_dir, options.root_mode) as runs:
         folder = RunFolder.create(
@@ -77,15 +94,16 @@ def _create(root: LightningFlow, options: RunOptions) -> tuple[RunFolder, Journa
         )
         journal = Journal.create(folder.path, identity, durable=options.durable)
         folder.note_begin()
-        return folder, journal
+        return OpenedRun(folder, journal, is_resumed=False)
 
 
-def _reopen(root: LightningFlow, options: RunOptions, path: str) -> tuple[RunFolder, Journal]:
+def _reopen(root: LightningFlow, options: RunOptions, path: str) -> OpenedRun:
     journal = Journal.open(path, _identity(root), durable=options.durable)
     try:
         journal.check_end(read_details(path).get("journal_end", {}))
         # Before the folder is reopened, so that a refused run stays unchanged.
-        replay = Replay(os.path.basename(path), fold_entries(journal.entries(), journal.path))
+        history = fold_entries(journal.entries(), journal.path)
+        replay = Replay(os.path.basename(path), history, has_died=journal.writer_has_died)
         _restore(replay, root, options.retry_failed)
         replay.history.check_values()
         needed = replay.history.value_files()
@@ -98,7 +116,7 @@ def _reopen(root: LightningFlow, options: RunOptions, path: str) -> tuple[RunFol
                 f"The drives of run {folder.id} were {folder.earlier_drives or 'in the root'}, and are now "
                 f"{options.drives or 'in the root'}: files that completed calls have put are not there."
             )
-        return folder, journal
+        return OpenedRun(folder, journal, is_resumed=True, survived=replay.survived)
     except BaseException:
         journal.close()
         raise

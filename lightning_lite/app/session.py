@@ -143,7 +143,7 @@ class Session:
         self._note_at = clock.now().monotonic + _NOTE_INTERVAL
         if options.root_mode == TRUSTED:
             trust(options.root_dir)
-        self._folder, journal, self._is_resumed = open_run(root, options)
+        self._folder, journal, self._is_resumed, self._survived = open_run(root, options)
         self.run_id = self._folder.id
         self._terminal = Terminal()
         try:
@@ -262,7 +262,7 @@ class Session:
         self._terminal.on_gone = self.runner.wake
         self._record_output()
         now = self._clock.now()
-        self._recorder.begin(now)
+        self._recorder.begin(now, self._survived)
         for request in self._machine.prepare():
             self.runner.send(request)
         self._carry_out(self._machine.open(now), now)

@@ -381,6 +381,11 @@ class RunHistory:
             yield from (call.stored_value for call in work.records.current.values())
             yield from (value for some in work.answers for value in some.values)
 
+    @property
+    def sent(self) -> list[tuple[str, str]]:
+        """Calls against which the death of the last process of the app counts, by work and key."""
+        return sorted(self._sent)
+
     def end_process(self) -> None:
         """Count the end of a process of the app against the calls that it had just sent."""
         for sent in self._sent:

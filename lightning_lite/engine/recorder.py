@@ -115,9 +115,14 @@ class Recorder:
         """Whether events could not be written yet: a resume needs the values that they say are unneeded."""
         return bool(self._unencoded) or self._journal.has_unwritten
 
-    def begin(self, now: Moment) -> None:
-        """Record that a process starts or resumes the run."""
-        self._journal.write(encode_events([RunBegun(now.wall)], self._journal.keep_value))
+    def begin(self, now: Moment, survived: Sequence[CallSurvived] = ()) -> None:
+        """Record that a process starts or resumes the run.
+
+        Args:
+            now: The time.
+            survived: Calls that the process before has survived and could not record.
+        """
+        self._journal.write(encode_events([*survived, RunBegun(now.wall)], self._journal.keep_value))
 
     def record(self, events: Sequence[Event], now: Moment) -> None:
         """Write events; when this returns, they survive the death of the process.

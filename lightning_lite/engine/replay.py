@@ -11,6 +11,7 @@ from functools import partial
 from lightning_lite.engine.earlier_lists import PROCESS_ATTRIBUTES, EarlierLists
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.errors import JournalMismatch, PoisonCall
+from lightning_lite.events import CallSurvived
 from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.flow import LightningFlow
@@ -28,16 +29,23 @@ class Replay:
     Args:
         run: Id of the run.
         history: History of the run.
+        has_died: Whether its last process has died. Else it has ended in order, also if the journal does not
+            say so, because the disk was full.
 
     Attributes:
         run: Id of the run.
         history: History of the run.
+        survived: Events to record: the last process has survived its calls.
     """
 
-    def __init__(self, run: str, history: RunHistory) -> None:
+    def __init__(self, run: str, history: RunHistory, *, has_died: bool = True) -> None:
         self.run = run
         self.history = history
-        self.history.end_process()
+        calls = () if has_died else history.sent
+        self.survived = [CallSurvived(work, key, history.last_time) for work, key in calls]
+        for event in self.survived:
+            history.apply(event)
+        history.end_process()
 
     @property
     def num_completed(self) -> int:

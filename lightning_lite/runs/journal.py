@@ -61,6 +61,7 @@ class Journal:
         path: Absolute path of the file.
         folder: Absolute path of the folder of the run.
         size_of_new_values: Bytes in the files of big values written since the start of the last rewrite.
+        writer_has_died: Whether the last process that wrote it has died, and has not closed it.
 
     Example:
         >>> import tempfile
@@ -84,6 +85,8 @@ class Journal:
         self._waiting: list[bytes] = []
         self._found: list[bytes] | None = None
         self._has_written = False
+        self._has_appended = False
+        self.writer_has_died = not lock.was_released
         self._new_values: set[str] = set()  # files written since the start of the last rewrite
         self.size_of_new_values = 0
         self._pid = os.getpid()
@@ -291,7 +294,7 @@ class Journal:
             self._is_closed = True
             self._waiting.clear()
             self._log.close()
-            self._lock.release()
+            self._lock.release(has_written=self._has_appended)
 
     def _secured_end(self) -> dict[str, Any] | None:
         """Return the present end for `check_end`, or `None` if it is not known how long it stays.
@@ -357,6 +360,7 @@ class Journal:
         try:
             log.append(data, end)
             self._waiting.clear()
+            self._has_appended = True
         except OSError as error:
             refuse(error, self.path)
         except BaseException:  # Ctrl-C may interrupt between any two lines

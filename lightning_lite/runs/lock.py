@@ -4,6 +4,10 @@ It is a lock of the system (`flock`), so the system releases it when its process
 same lock; it is not used here because its import takes 75 ms. Its releases before 3.30 also let each process
 that asks for the lock empty the file, and let a forked child keep the lock. The file is not deleted before
 its run: another process could create a new file and lock that one while the first lock is still held.
+
+The file has the name of its holder. A process that has written the journal empties it when it releases the
+lock. So a name that is left says that its process has died, also on a full disk, where nothing can be
+written: to empty a file takes no space.
 """
 
 from __future__ import annotations
@@ -53,10 +57,16 @@ class RunLock:
 
     Args:
         folder: Absolute path of the folder of the run.
+
+    Attributes:
+        path: Absolute path of the lock file.
+        was_released: Whether the last process that has written the journal has released the lock, and has
+            not died before. Known when the lock is held.
     """
 
     def __init__(self, folder: str) -> None:
         self.path = os.path.join(folder, "journal.lock")
+        self.was_released = False
         self._folder = folder
         self._fd: int | None = None
 
@@ -88,11 +98,19 @@ class RunLock:
             raise lock_error(error, self.path) from error
         _held.add(self)
 
-    def release(self) -> None:
-        """Release the lock; without effect if it is not held."""
+    def release(self, *, has_written: bool = False) -> None:
+        """Release the lock; without effect if it is not held.
+
+        Args:
+            has_written: Whether this process has written the journal: then how an earlier process has ended
+                does not matter any more.
+        """
         fd, self._fd = self._fd, None
         if fd is not None:
             _held.discard(self)
+            if has_written or self.was_released:
+                with suppress(OSError):  # then the next process takes this one for dead
+                    os.ftruncate(fd, 0)
             _unlock(fd)
             os.close(fd)
 
@@ -101,6 +119,7 @@ class RunLock:
         try:
             if not _try_lock(fd, LOCK_EX, self.path):
                 raise self._in_use(os.pread(fd, 4096, 0))
+            self.was_released = os.fstat(fd).st_size == 0
             os.ftruncate(fd, 0)
             os.pwrite(fd, _signature(), 0)
         except BaseException:

@@ -768,6 +768,7 @@ def test_a_call_that_killed_the_flow_at_least_three_times_is_refused_with_advice
     assert "the option --retry-failed of lightning-lite resume" in last
     assert Path("ran.txt").read_text() == "signal_to_send\n" * times
     assert times >= 3  # the first process may die before it has recorded the call
+    assert run_app(forked_scripts, "Deadly")[2].splitlines()[-1] == last, "a refusal is no end in order"
 
     Path("antidote").touch()
     code, out, err = run_app(forked_scripts, "Deadly", "retry")
@@ -953,3 +954,65 @@ def test_a_value_stays_if_its_use_could_not_be_recorded_on_a_full_disk(forked_sc
     assert (resumed.returncode, resumed.stdout.splitlines()[-1:]) == (0, ["[2000000, 2000000]"]), (
         resumed.stderr
     )
+
+
+#: An app whose call leaves no space for its end, with the runner `inline`.
+FULL_AFTER_SENDING = """\
+    import glob, os, resource, signal
+    from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+    class Work(LightningWork):
+        def run(self):
+            if os.path.exists("kill"):
+                os.kill(os.getpid(), signal.SIGKILL)
+            if not os.path.exists("space"):
+                (journal,) = glob.glob(os.environ["LIGHTNING_LITE_ROOT"] + "/runs/*/journal.log")
+                resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(journal), resource.RLIM_INFINITY))
+            return "done"
+
+    class Flow(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.work = Work()
+        def run(self):
+            self.stop(self.work.run())
+
+    try:
+        LightningApp(Flow()).run(resume=True, runner="inline")
+    finally:  # standard error is a file, too
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+"""
+
+
+@pytest.fixture
+def full_app() -> Path:
+    app = Path("app.py").absolute()
+    app.write_text(textwrap.dedent(FULL_AFTER_SENDING))
+    return app
+
+
+def test_an_end_that_a_full_disk_can_not_record_is_no_death(forked_scripts: ForkedScripts, full_app: Path):
+    for number in range(6):
+        full = forked_scripts.run_to_end(full_app)
+        assert full.returncode == 1
+        assert "JournalError: the journal" in full.stderr, (number, full.stderr)
+        assert "PoisonCall" not in full.stderr, number
+
+    Path("space").touch()
+    done = forked_scripts.run_to_end(full_app)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def test_deaths_count_from_the_last_end_in_order_on(forked_scripts: ForkedScripts, full_app: Path):
+    assert forked_scripts.run_to_end(full_app).returncode == 1
+    Path("kill").touch()
+    for _ in range(2):
+        assert forked_scripts.run_to_end(full_app).returncode == -signal.SIGKILL
+    Path("kill").unlink()
+    full = forked_scripts.run_to_end(full_app)
+    assert "JournalError: the journal" in full.stderr, full.stderr
+    Path("kill").touch()
+    for _ in range(3):
+        assert forked_scripts.run_to_end(full_app).returncode == -signal.SIGKILL
+    refused = forked_scripts.run_to_end(full_app)
+    assert "PoisonCall: The flow died 3 times" in refused.stderr, refused.stderr

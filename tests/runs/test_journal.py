@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 from pathlib import Path
 
 import pytest
 from small_journals import IDENTITY, SMALL, STORY, contents, read, write, write_all, write_and_die
 
-from lightning_lite.errors import JournalError
+from lightning_lite.errors import JournalError, JournalMismatch
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.journal_format import FILE_NAME, read_entries
+
+from tests.support.limits import limited
 
 
 def test_entries_are_read_as_they_were_written(tmp_path: Path):
@@ -178,3 +181,50 @@ def test_a_rewritten_journal_is_flushed_before_its_renaming_and_the_name_if_dura
     new.close()
 
     assert flushed == [f"{FILE_NAME}.new", *["run"] * durable]
+
+
+def has_died(folder: Path, *entries: bytes) -> bool:
+    """Open a journal, write entries, close it, and return whether its last writer had died before."""
+    journal = Journal.open(str(folder), IDENTITY)
+    write_all(journal, list(entries))
+    journal.close()
+    return journal.writer_has_died
+
+
+def test_a_journal_says_whether_its_last_writer_has_died(tmp_path: Path):
+    killed, closed = tmp_path / "killed", tmp_path / "closed"
+    write_and_die(killed)
+    write(closed)
+
+    for _ in range(2):  # a process that writes nothing changes nothing
+        assert has_died(killed)
+        assert not has_died(closed)
+        for folder in (killed, closed):
+            with pytest.raises(JournalMismatch):
+                Journal.open(str(folder), "another.py:Root")
+
+    assert has_died(killed, SMALL)
+    assert not has_died(killed)
+
+
+def test_a_writer_that_finds_no_space_at_its_end_has_not_died(tmp_path: Path):
+    run = tmp_path / "run"
+    write_and_die(run)
+    journal = Journal.open(str(run), IDENTITY)
+    journal.write(SMALL)
+    with limited(resource.RLIMIT_FSIZE, 0), pytest.raises(JournalError, match="can't be read or written"):
+        journal.close()
+
+    assert not has_died(run)
+
+
+def test_a_writer_that_finds_no_space_at_all_leaves_the_end_of_the_one_before(tmp_path: Path):
+    run = tmp_path / "run"
+    write_and_die(run)
+    journal = Journal.open(str(run), IDENTITY)
+    with limited(resource.RLIMIT_FSIZE, 0), pytest.raises(JournalError, match="can't be read or written"):
+        journal.write(SMALL)
+    with limited(resource.RLIMIT_FSIZE, 0), pytest.raises(JournalError, match="can't be read or written"):
+        journal.close()
+
+    assert has_died(run)
