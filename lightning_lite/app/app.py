@@ -422,12 +422,15 @@ class LightningApp(Generic[F]):
                 state = state_after(error, is_interrupted=hooks.is_interrupted)
                 try:
                     session.close(state, error)
+                except BaseException as late:  # Python shows it last
+                    error = late
+                    raise
                 finally:
                     self._session = None  # after its end, which refuses requests of other threads
                     self.stage = state
-                if error is not None and not isinstance(error, SystemExit) and not session.is_journal_gone:
-                    add_resume_note(error, session.folder, options.root_dir)
-                error = None  # else its traceback and this frame would refer to each other
+                    if error is not None and not session.is_journal_gone:
+                        add_resume_note(error, session.folder, options.root_dir)
+                    error = None  # else its traceback and this frame would refer to each other
 
     def run_once(self) -> bool:
         """Wait for the next reports, apply them, and run the flow after a change.

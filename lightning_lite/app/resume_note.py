@@ -16,11 +16,11 @@ def add_resume_note(error: BaseException, path: str, root: str) -> None:
     """Add a note to the exception that ended a run: the command that resumes it, if one can.
 
     Args:
-        error: The exception.
+        error: The exception. Python shows no notes of a `SystemExit`, which gets none.
         path: Folder of the run, which has ended.
         root: Absolute folder of all runs, as the user named it.
     """
-    if isinstance(error, JournalCorrupt) or not can_resume(path):
+    if isinstance(error, (JournalCorrupt, SystemExit)) or not can_resume(path):
         return
     run, command = os.path.basename(path), read_details(path).get("command")
     if not isinstance(command, list) or not starts_script([str(word) for word in command]):

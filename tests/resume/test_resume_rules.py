@@ -997,6 +997,7 @@ def test_an_end_that_a_full_disk_can_not_record_is_no_death(forked_scripts: Fork
         assert full.returncode == 1
         assert "JournalError: the journal" in full.stderr, (number, full.stderr)
         assert "PoisonCall" not in full.stderr, number
+        assert full.stderr.splitlines()[-1].startswith("To resume this run: "), (number, full.stderr)
 
     Path("space").touch()
     done = forked_scripts.run_to_end(full_app)
