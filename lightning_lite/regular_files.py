@@ -28,12 +28,19 @@ _KINDS = {
 #: What to do if this user may not read or write a file.
 ACCESS_ADVICE = "give yourself access to it with chmod or chown"
 
-#: Numbers of the errors of a write for which there is no space.
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_FREE_SPACE = "free some space on its disk"
+
+#: What to do after an error of the system that has nothing to do with the file, by its number.
+_ADVICE = {
+    errno.ENOSPC: _FREE_SPACE,
+    errno.EDQUOT: _FREE_SPACE,
+    errno.EMFILE: "allow more open files with 'ulimit -n'",
+    errno.ENFILE: "allow more open files on this machine with 'sysctl fs.file-max'",
+}
 
 
 def advice_for(error: OSError, otherwise: str) -> str:
-    """Return what to do after an error of the system: if the disk is full, nothing else helps.
+    """Return what to do after an error of the system: if the disk is full, for example, nothing else helps.
 
     Args:
         error: The error.
@@ -43,7 +50,7 @@ def advice_for(error: OSError, otherwise: str) -> str:
         >>> advice_for(OSError(errno.ENOSPC, "No space left on device"), "set another root")
         'free some space on its disk'
     """
-    return "free some space on its disk" if error.errno in _NO_SPACE else otherwise
+    return _ADVICE.get(error.errno or 0, otherwise)
 
 
 def kind_of(mode: int) -> str:

@@ -47,6 +47,9 @@ from lightning_lite.values.secret_texts import tokens_in
 if TYPE_CHECKING:
     from pickle import PickleBuffer
 
+#: The last part of advice about a file or folder whose content may be lost.
+_OR_BEGIN = ", or start a new run"
+
 #: A pickle of this size in bytes is written to the file; a smaller one travels with the reference.
 _MAX_INLINE_PICKLE = 64 * 1024
 
@@ -540,14 +543,14 @@ def _map(folder: str, file: ValueFile) -> memoryview:
             try:
                 fd = os.open(file.name, flags, dir_fd=folder_fd)
             except OSError as error:
-                advice = ACCESS_ADVICE if isinstance(error, PermissionError) else ""
-                raise _refused(path, describe_at(error, file.name, dir_fd=folder_fd), advice) from None
+                what = describe_at(error, file.name, dir_fd=folder_fd)
+                raise _refused(path, what, _file_advice(error)) from None
             try:
                 found = os.fstat(fd)
                 if not stat.S_ISREG(found.st_mode):
                     raise _refused(path, f"it is {kind_of(found.st_mode)}, not a regular file")
                 if reason := check_own_file(found, path):
-                    raise _refused(path, reason, own_file_advice(found, path))
+                    raise _refused(path, reason, f"{own_file_advice(found, path)}{_OR_BEGIN}")
                 if found.st_size != file.size:
                     raise _refused(path, f"its size in bytes is {found.st_size}, not {file.size}")
                 if file.name in _unverified or file_stamp(found) != file.stamp:
@@ -560,7 +563,7 @@ def _map(folder: str, file: ValueFile) -> memoryview:
     except OSError as error:
         if error.filename == folder:
             raise _folder_refused(folder, error, path) from None
-        raise _refused(path, error.strerror or str(error)) from None
+        raise _refused(path, error.strerror or str(error), _file_advice(error)) from None
     view = memoryview(mapped)
     _register(_address(view), mapped, folder, file._replace(stamp=file_stamp(found)))
     return view
@@ -586,10 +589,9 @@ def _read_digest(fd: int, section: Section) -> str:
     return digest.hexdigest()
 
 
-def _refused(path: str, what: str, advice: str = "") -> ValueFileError:
+def _refused(path: str, what: str, advice: str = f"restore the file{_OR_BEGIN}") -> ValueFileError:
     return ValueFileError(
-        f"the file of a value {path!r} can't be used: {what}; {advice or 'restore the file'}, "
-        "or start a new run",
+        f"the file of a value {path!r} can't be used: {what}; {advice}",
         file=path,
         what=what,
     )
@@ -598,7 +600,8 @@ def _refused(path: str, what: str, advice: str = "") -> ValueFileError:
 def _folder_refused(folder: str, error: OSError, file: str = "") -> ValueFileError:
     what = error.strerror or str(error)
     return ValueFileError(
-        f"the folder of values {folder!r} can't be used: {what}; {_advice(error)}, or start a new run",
+        f"the folder of values {folder!r} can't be used: {what}; "
+        + (_limit_advice(error) or f"{_advice(error)}{_OR_BEGIN}"),
         file=file or folder,
         what=what,
     )
@@ -608,6 +611,19 @@ class _FolderRefused(PermissionError):
     """Another user could have written into the folder of values."""
 
     advice = ""
+
+
+def _file_advice(error: OSError) -> str:
+    """Return what to do if a file of a value can't be opened or mapped."""
+    advice = ACCESS_ADVICE if isinstance(error, PermissionError) else "restore the file"
+    return _limit_advice(error) or f"{advice}{_OR_BEGIN}"
+
+
+def _limit_advice(error: OSError) -> str:
+    """Return what to do if there are too many open files, for example of mapped values; else ""."""
+    if error.errno not in (errno.EMFILE, errno.ENFILE):
+        return ""
+    return f"{advice_for(error, '')}, or hold fewer values at a time"
 
 
 def _advice(error: OSError) -> str:
