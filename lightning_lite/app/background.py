@@ -122,7 +122,7 @@ class RunningApp:
     def stop(self, timeout: float | None = None) -> None:
         """Shut down the app, and wait until it has ended; do nothing if it has ended already.
 
-        A running pass of the flow is finished first.
+        A running pass of the flow first runs on until its end or until it waits for a call.
 
         Args:
             timeout: Maximum number of seconds to wait; `None` means no limit.

@@ -103,6 +103,41 @@ def test_the_error_of_a_swallowed_pause_names_the_line(runner):
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize("place", ["except", "finally"])
+def test_an_error_in_place_of_a_pause_names_the_line(runner, place: str):
+    def act(flow):
+        flow.number += 1  # a change, so the waiting pass is cut
+        try:
+            flow.work.run()
+        except BaseException:
+            if place == "except":
+                raise ValueError("other") from None
+            raise
+        finally:
+            if place == "finally":
+                raise ValueError("other")
+
+    with pytest.raises(ValueError, match="other") as caught:
+        LightningApp(Flow(act, work=Takes(), number=0)).run(runner)
+
+    (note,) = (note for note in caught.value.__notes__ if "was cut" in note)
+    assert f"({__file__}, line {act.__code__.co_firstlineno + 3})" in note
+    assert "bare `except:`" in note
+
+
+def test_an_error_of_a_flow_that_was_cut_before_has_no_note_about_that():
+    def act(flow):
+        flow.number = min(flow.number + 1, 3)
+        flow.work.run()
+        raise ValueError("other")
+
+    with pytest.raises(ValueError, match="other") as caught:
+        LightningApp(Flow(act, work=Takes(), number=0)).run("inline")
+
+    assert not [note for note in caught.value.__notes__ if "was cut" in note]
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
 def test_a_flow_may_catch_exceptions_around_a_call(runner):
     answers = []
 
