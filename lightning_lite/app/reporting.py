@@ -47,7 +47,7 @@ def add_last_output(error: BaseException, work: str, logs: str, began: float | N
 
 
 def note_caught_pause(error: BaseException, pause: BaseException | None) -> None:
-    """Add a note to an error that the flow has raised while it handled the exception that cuts a pass.
+    """Add a note to an error that the flow has raised in place of the exception that cuts a pass.
 
     Args:
         error: The exception that ends the app.

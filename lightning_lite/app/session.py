@@ -143,9 +143,9 @@ class Session:
         self._note_at = clock.now().monotonic + _NOTE_INTERVAL
         if options.root_mode == TRUSTED:
             trust(options.root_dir)
+        self._terminal = Terminal()
         self._folder, journal, self._is_resumed, self._survived = open_run(root, options)
         self.run_id = self._folder.id
-        self._terminal = Terminal()
         try:
             # After the lock is taken, so that this run is not removed.
             clean_runs(options.root_dir)
@@ -158,9 +158,9 @@ class Session:
                 since = clock.now().wall if self._is_resumed else 0.0
                 self._view = TerminalView.open(name_of_app(root), self._terminal, self.snapshot_works, since)
             self._terminal.keep_lines_whole()  # before the runner is created, too
+            self._recorder = Recorder(journal, options.history, root)
             self.runner = self._make_runner(options)
             self.flow_requests = FlowRequests(self.runner.wake)
-            self._recorder = Recorder(journal, options.history, root)
         except BaseException:
             self._terminal.close()
             if self._view is not None:

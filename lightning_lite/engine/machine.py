@@ -519,9 +519,9 @@ class Machine:
 
         A change cuts the pass. A pass in which many calls were answered is not cut at once, because running
         it from its first line costs as many answers. If the calls end before the cut, changes of their works
-        are forgotten, and the pass continues. So a loop of n calls costs n. A loop of calls with
-        `cache_calls=False` is not cut, because the next pass would make its calls again: beside a work that
-        reports often, it would never end.
+        are forgotten, and the pass continues. So a loop of n calls costs n. While a pass waits for a further
+        call of a work with `cache_calls=False` whose answer it has used, it is not cut: the next pass would
+        make these calls again, and beside a work that reports often, a loop of them would never end.
 
         Args:
             calls: The calls.
@@ -573,7 +573,7 @@ class Machine:
             if self._changed_at is None:
                 self._changed_at = now
             self._cut_at = self._changed_at + self._patience * outbox.this_pass.num_answers
-        if outbox.this_pass.repeats:
+        if not outbox.this_pass.waited.isdisjoint(works):
             self._cut_at = None
         if self.ended or (self._cut_at is not None and now >= self._cut_at):
             return False

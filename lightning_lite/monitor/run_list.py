@@ -207,6 +207,8 @@ def recorded_works(run: RunSummary) -> dict[str, int]:
 
 
 def _can_resume(run: RunSummary, root: str) -> bool:
+    if run.state == "running" or run.details.get("state") == "stopped":
+        return False  # without a look at the files of the run: most runs have ended so
     try:
         resume_command(run, root, retry_failed=False)
     except CommandError:

@@ -331,7 +331,8 @@ def find_resumable(root: str, identity: str) -> str | None:
     for run_id in reversed(list_runs(runs)):
         path = os.path.join(runs, run_id)
         if os.path.islink(path):
-            if can_resume(path) and read_details(path).get("identity", identity) == identity:
+            is_asked = can_resume(path) and read_details(path).get("identity", identity) == identity
+            if is_asked or _has_foreign_details(path):
                 _check_run(path)
                 return path
             continue
@@ -359,6 +360,7 @@ def _may_resume_as(path: str, identity: str) -> bool:
     for _ in range(2):  # again, because its process may write `run.json` and the journal before `has_begun`
         try:
             details = load_details(path, is_own=True)
+            is_denied = False
             break
         except _ForeignDetails as error:
             with suppress(JournalError, NothingToResume):
@@ -429,6 +431,17 @@ def check_own_run(path: str) -> None:
         raise _foreign(path, error) from None
     except (OSError, ValueError):
         pass
+
+
+def _has_foreign_details(path: str) -> bool:
+    """Return whether another user could have written the `run.json` of a run."""
+    try:
+        load_details(path, is_own=True)
+    except _ForeignDetails:
+        return True
+    except (OSError, ValueError):
+        pass  # it is missing or damaged
+    return False
 
 
 def _foreign(path: str, error: _ForeignDetails) -> JournalError:
@@ -563,10 +576,12 @@ def _check_owner(found: os.stat_result, path: str) -> None:
     if reason := check_own_file(found, path):
         error = _ForeignDetails(EACCES, reason, path)
         if found.st_uid != os.geteuid():
-            command = f"resume it as that user, run chown {os.geteuid()} {shlex.quote(path)}"
+            error.advice = (
+                f"resume it as that user, or, if you trust its content, run chown {os.geteuid()} "
+                f"{shlex.quote(path)}"
+            )
         else:
-            command = f"run chmod -R go-w {shlex.quote(os.path.dirname(path))}"
-        error.advice = f"{command} if you trust its content"
+            error.advice = f"if you trust its content, run chmod -R go-w {shlex.quote(os.path.dirname(path))}"
         raise error
 
 

@@ -175,7 +175,7 @@ class Journal:
     def check_end(self, noted: Mapping[str, Any]) -> None:
         """Refuse a journal that has lost its end, or whose last entry was changed, also in a copy.
 
-        A longer journal is accepted, and one that was rewritten later: then `run.json` is older than the
+        A longer journal is accepted, and one that was rewritten more often: then `run.json` is older than the
         journal.
 
         Args:
@@ -188,9 +188,11 @@ class Journal:
         header, end = self._log.header, self._log.end
         if not noted or noted.get("boot") not in (None, boot_id()):
             return
-        num_rewrites, number = noted.get("rewrites", 0), noted.get("entries", 0)
+        num_rewrites, number = noted.get("rewrites"), noted.get("entries")
+        if type(num_rewrites) is not int or type(number) is not int:
+            raise corrupt(self.path, None, "the end that run.json knows of is damaged")
         if header.checksum.hex() != noted.get("header"):  # a copy has the same header, a rewrite another one
-            lacks_end = header.num_rewrites < num_rewrites
+            lacks_end = header.num_rewrites <= num_rewrites
         elif end.number == number:
             lacks_end = end.checksum.hex() != noted.get("checksum")
         else:

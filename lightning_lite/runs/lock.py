@@ -60,8 +60,8 @@ class RunLock:
 
     Attributes:
         path: Absolute path of the lock file.
-        was_released: Whether the last process that has written the journal has released the lock, and has
-            not died before. Known when the lock is held.
+        was_released: Whether the lock file was empty when this process took the lock: then the last process
+            that has written the journal has released it, and has not died before.
     """
 
     def __init__(self, folder: str) -> None:
@@ -102,8 +102,8 @@ class RunLock:
         """Release the lock; without effect if it is not held.
 
         Args:
-            has_written: Whether this process has written the journal: then how an earlier process has ended
-                does not matter any more.
+            has_written: Whether this process has written the journal. If so, the file is emptied; else only
+                if it was empty before.
         """
         fd, self._fd = self._fd, None
         if fd is not None:
@@ -115,13 +115,15 @@ class RunLock:
             os.close(fd)
 
     def _open_and_lock(self) -> int:
+        is_new = not os.path.lexists(self.path)
         fd = open_regular(self.path, os.O_RDWR | os.O_CREAT)
         try:
             if not _try_lock(fd, LOCK_EX, self.path):
                 raise self._in_use(os.pread(fd, 4096, 0))
-            self.was_released = os.fstat(fd).st_size == 0
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, _signature(), 0)
+            was_empty = os.fstat(fd).st_size == 0
+            # In this order: the file is never empty while the lock is held, whatever fails in between.
+            os.ftruncate(fd, os.pwrite(fd, _signature(), 0))
+            self.was_released = was_empty and not is_new
         except BaseException:
             os.close(fd)
             raise

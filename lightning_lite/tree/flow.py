@@ -173,10 +173,11 @@ class LightningFlow(ScheduledFlow):
         calls = [call for work in works for call in outbox.pending_calls(work)]
         if calls:
             outbox.wait(calls, [work.name for work in works])
-        values = [outbox.latest_value(work) for work in works]
-        for work in works:
-            outbox.note_waited(work)
-        return values
+        try:
+            return [outbox.latest_value(work) for work in works]
+        finally:
+            for work in works:
+                outbox.note_waited(work)
 
     def stop_works(self, works: Iterable[LightningWork], timeout: float | None = None) -> None:
         """Request that the processes of several works end; they end at the same time.

@@ -119,7 +119,6 @@ class PassRecord:
         again: Why another pass follows if it is not cut; "" if none does.
         waited: The works with `cache_calls=False` for whose answers it has waited: if it is cut, the next
             pass makes these calls again.
-        repeats: Whether it has called one of these works again, as a loop does.
         pause: The `Pause` that was raised in it, if any.
         ending: The exception that `flow.stop()` or `flow.fail()` raised in it, if any.
         used: The schedules and loops that it has reached.
@@ -137,7 +136,6 @@ class PassRecord:
         "pause",
         "pending",
         "reached",
-        "repeats",
         "used",
         "waited",
         "written",
@@ -155,7 +153,6 @@ class PassRecord:
         self.at_end: list[Callable[[], None]] = []
         self.written: dict[str, tuple[Node, str, Stored]] = {}
         self.waited: set[str] = set()
-        self.repeats = False
 
 
 class Outbox:
@@ -356,7 +353,7 @@ class Outbox:
 
         If the pass has waited for an answer of a work with `cache_calls=False`, all its writes are forgotten:
         the next pass would make the same calls again, and its writes would cut it in the same way. Another
-        pass follows in any case when this one has come to its end.
+        pass follows when something else cuts this one, or when it has come to its end.
         """
         for reason, (node, name, before) in self.this_pass.written.items():
             if reason in self.reasons and (self.this_pass.waited or node.is_stored(name, before)):
@@ -508,8 +505,6 @@ class Outbox:
         """
         name, policy, records = work._node.name, work._policy, work._records
         key = call_key(args, kwargs, name, policy.call_key)
-        if name in self.this_pass.waited:
-            self.this_pass.repeats = True
         call = records.current.get(key)
         is_new = call is None or call.answered
         if call is None or is_new:
@@ -576,7 +571,11 @@ class Outbox:
         return self.this_pass.reached.get(work._node.name)
 
     def note_waited(self, work: Work) -> None:
-        """Register that the pass has waited for the calls that it has requested from a work."""
+        """Register that the pass waits for the calls that it has requested from a work.
+
+        If it has used an answer of a parallel work before, the next call of that follows when the pass has
+        come to its end, as for other works.
+        """
         name = work._node.name
         if not work._policy.cache_calls and name in self.this_pass.reached:
             self.this_pass.waited.add(name)

@@ -568,12 +568,12 @@ def test_an_earlier_line_reacts_while_a_call_after_one_without_cache_runs():
     def script(flow):
         if flow.train.step > 2:
             flow.train.stop()
-        flow.fetch.run()
+        flow.fetch.run(1), flow.fetch.run(2)
         flow.train.run()
         flow.stop()
 
     flow = ScriptedFlow(script, fetch=Work(cache_calls=False), train=Work())
-    driver = Driver(flow, lambda work: ([("step", 3)] if work == "root.train" else [], None))
+    driver = Driver(flow, lambda work, *_: ([("step", 3)] if work == "root.train" else [], None))
     driver.machine._patience = 0.0
     driver._choose = lambda works: [
         one for one in Driver.choose_all(works) if type(one) is not RunEnded or one.work != "root.train"

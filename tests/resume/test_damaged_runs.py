@@ -219,6 +219,24 @@ def test_a_journal_from_before_a_compaction_is_refused(kept: Path, put: Callable
     assert "entries that run.json knows of are missing" in is_refused(kept, name, resume=True)
 
 
+def test_the_journal_of_another_run_of_the_app_is_refused(kept: Path, tmp_path: Path):
+    name = run(kept, "failed")
+    other = run(tmp_path / "other", "interrupted")
+    data = (tmp_path / "other" / "runs" / other / "journal.log").read_bytes()
+    (kept / "runs" / name / "journal.log").write_bytes(data)
+
+    assert "entries that run.json knows of are missing" in is_refused(kept, name, resume=True)
+
+
+def test_an_end_in_run_json_that_is_no_number_is_refused(kept: Path):
+    name = run(kept, "failed")
+    found = details(kept / "runs" / name)
+    found["journal_end"]["entries"] = "7"
+    (kept / "runs" / name / "run.json").write_text(json.dumps(found))
+
+    assert "the end that run.json knows of is damaged" in is_refused(kept, name, resume=True)
+
+
 def test_each_flipped_byte_of_the_last_entry_is_noticed_after_an_end(kept: Path):
     name = run(kept, "failed")
     journal = kept / "runs" / name / "journal.log"

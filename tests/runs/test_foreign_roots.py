@@ -186,6 +186,30 @@ def test_another_user_can_not_let_an_app_pass_over_its_run(place: Path, part: st
 
 
 @needs_users
+def test_another_user_can_not_let_an_app_pass_over_a_run_behind_a_link(place: Path):
+    root = place / "root"
+    assert act_as(ALICE, lambda: begin(root)) is None
+    (run,) = (root / "runs").iterdir()
+    moved = run.rename(place / "moved")
+    run.symlink_to(moved)
+    details = json.loads((moved / "run.json").read_text())
+    (moved / "run.json").write_text(json.dumps({**details, "state": "stopped"}))
+    assert act_as(ALICE, lambda: run_app(root, "", True)) is None, "its flow has ended it"
+
+    root = place / "second"
+    assert act_as(ALICE, lambda: begin(root)) is None
+    (run,) = (root / "runs").iterdir()
+    moved = run.rename(place / "moved too")
+    run.symlink_to(moved)
+    (moved / "run.json").write_text(json.dumps({**details, "state": "stopped"}))
+    give(moved / "run.json", EVE)
+    (moved / "run.json").chmod(0o644)
+    found = act_as(ALICE, lambda: run_app(root, "", True))
+    assert isinstance(found, Refused)
+    assert "RootRefused" in found.kinds
+
+
+@needs_users
 def test_a_run_of_another_app_is_passed_over_if_its_own_journal_says_so(place: Path):
     root = place / "root"
 

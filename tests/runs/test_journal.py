@@ -228,3 +228,14 @@ def test_a_writer_that_finds_no_space_at_all_leaves_the_end_of_the_one_before(tm
         journal.close()
 
     assert has_died(run)
+
+
+def test_a_process_that_can_not_write_its_name_leaves_the_end_of_the_one_before(tmp_path: Path):
+    run = tmp_path / "run"
+    write_and_die(run)
+    with limited(resource.RLIMIT_FSIZE, 0), pytest.raises(JournalError):
+        Journal.open(str(run), IDENTITY)
+    assert has_died(run)
+
+    (run / "journal.lock").unlink()
+    assert has_died(run)  # a new file says nothing
