@@ -36,7 +36,7 @@ START_TROUBLE = "it has no run.json: its start was cut short, or has not ended y
 #: The states of runs, see `RunSummary`.
 RUN_STATES = ("running", "stopped", "failed", "interrupted", "killed", "died", "unknown")
 
-#: Why a run is refused whose `run.json` is JSON, and lacks what each has.
+#: Why a run is refused whose `run.json` is JSON without the field that each has.
 _NAMELESS_TROUBLE = "its run.json does not name its app"
 
 _ADVICE_IF_DENIED = "resume it as a user who may read it"
@@ -336,7 +336,7 @@ def find_resumable(root: str, identity: str) -> str | None:
                 _check_run(path)
                 return path
             continue
-        _check_run(path)  # first, because what another user could have written decides nothing
+        _check_run(path)  # first: a folder of another user decides nothing
         if _may_resume_as(path, identity):
             return path
     return None
@@ -391,7 +391,7 @@ def _may_resume_as(path: str, identity: str) -> bool:
 
 
 def load_details_to_resume(path: str) -> dict[str, Any]:
-    """Return the content of `run.json` of a run that is to be resumed, after the checks of a resume.
+    """Return the content of `run.json` of a run, after the checks of a resume.
 
     Args:
         path: Absolute path of the folder of the run.

@@ -53,7 +53,7 @@ def _choose(root: str) -> RunSummary:
         if run.state == "running":
             continue
         if not run.trouble:
-            try:  # first, because what another user could have written decides nothing
+            try:  # first: files of another user decide nothing
                 check_own_run(run.path)
             except (RootRefused, JournalError) as error:
                 raise BadInput(f"{error}.") from None
