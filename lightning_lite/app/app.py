@@ -17,7 +17,6 @@ from lightning_lite.app.layout import is_headless
 from lightning_lite.app.notebook import show_works
 from lightning_lite.app.notification import Notifier
 from lightning_lite.app.ray_runner import check_ray_is_installed
-from lightning_lite.app.reporting import note_caught_pause
 from lightning_lite.app.resume import name_of_app
 from lightning_lite.app.resume_note import add_resume_note
 from lightning_lite.app.session import Session
@@ -408,7 +407,6 @@ class LightningApp(Generic[F]):
                     raise session.error
             except BaseException as raised:
                 error = raised
-                note_caught_pause(raised, session.last_pause)
                 hooks.is_interrupted = signals.error is not None
                 if isinstance(raised, Exception) and signals.has_caused(raised):
                     error = signals.error

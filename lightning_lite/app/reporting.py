@@ -6,7 +6,6 @@ import os
 import sys
 from contextlib import suppress
 
-from lightning_lite.errors import PauseSwallowed
 from lightning_lite.messages import Failure
 from lightning_lite.runners.output.log_reader import read_tail
 from lightning_lite.tracebacks import add_note, fill_in_source, without_own_fault_frames
@@ -44,30 +43,6 @@ def add_last_output(error: BaseException, work: str, logs: str, began: float | N
     printed = _read_last_output(work, logs, began)
     if printed:
         add_note(error, describe_output(work, printed))
-
-
-def note_caught_pause(error: BaseException, pause: BaseException | None) -> None:
-    """Add a note to an error that the flow has raised in place of the exception that cuts a pass.
-
-    Args:
-        error: The exception that ends the app.
-        pause: The exception that has cut the last pass of the flow, or `None`.
-    """
-    if pause is None or not isinstance(error, Exception) or isinstance(error, PauseSwallowed):
-        return
-    one, seen = error.__context__, {id(error)}
-    while one is not None and one is not pause and id(one) not in seen:
-        seen.add(id(one))
-        one = one.__context__
-    trace = pause.__traceback__
-    if one is pause and trace is not None:
-        line = f"{trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}"
-        add_note(
-            error,
-            f"The pass was cut while a call of a work had not ended yet ({line}), and the flow raised this "
-            "in place of the exception that cuts it. A bare `except:`, `except BaseException:`, `finally:` "
-            "or the end of a `with` block does that; use `except Exception:`.",
-        )
 
 
 def print_notice(line: str) -> None:

@@ -33,7 +33,15 @@ from lightning_lite.context import SCRIPT, Caller, acting_as
 from lightning_lite.engine.failure_messages import show_call
 from lightning_lite.engine.supervisor import Supervisor, Supervisors, needs_of
 from lightning_lite.engine.timers import Timers
-from lightning_lite.errors import AppFailed, FailApp, HandlerError, LightningFlowWarning, Pause, StopApp
+from lightning_lite.errors import (
+    AppFailed,
+    FailApp,
+    HandlerError,
+    LightningFlowWarning,
+    Pause,
+    PauseSwallowed,
+    StopApp,
+)
 from lightning_lite.events import Event, ScheduleFired
 from lightning_lite.main_messages import (
     HandlerWanted,
@@ -54,7 +62,7 @@ from lightning_lite.messages import (
 )
 from lightning_lite.resources import Resources
 from lightning_lite.status import WorkStageStatus
-from lightning_lite.tracebacks import text_of, warn_at
+from lightning_lite.tracebacks import add_note, text_of, warn_at
 from lightning_lite.tree.calls import Call, loaded, unload_dropped
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.hierarchy import connect
@@ -481,6 +489,7 @@ class Machine:
             )
             if self._interruption is None and not was_swallowed:
                 self._explain_none(error)
+                self._explain_cut(error)
                 raise
             if was_swallowed:
                 raised_after = f"{type(error).__name__}: {text_of(error)}"
@@ -513,6 +522,20 @@ class Machine:
                 f"{pending[0]}.run(...){more} returned None, because a parallel work returns None until its "
                 f"call has ended. Wait for the values with self.wait_for(work, ...)."
             )
+
+    def _explain_cut(self, error: BaseException) -> None:
+        """Add a note to an error that the flow has raised in place of the exception that cuts the pass."""
+        outbox = self._outbox
+        if outbox.this_pass.pause is None or not isinstance(error, Exception):
+            return
+        if isinstance(error, PauseSwallowed):
+            return  # says it itself
+        add_note(
+            error,
+            f"The pass was cut while a call of a work had not ended yet ({outbox.line_of_cut}), and the flow "
+            "raised this in place of the exception that cuts it. A bare `except:`, `except BaseException:`, "
+            "`finally:` or the end of a `with` block does that; use `except Exception:`.",
+        )
 
     def _wait(self, calls: Sequence[Call], works: Collection[str]) -> None:
         """Let the pass wait at its present line until calls have ended.
@@ -648,7 +671,8 @@ def _explain(work: str, call: Call, is_new: bool, args: tuple[Any, ...], kwargs:
 
 def _comes_from(error: BaseException, pause: Pause) -> bool:
     """Return whether an error was raised while `pause` was on its way, for example in `finally:`."""
-    context = error.__context__
-    while context is not None and context is not pause:
+    context, seen = error.__context__, {id(error)}
+    while context is not None and context is not pause and id(context) not in seen:  # they may form a ring
+        seen.add(id(context))
         context = context.__context__
     return context is pause

@@ -332,7 +332,7 @@ def find_resumable(root: str, identity: str) -> str | None:
         path = os.path.join(runs, run_id)
         if os.path.islink(path):
             is_asked = can_resume(path) and read_details(path).get("identity", identity) == identity
-            if is_asked or _has_foreign_details(path):
+            if is_asked or _foreign_details(path) is not None:
                 _check_run(path)
                 return path
             continue
@@ -425,23 +425,19 @@ def check_own_run(path: str) -> None:
         JournalError: Another user could have written `run.json`. One that can't be read is not refused here.
     """
     _check_run(path)
+    if (error := _foreign_details(path)) is not None:
+        raise _foreign(path, error)
+
+
+def _foreign_details(path: str) -> _ForeignDetails | None:
+    """Return the error that another user could have written the `run.json` of a run, or `None`."""
     try:
         load_details(path, is_own=True)
     except _ForeignDetails as error:
-        raise _foreign(path, error) from None
-    except (OSError, ValueError):
-        pass
-
-
-def _has_foreign_details(path: str) -> bool:
-    """Return whether another user could have written the `run.json` of a run."""
-    try:
-        load_details(path, is_own=True)
-    except _ForeignDetails:
-        return True
+        return error
     except (OSError, ValueError):
         pass  # it is missing or damaged
-    return False
+    return None
 
 
 def _foreign(path: str, error: _ForeignDetails) -> JournalError:

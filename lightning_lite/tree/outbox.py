@@ -382,17 +382,20 @@ class Outbox:
             raise pause
         raise self.swallowed_error() from pause
 
-    def swallowed_error(self) -> PauseSwallowed:
-        """Return the error that names the line at which the flow caught the `Pause` of this pass."""
+    @property
+    def line_of_cut(self) -> str:
+        """File and line at which this pass was cut."""
         pause = self.this_pass.pause
         trace = pause.__traceback__ if pause is not None else None
-        line = (
-            f"{trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}"
-            if trace is not None
-            else "an unknown line"
-        )
+        if trace is None:
+            return "an unknown line"
+        return f"{trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}"
+
+    def swallowed_error(self) -> PauseSwallowed:
+        """Return the error that names the line at which the flow caught the `Pause` of this pass."""
         return PauseSwallowed(
-            f"The flow caught the exception that pauses it while a call of a work has not ended ({line}). "
+            "The flow caught the exception that pauses it while a call of a work has not ended "
+            f"({self.line_of_cut}). "
             "A bare `except:`, `except BaseException:` or `return` in `finally:` does that; "
             "use `except Exception:`."
         )

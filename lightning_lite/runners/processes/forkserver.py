@@ -80,8 +80,8 @@ class ForkServer:
         Returns:
             The new values, by the name of the variable; `None` for one that it deletes.
         """
-        given: dict[str, str | None] = dict.fromkeys(self._environ.keys() - env.keys())
-        return given | {name: value for name, value in env.items() if self._environ.get(name) != value}
+        deleted: dict[str, str | None] = dict.fromkeys(self._environ.keys() - env.keys())
+        return deleted | {name: value for name, value in env.items() if self._environ.get(name) != value}
 
     def start(self, process: WorkProcess) -> int:
         """Fork the process of a work, in a process group of its own, and return its id.
