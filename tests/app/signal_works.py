@@ -11,6 +11,7 @@ import threading
 
 from lightning_lite import LightningWork
 from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.runners.wire.work_signals import STOP_SIGNAL
 
 if TYPE_CHECKING:
     from typing import Any
@@ -31,12 +32,16 @@ class Work(LightningWork):
 
     def on_exit(self) -> None:
         self.note("on_exit")
+        if self.action == "late":
+            os.kill(os.getpid(), STOP_SIGNAL)  # as if the signal of the app came only now
 
     def run(self) -> object:
         return getattr(self, self.action)()
 
     def handler(self) -> None:
         signal.signal(signal.SIGTERM, lambda *_: self.note("handler"))
+
+    late = handler
 
     def default(self) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -68,7 +73,7 @@ class Work(LightningWork):
         self.note("saved")
 
 
-IDLE = ("handler", "default", "ignore", "event_loop", "fork_and_exit")
+IDLE = ("handler", "late", "default", "ignore", "event_loop", "fork_and_exit")
 
 
 class Noting(LightningWork):

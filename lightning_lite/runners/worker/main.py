@@ -275,6 +275,8 @@ class Child:
     def _on_stop_signal(self, signum: int, frame: FrameType | None) -> None:
         if self._is_left_to_user:
             return  # the user's handler gets SIGTERM once, however often the app asks
+        if self._has_stopped:
+            return  # the message to stop came first, and `on_exit` runs or has run
         self._replace_default_action()
         self._is_left_to_user = signal.getsignal(signal.SIGTERM) != self._on_sigterm
         # To the process, not to this thread: a thread of the user may wait for it.
